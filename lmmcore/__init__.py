@@ -1,0 +1,35 @@
+"""lmmcore: linear mixed-effects models, exact, fast and extensible."""
+
+from importlib.metadata import version as _version
+
+try:
+    from . import datasets
+except ImportError:
+    pass
+from .convergence import Convergence
+from .crossproducts.crossproducts import CrossProducts
+from .design.components import VCSpec
+from .errors import LmmcoreError, LmmcoreWarning
+from .extension import plugins
+from .model import MixedLM, mixedlm
+from .parallel import get_threads, set_threads
+from .params import MixedLMParams
+from .results import MixedLMResults
+
+__version__ = _version("lmmcore")
+
+__all__ = [
+    "Convergence",
+    "CrossProducts",
+    "LmmcoreError",
+    "LmmcoreWarning",
+    "MixedLM",
+    "MixedLMParams",
+    "MixedLMResults",
+    "VCSpec",
+    "datasets",
+    "get_threads",
+    "mixedlm",
+    "plugins",
+    "set_threads",
+]

@@ -1,0 +1,1 @@
+"""Cross-products of a design: the one pass over the rows."""

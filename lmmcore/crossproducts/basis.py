@@ -1,0 +1,178 @@
+"""The basis in which cross-products are formed.
+
+Raw columns may share many leading digits or nearly determine each other; their cross-products
+would lose those digits squared. So rows are read as ``(row - shift) @ matrix`` with a constant
+column, if there is one, first: columns orthonormal, the response replaced by its residual from
+ordinary least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataValueError, DesignError
+
+RANK_TOLERANCE = 1e-7
+"""A column is dependent when less than this part of its length is new, as in R's ``lm``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """The map from raw rows ``[X y]`` to the rows whose cross-products are kept.
+
+    Attributes
+    ----------
+    order : int array (p,)
+        Column of X at each position: a constant column first.
+    map : array (p + 1, p + 1), upper triangular
+        ``raw[order] @ map`` is the transformed row.
+    dependent : tuple of int
+        Positions whose column others determine; they are scaled, not orthogonalised, and no
+        other column of the basis refers to them.
+    """
+
+    order: np.ndarray
+    map: np.ndarray
+    dependent: tuple[int, ...]
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Positions of the columns that are kept."""
+        p = len(self.order)
+        return np.array([j for j in range(p) if j not in self.dependent], dtype=np.intp)
+
+    def coefficients(self, b: np.ndarray) -> np.ndarray:
+        """Return β of the kept columns (in the order of the positions) for coordinates b.
+
+        The residual ``e - Q b`` in the basis is ``(y - X β) * map[-1, -1]``.
+        """
+        keep = self.kept
+        matrix = self.map[np.ix_(keep, keep)]
+        return (matrix @ b - self.map[keep, -1]) / self.map[-1, -1]
+
+    def covariance(self, cov: np.ndarray) -> np.ndarray:
+        """Return the covariance matrix of β for that of b (both of the kept columns)."""
+        keep = self.kept
+        matrix = self.map[np.ix_(keep, keep)] / self.map[-1, -1]
+        return matrix @ cov @ matrix.T
+
+    def log_det(self) -> float:
+        """Return 2 log|det| of the map of the kept columns of X."""
+        diagonal = np.diag(self.map)[self.kept]
+        return float(2.0 * np.sum(np.log(np.abs(diagonal))))
+
+
+def fit_basis(
+    gram: np.ndarray,
+    shift: np.ndarray,
+    order: np.ndarray,
+    constant: float | None,
+    n: int,
+    rows: Callable[[], np.ndarray],
+) -> tuple[Basis, np.ndarray]:
+    """Choose the basis from the cross-products of the shifted columns.
+
+    Parameters
+    ----------
+    gram : array (p + 1, p + 1)
+        Cross-products of ``[X y] - shift``, X in `order`.
+    shift : array (p + 1,)
+        Zero at the constant column; all zero when there is none.
+    constant : float or None
+        Value of the constant column at position 0.
+    n : int
+        Number of rows.
+    rows : callable
+        Returns the shifted, weighted rows of X; called only when the cross-products cannot
+        tell whether a column is dependent.
+
+    Returns
+    -------
+    Basis, and the upper triangular matrix that shifted rows are multiplied by.
+    """
+    p = len(order)
+    norms = np.sqrt(np.diag(gram))
+    length = np.where(norms > 0, norms, 1.0)
+    correlation = gram[:p, :p] / np.outer(length[:p], length[:p])
+    # What rounding leaves of a column that equals its shift counts as nothing.
+    floor = 8 * np.finfo(float).eps * np.abs(shift[:p]) * np.sqrt(n)
+    vanishing = norms[:p] <= floor
+    factor, pivots = _cholesky(correlation)
+    if bool(np.any(vanishing)) or pivots.min(initial=1.0) < 1e-9:
+        factor, dependent = _by_rows(rows(), vanishing)
+        factor = factor / length[:p]
+    else:
+        dependent = ()
+    keep = np.array([j for j in range(p) if j not in dependent], dtype=np.intp)
+    matrix = np.zeros((p + 1, p + 1))
+    if len(keep):
+        upper = factor[np.ix_(keep, keep)] * length[keep]
+        matrix[np.ix_(keep, keep)] = _inverse_upper(upper)
+    for j in dependent:
+        matrix[j, j] = 1.0 / length[j]
+    # Residual of y: project on the orthonormal columns.
+    inner = matrix[:p, :p]
+    g = np.zeros(p)
+    g[keep] = (inner.T @ gram[:p, p])[keep]
+    residual = float(gram[p, p] - g @ g)
+    if gram[p, p] == 0.0:
+        raise DesignError(
+            "the response is constant, so that there is nothing to explain; expected values that vary"
+        )
+    size = np.sqrt(max(residual, 1e-20 * gram[p, p]))
+    scale = 2.0 ** -np.round(np.log2(size / np.sqrt(n)))
+    matrix[:p, p] = -(inner @ g) * scale
+    matrix[p, p] = scale
+    undo_shift = np.eye(p + 1)
+    if constant is not None:
+        undo_shift[0, 1:] -= shift[1:] / constant
+    return Basis(order, undo_shift @ matrix, dependent), matrix
+
+
+def _cholesky(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the upper factor of a correlation matrix and its pivots; stops at a bad pivot."""
+    p = len(a)
+    try:
+        factor = np.linalg.cholesky(a).T if p else np.zeros((0, 0))
+    except np.linalg.LinAlgError:
+        return np.zeros((p, p)), np.zeros(p)
+    return factor, np.diag(factor) ** 2
+
+
+def _by_rows(x: np.ndarray, vanishing: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Orthogonalise the rows' columns in order, twice; return R and the dependent columns."""
+    n, p = x.shape
+    norms = np.linalg.norm(x, axis=0)
+    q = np.empty((n, p), order="F")
+    r = np.zeros((p, p))
+    kept: list[int] = []
+    dependent: list[int] = []
+    for j in range(p):
+        v = x[:, j] / (norms[j] or 1.0)
+        before = float(np.linalg.norm(v))
+        coefficients = np.zeros(len(kept))
+        for _ in range(2):
+            step = q[:, : len(kept)].T @ v
+            v = v - q[:, : len(kept)] @ step
+            coefficients += step
+        left = float(np.linalg.norm(v))
+        if bool(vanishing[j]) or left <= RANK_TOLERANCE * before:
+            dependent.append(j)
+            continue
+        q[:, len(kept)] = v / left
+        r[kept, j] = coefficients * norms[j]
+        r[j, j] = left * norms[j]
+        kept.append(j)
+    return r, tuple(dependent)
+
+
+def _inverse_upper(a: np.ndarray) -> np.ndarray:
+    from scipy.linalg.lapack import dtrtri
+
+    inverse, info = dtrtri(a)
+    if info:
+        raise DataValueError("the columns of exog are too large or too small to be scaled")
+    return np.triu(inverse)

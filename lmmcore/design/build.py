@@ -1,0 +1,461 @@
+"""From arrays or from a formula and a data frame to a Design."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import patsy
+
+from ..errors import (
+    DataTypeError,
+    DataValueError,
+    DesignError,
+    FormulaError,
+    NameNotFoundError,
+    OptionError,
+    suggest,
+)
+from .columns import Column, as_column, matrix_columns
+from .components import Components, VCSpec, from_spec, indicator, join, one_column
+from .design import Design, RandomTerm, check
+from .formula import Bar, MixedFormula, Terms, parse_formula, parse_terms
+from .groups import Grouping, code_groups, interaction, missing_labels
+
+_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*$")
+_WORD = re.compile(r"[^\W\d]\w*|Q\(\s*(?:\"[^\"]+\"|'[^']+')\s*\)")
+
+
+def check_missing(missing: str) -> bool:
+    """Return whether rows with missing values are to be dropped."""
+    if missing not in ("none", "drop", "raise"):
+        raise OptionError(
+            f"missing={missing!r} is not known; expected 'none' or 'raise' (missing values are an "
+            "error) or 'drop' (their rows are left out)"
+        )
+    return missing == "drop"
+
+
+def from_arrays(
+    endog: Any,
+    exog: Any,
+    groups: Any,
+    exog_re: Any = None,
+    exog_vc: VCSpec | Mapping[str, Any] | None = None,
+    weights: Any = None,
+    missing: str = "none",
+) -> Design:
+    """Build the design of ``MixedLM(endog, exog, groups, exog_re, exog_vc)``."""
+    drop = check_missing(missing)
+    index = getattr(endog, "index", None) if isinstance(endog, (pd.Series, pd.DataFrame)) else None
+    endog_name = _series_name(endog, "y")
+    if isinstance(endog, pd.DataFrame):
+        (y,), _ = matrix_columns(endog, None, "y", "endog")
+    else:
+        y = as_column(endog, endog_name, "endog")
+    n = len(y)
+    fixed: tuple[Column, ...] = ()
+    fixed_names: tuple[str, ...] = ()
+    if exog is not None:
+        fixed, fixed_names = matrix_columns(exog, None, "x", "exog")
+        if not isinstance(exog, (pd.DataFrame, pd.Series)):
+            fixed_names = _name_constant(fixed, fixed_names)
+    group_name = _series_name(groups, "Group")
+    random: tuple[Column, ...]
+    terms: tuple[RandomTerm, ...]
+    empty_vc = exog_vc is None or not getattr(exog_vc, "names", exog_vc)
+    if exog_re is not None:
+        random, names = matrix_columns(exog_re, None, "x_re", "exog_re")
+        terms = (RandomTerm(names),) if random else ()
+    elif empty_vc:
+        random, terms = (None,), (RandomTerm((group_name,)),)
+    else:
+        random, terms = (), ()
+    w = None if weights is None else as_column(weights, _series_name(weights, "weights"), "weights")
+    keep = None
+    if drop:
+        keep = _complete_rows([y, *fixed, *random, w], missing_labels(groups), n)
+    grouping = code_groups(_rows(groups, keep), group_name)
+    design = Design(
+        y, endog_name, fixed, fixed_names, grouping, terms, random,
+        weights=w, row_labels=index,
+    )  # fmt: skip
+    if keep is not None:
+        design = _take(design, keep)
+    if not empty_vc:
+        if keep is not None:
+            raise DataValueError(
+                "missing='drop' cannot drop rows of exog_vc; leave out the rows with missing values "
+                "before building exog_vc, or use vc_formula"
+            )
+        assert exog_vc is not None
+        design = _replace(design, components=from_spec(exog_vc, grouping))
+    return check(design)
+
+
+def from_formula(
+    formula: str,
+    data: Any,
+    groups: Any = None,
+    re_formula: str | None = None,
+    vc_formula: Mapping[str, str] | None = None,
+    weights: Any = None,
+    missing: str = "none",
+    subset: Any = None,
+    frame: FrameType | None = None,
+) -> Design:
+    """Build the design of a formula, with bars or with groups, re_formula and vc_formula.
+
+    Parameters
+    ----------
+    frame : frame of the caller, whose variables formulas may use beside the columns of data.
+    """
+    drop = check_missing(missing)
+    if not isinstance(formula, str):
+        raise FormulaError(
+            f"the formula is a {type(formula).__name__}; expected text such as 'y ~ x + (1 | g)'"
+        )
+    parsed = parse_formula(formula)
+    table = as_frame(data)
+    if subset is not None:
+        table = table.loc[subset]
+    bars = _bars(parsed, groups, re_formula, vc_formula)
+    group_name, labels = _group_variable(parsed, bars, groups, table)
+    w, weights_name = _weights(weights, table)
+    keep = None
+    n_rows = len(table)
+    if drop:
+        keep = _complete_frame(parsed, bars, vc_formula, table, labels, w)
+        if keep is not None:
+            table = table.loc[keep]
+            labels = [(name, _rows(v, keep)) for name, v in labels]
+            w = None if w is None else w[keep]
+    factors = [code_groups(values, name) for name, values in labels]
+    for factor in factors:
+        if len(factor.codes) != len(table):
+            raise DataValueError(
+                f"groups {factor.name!r} has {len(factor.codes)} labels but data has {len(table)} "
+                "rows; expected one label per row"
+            )
+    grouping = factors[0] if len(factors) == 1 else interaction(factors)
+    env = _Environment(frame, table)
+    y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
+    random: list[Column] = []
+    terms: list[RandomTerm] = []
+    for bar in bars:
+        columns, names = env.columns(bar.terms, "random effects")
+        if not columns:
+            raise FormulaError(
+                f"the random term ({bar.terms.text} | {':'.join(bar.group) or group_name}) has no "
+                "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
+            )
+        random.extend(columns)
+        names = tuple(group_name if x == "Intercept" else x for x in names)
+        terms.append(RandomTerm(names))
+    components = _components(vc_formula, table, grouping, env) if vc_formula else None
+    return check(
+        Design(
+            y, endog_name, fixed, fixed_names, grouping, tuple(terms), tuple(random),
+            components=components, weights=w, row_labels=table.index, fixed_info=info,
+            n_dropped=n_rows - len(table),
+        )  # fmt: skip
+    )
+
+
+def as_frame(data: Any) -> pd.DataFrame:
+    """Return data as a pandas frame: frames, mappings, and what has ``to_pandas`` or ``df``."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    for method in ("to_pandas", "df"):
+        if callable(getattr(data, method, None)):
+            return getattr(data, method)()
+    if isinstance(data, Mapping) or (isinstance(data, np.ndarray) and data.dtype.names):
+        try:
+            return pd.DataFrame(data)
+        except ValueError as exc:
+            raise DataValueError(f"data is not a table: {exc}; expected columns of one length") from exc
+    raise DataTypeError(
+        f"data is a {type(data).__name__}; expected a data frame or a mapping of columns"
+    )
+
+
+class _Environment:
+    """Evaluates parsed terms in a frame: plain columns directly, all else by patsy."""
+
+    def __init__(self, frame: FrameType | None, table: pd.DataFrame) -> None:
+        self.frame = frame
+        self.table = table
+        self._known: dict[str, np.ndarray | None] = {}
+
+    def plain(self, name: str) -> np.ndarray | None:
+        """Return a numeric column of the frame, or None when patsy has to look at it."""
+        if name not in self._known:
+            self._known[name] = self._plain(name)
+        return self._known[name]
+
+    def _plain(self, name: str) -> np.ndarray | None:
+        try:
+            series = self.table[name]
+        except KeyError:
+            return None
+        if not isinstance(series, pd.Series):
+            raise DataValueError(f"data has several columns named {name!r}; expected one")
+        kind = getattr(series.dtype, "kind", "O")
+        return as_column(series, name, "variable") if kind in "fiu" else None
+
+    def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+        """Return the columns of a right-hand side and their names."""
+        direct = self._direct(terms)
+        if direct is not None:
+            return direct
+        matrix = self._patsy(terms.text, what)
+        names = tuple(matrix.design_info.column_names)
+        return _split(np.asarray(matrix), names), names
+
+    def fixed_part(
+        self, parsed: MixedFormula
+    ) -> tuple[np.ndarray, str, tuple[Column, ...], tuple[str, ...], Any]:
+        """Return response, its name, columns of X, their names and what rebuilds them."""
+        direct = self._direct(parsed.fixed)
+        y = None if parsed.response_name is None else self.plain(parsed.response_name)
+        if y is None and parsed.response_name is not None and parsed.response_name in self.table:
+            y = as_column(self.table[parsed.response_name], parsed.response_name, "the response")
+        if y is None:
+            matrix = self._patsy(f"0 + {parsed.response}", "the response")
+            if matrix.shape[1] != 1:
+                raise DataValueError(
+                    f"the response {parsed.response!r} gives {matrix.shape[1]} columns; expected "
+                    "one number per row"
+                )
+            y = np.ascontiguousarray(np.asarray(matrix)[:, 0])
+        name = parsed.response_name or parsed.response
+        if direct is not None:
+            return (y, name, *direct, parsed.fixed)
+        matrix = self._patsy(parsed.fixed.text, "fixed effects")
+        names = tuple(matrix.design_info.column_names)
+        return y, name, _split(np.asarray(matrix), names), names, matrix.design_info
+
+    def _direct(self, terms: Terms) -> tuple[tuple[Column, ...], tuple[str, ...]] | None:
+        if terms.plain is None:
+            return None
+        columns = [self.plain(name) for name in terms.plain]
+        if any(c is None for c in columns):
+            return None
+        if terms.intercept:
+            return (None, *columns), ("Intercept", *terms.plain)
+        return tuple(columns), terms.plain
+
+    def _patsy(self, text: str, what: str, table: pd.DataFrame | None = None) -> Any:
+        table = self.table if table is None else table
+        spaces = [] if self.frame is None else [self.frame.f_locals, self.frame.f_globals]
+        try:
+            return patsy.dmatrix(
+                text,
+                table,
+                patsy.EvalEnvironment(spaces),
+                NA_action=patsy.NAAction(NA_types=[]),
+            )
+        except patsy.PatsyError as exc:
+            reason = str(exc).split("\n")[0]
+            name = re.search(r"name '([^']+)' is not defined|no data named '([^']+)'", reason)
+            if name:
+                missing = name[1] or name[2]
+                raise NameNotFoundError(
+                    f"the {what} {text!r} use {missing!r}, which is no column of data"
+                    + suggest(missing, map(str, table.columns))
+                ) from exc
+            if "mismatched" not in reason and "missing" in reason.lower():
+                raise DataValueError(
+                    f"the {what} {text!r}: {reason}; use missing='drop' or complete the data"
+                ) from exc
+            raise FormulaError(f"the {what} {text!r} cannot be evaluated: {reason}") from exc
+        except (NameError, KeyError) as exc:
+            missing = getattr(exc, "name", None) or str(exc.args[0])
+            raise NameNotFoundError(
+                f"the {what} {text!r} use {missing!r}, which is no column of data"
+                + suggest(missing, map(str, table.columns))
+            ) from exc
+        except (TypeError, ValueError, AttributeError, SyntaxError) as exc:
+            raise FormulaError(
+                f"the {what} {text!r} cannot be evaluated: {type(exc).__name__}: {exc}"
+            ) from exc
+
+    def by_group(self, text: str, rows: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
+        """Return the matrix of a component's formula in one group and its column names."""
+        matrix = self._patsy(text.lstrip("~ "), f"variance component {name!r}:", rows)
+        return np.asarray(matrix), list(matrix.design_info.column_names)
+
+
+def _bars(
+    parsed: MixedFormula,
+    groups: Any,
+    re_formula: str | None,
+    vc_formula: Mapping[str, str] | None,
+) -> tuple[Bar, ...]:
+    """Return the random terms of either spelling."""
+    if parsed.bars:
+        if groups is not None or re_formula is not None:
+            raise FormulaError(
+                "the formula has random terms in bars and groups= or re_formula= was given too; "
+                "use one of the two spellings"
+            )
+        different = {bar.group for bar in parsed.bars}
+        if len(different) > 1:
+            shown = " and ".join(":".join(g) for g in sorted(different))
+            raise DesignError(
+                f"the random terms have several grouping factors ({shown}); this version fits one. "
+                "A factor nested in the other goes into vc_formula={'b': '0 + C(b)'} with groups='a'"
+            )
+        return parsed.bars
+    if groups is None:
+        raise FormulaError(
+            "no groups: write a random term such as (1 | g) into the formula or give "
+            "groups='g' (a column of data or an array)"
+        )
+    if re_formula is None:
+        return () if vc_formula else (Bar(parse_terms("1"), ()),)
+    return (Bar(parse_terms(re_formula), ()),)
+
+
+def _group_variable(
+    parsed: MixedFormula, bars: Sequence[Bar], groups: Any, table: pd.DataFrame
+) -> tuple[str, list[tuple[str, Any]]]:
+    """Return the factor's name and the variables whose interaction it is."""
+    if parsed.bars:
+        names = bars[0].group
+        return ":".join(names), [(x, _column(table, x, "the group")) for x in names]
+    if isinstance(groups, str):
+        return groups, [(groups, _column(table, groups, "groups="))]
+    return "Group", [("Group", groups)]
+
+
+def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
+    if name not in table.columns:
+        raise NameNotFoundError(
+            f"{what} {name!r} is no column of data" + suggest(name, map(str, table.columns))
+        )
+    return table[name]
+
+
+def _weights(weights: Any, table: pd.DataFrame) -> tuple[np.ndarray | None, str]:
+    if weights is None:
+        return None, ""
+    if isinstance(weights, str):
+        return as_column(_column(table, weights, "weights="), weights, "weights"), weights
+    return as_column(weights, "weights", "weights"), "weights"
+
+
+def _components(
+    vc_formula: Mapping[str, str], table: pd.DataFrame, grouping: Grouping, env: _Environment
+) -> Components:
+    if not isinstance(vc_formula, Mapping):
+        raise DataTypeError(
+            f"vc_formula is a {type(vc_formula).__name__}; expected {{name: formula}}, such as "
+            "{'cask': '0 + C(cask)'}"
+        )
+    parts = []
+    for j, name in enumerate(sorted(vc_formula)):
+        text = vc_formula[name]
+        factor = _FACTOR.match(text)
+        if factor and factor[1] in table.columns:
+            parts.append(indicator(j, f"C({factor[1]})", code_groups(table[factor[1]], factor[1])))
+            parts[-1] = _renamed(parts[-1], name)
+            continue
+        terms = parse_terms(text)
+        if terms.plain is not None and len(terms.plain) == 1 and not terms.intercept:
+            values = env.plain(terms.plain[0])
+            if values is not None:
+                parts.append(_renamed(one_column(j, terms.plain[0], values), name))
+                continue
+        order = np.argsort(grouping.codes, kind="stable")
+        ends = np.cumsum(np.bincount(grouping.codes, minlength=grouping.n_levels))
+        rows = np.split(order, ends[:-1])
+        built = [env.by_group(text, table.iloc[r], name) for r in rows]
+        spec = VCSpec([name], [[names for _, names in built]], [[m for m, _ in built]])
+        part = from_spec(spec, grouping)
+        assert part is not None
+        labels = tuple((j, label) for _, label in part.labels)
+        parts.append(Components(part.names, part.indptr, part.columns, part.values, labels))
+    return join(parts)
+
+
+def _renamed(part: Components, name: str) -> Components:
+    return Components((name,), part.indptr, part.columns, part.values, part.labels)
+
+
+def _complete_frame(
+    parsed: MixedFormula,
+    bars: Sequence[Bar],
+    vc_formula: Mapping[str, str] | None,
+    table: pd.DataFrame,
+    labels: Sequence[tuple[str, Any]],
+    weights: np.ndarray | None,
+) -> np.ndarray | None:
+    """Return a mask of the rows where no variable of the model is missing, None if all are."""
+    texts = [parsed.response, parsed.fixed.text, *(b.terms.text for b in bars)]
+    texts += list((vc_formula or {}).values())
+    known = set(map(str, table.columns))
+    used = {word[3:-1].strip()[:-1] if word.startswith("Q(") else word
+            for text in texts for word in _WORD.findall(text)}  # fmt: skip
+    used = {word.lstrip("\"'") for word in used} & known
+    values: list[Any] = [table[name] for name in used]
+    masks = [missing_labels(v) for _, v in labels]
+    return _complete_rows([*values, weights], np.logical_or.reduce(masks), len(table))
+
+
+def _complete_rows(columns: Sequence[Any], missing: np.ndarray, n: int) -> np.ndarray | None:
+    bad = missing.copy()
+    for column in columns:
+        if column is not None and len(column) == len(bad):
+            bad |= missing_labels(column)
+    return None if not bad.any() else ~bad
+
+
+def _take(design: Design, keep: np.ndarray) -> Design:
+    def rows(columns: Sequence[Column]) -> tuple[Column, ...]:
+        return tuple(None if c is None else c[keep] for c in columns)
+
+    return _replace(
+        design,
+        endog=design.endog[keep],
+        fixed=rows(design.fixed),
+        random=rows(design.random),
+        weights=None if design.weights is None else design.weights[keep],
+        row_labels=None if design.row_labels is None else design.row_labels[keep],
+        n_dropped=int((~keep).sum()),
+    )
+
+
+def _replace(design: Design, **changes: Any) -> Design:
+    from dataclasses import replace
+
+    return replace(design, **changes)
+
+
+def _rows(values: Any, keep: np.ndarray | None) -> Any:
+    if keep is None:
+        return values
+    return values[keep] if hasattr(values, "dtype") else np.asarray(values, dtype=object)[keep]
+
+
+def _split(matrix: np.ndarray, names: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(None if x == "Intercept" else matrix[:, j] for j, x in enumerate(names))
+
+
+def _series_name(values: Any, default: str) -> str:
+    name = getattr(values, "name", None)
+    if name is None and isinstance(values, pd.DataFrame) and values.shape[1] == 1:
+        name = values.columns[0]
+    return default if name is None else str(name)
+
+
+def _name_constant(columns: Sequence[Column], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Name an array's first column "const" when it is constant, as statsmodels does."""
+    first = columns[0] if columns else None
+    if first is None or len(first) == 0 or first[0] == 0 or not bool(np.all(first == first[0])):
+        return names
+    return ("const", *(f"x{j + 1}" for j in range(len(columns) - 1)))

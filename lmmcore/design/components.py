@@ -1,0 +1,189 @@
+"""Variance components inside groups: columns that each group has for itself.
+
+statsmodels' ``exog_vc`` gives every group a matrix per component; the columns of one component
+share one variance. Here all components together are one sparse matrix over *named* columns, so
+that a group knows its columns by label and groups of two chunks of data can be matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataTypeError, DataValueError
+from .groups import Grouping
+
+
+@dataclass(frozen=True)
+class VCSpec:
+    """Variance components as statsmodels states them.
+
+    Parameters
+    ----------
+    names : list of str
+        ``names[j]`` is the name of component j.
+    colnames : list of list of list of str
+        ``colnames[j][g]`` names the columns of ``mats[j][g]``.
+    mats : list of list of array_like
+        ``mats[j][g]`` (rows of group g, columns) is the design of component j in group g, groups
+        in the sorted order of their labels, rows in the order of the data.
+    """
+
+    names: list[str]
+    colnames: list[list[list[str]]]
+    mats: list[list[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The entries of all components, row by row (compressed sparse rows).
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the components; each has one variance.
+    indptr : int64 array (n + 1,)
+    columns : int64 array (entries,)
+        Column of each entry, an index into `labels`.
+    values : float64 array (entries,)
+    labels : tuple of (int, str)
+        Component and name of each column.
+    """
+
+    names: tuple[str, ...]
+    indptr: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    labels: tuple[tuple[int, str], ...]
+
+    def take(self, rows: np.ndarray) -> Components:
+        """Return the entries of a subset of rows."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        lengths = np.diff(self.indptr)[rows]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        at = np.repeat(self.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
+        return Components(self.names, indptr, self.columns[at], self.values[at], self.labels)
+
+
+def one_column(component: int, name: str, values: np.ndarray) -> Components:
+    """Return a component with one column that all groups have."""
+    n = len(values)
+    return Components(
+        (name,),
+        np.arange(n + 1, dtype=np.int64),
+        np.zeros(n, dtype=np.int64),
+        np.asarray(values, dtype=np.float64),
+        ((component, name),),
+    )
+
+
+def indicator(component: int, name: str, factor: Grouping) -> Components:
+    """Return a component with one indicator column per level of a factor."""
+    n = len(factor.codes)
+    return Components(
+        (name,),
+        np.arange(n + 1, dtype=np.int64),
+        factor.codes.astype(np.int64),
+        np.ones(n),
+        tuple((component, f"{name}[{label}]") for label in factor.labels),
+    )
+
+
+def join(parts: Sequence[Components]) -> Components:
+    """Return all components side by side."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = [np.diff(p.indptr) for p in parts]
+    indptr = np.concatenate([[0], np.cumsum(np.sum(lengths, axis=0))]).astype(np.int64)
+    columns = np.empty(indptr[-1], dtype=np.int64)
+    values = np.empty(indptr[-1])
+    offset, start = 0, indptr[:-1].copy()
+    for part, length in zip(parts, lengths):
+        at = np.repeat(start - part.indptr[:-1], length) + np.arange(part.indptr[-1])
+        columns[at] = part.columns + offset
+        values[at] = part.values
+        offset += len(part.labels)
+        start = start + length
+    names = tuple(name for part in parts for name in part.names)
+    return Components(names, indptr, columns, values, tuple(x for p in parts for x in p.labels))
+
+
+def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Components | None:
+    """Read statsmodels' VCSpec, or a mapping name → group label → matrix.
+
+    Raises
+    ------
+    DataValueError
+        When the number of groups or the rows of a matrix do not fit the groups.
+    """
+    if isinstance(spec, Mapping):
+        names = sorted(spec)
+        mats = [[_lookup(spec[n], label, n) for label in grouping.labels.tolist()] for n in names]
+        colnames = [[[str(j) for j in range(_width(m))] for m in row] for row in mats]
+        spec = VCSpec(list(names), colnames, mats)
+    if not hasattr(spec, "names") or not hasattr(spec, "mats"):
+        raise DataTypeError(
+            f"exog_vc is a {type(spec).__name__}; expected a VCSpec or a mapping "
+            "{name: {group label: matrix}}"
+        )
+    if not spec.names:
+        return None
+    order = np.argsort(grouping.codes, kind="stable")
+    sizes = np.bincount(grouping.codes, minlength=grouping.n_levels)
+    ends = np.cumsum(sizes)
+    parts = []
+    for j, name in enumerate(spec.names):
+        mats = list(spec.mats[j])
+        if len(mats) != grouping.n_levels:
+            raise DataValueError(
+                f"exog_vc has {len(mats)} matrices for component {name!r}; expected one for each "
+                f"of the {grouping.n_levels} groups, in the sorted order of their labels"
+            )
+        ids: dict[str, int] = {}
+        rows, columns, values = [], [], []
+        for g, given in enumerate(mats):
+            mat = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=float)
+            if mat.ndim != 2 or mat.shape[0] != sizes[g]:
+                raise DataValueError(
+                    f"exog_vc: the matrix of component {name!r} in group {grouping.labels[g]!r} has "
+                    f"shape {mat.shape}; expected ({sizes[g]}, columns)"
+                )
+            labels = [str(c) for c in spec.colnames[j][g]] if spec.colnames else []
+            if len(labels) != mat.shape[1]:
+                labels = [str(c) for c in range(mat.shape[1])]
+            cols = np.array([ids.setdefault(label, len(ids)) for label in labels], dtype=np.int64)
+            at = order[ends[g] - sizes[g] : ends[g]]
+            rows.append(np.repeat(at, mat.shape[1]))
+            columns.append(np.tile(cols, mat.shape[0]))
+            values.append(mat.ravel())
+        row = np.concatenate(rows)
+        by_row = np.argsort(row, kind="stable")
+        lengths = np.bincount(row, minlength=len(grouping.codes))
+        parts.append(
+            Components(
+                (name,),
+                np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+                np.concatenate(columns)[by_row],
+                np.concatenate(values)[by_row],
+                tuple((j, label) for label in ids),
+            )
+        )
+    return join(parts)
+
+
+def _lookup(by_group: Any, label: Any, name: str) -> Any:
+    try:
+        return by_group[label]
+    except (KeyError, IndexError, TypeError) as exc:
+        raise DataValueError(
+            f"exog_vc: component {name!r} has no matrix for group {label!r}; "
+            "expected {name: {group label: matrix}} with every group"
+        ) from exc
+
+
+def _width(mat: Any) -> int:
+    shape = np.shape(mat) if not hasattr(mat, "shape") else mat.shape
+    return int(shape[1]) if len(shape) == 2 else 1

@@ -1,0 +1,236 @@
+"""Formulas: text → response, fixed part and random terms.
+
+``"y ~ x + (1 + x | g)"`` is cut into the fixed part, which patsy understands, and its bars.
+Nothing here looks at data.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..errors import FormulaError
+
+_NAME = r"[^\W\d]\w*"
+_ATOM = re.compile(
+    rf"""\s*(?:(?P<name>{_NAME})|`(?P<tick>[^`]+)`|Q\(\s*(?P<q>"[^"]+"|'[^']+')\s*\)|(?P<num>[01]))\s*$"""
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The right-hand side of a formula without bars.
+
+    Attributes
+    ----------
+    text : str
+        What patsy is given.
+    plain : tuple of str or None
+        The names of the columns when the formula is a sum of plain names, else None.
+    intercept : bool
+        Whether a sum of plain names has an intercept.
+    """
+
+    text: str
+    plain: tuple[str, ...] | None
+    intercept: bool
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One random term ``(terms | group)``.
+
+    Attributes
+    ----------
+    terms : Terms
+    group : tuple of str
+        The names whose interaction is the grouping factor: ``a:b`` has two.
+    """
+
+    terms: Terms
+    group: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MixedFormula:
+    """A parsed formula: response (text and, if plain, name), fixed part, bars."""
+
+    response: str
+    response_name: str | None
+    fixed: Terms
+    bars: tuple[Bar, ...]
+
+
+@lru_cache(maxsize=512)
+def parse_formula(formula: str) -> MixedFormula:
+    """Parse ``"response ~ fixed + (random | group) + …"``.
+
+    Raises
+    ------
+    FormulaError
+        Says which part does not parse.
+    """
+    text = _translate_backticks(formula, formula)
+    sides = _split_top(text, "~", formula)
+    if len(sides) != 2 or not sides[0].strip() or not sides[1].strip():
+        raise FormulaError(
+            f"the formula {formula!r} has {len(sides) - 1} '~' with something on both sides; "
+            "expected 'response ~ terms', such as 'y ~ x + (1 | g)'"
+        )
+    response = sides[0].strip()
+    fixed, bars = [], []
+    for sign, term in _signed_terms(sides[1], formula):
+        inner = _bar(term)
+        if inner is None:
+            fixed.append((sign, term))
+        elif sign == "-":
+            raise FormulaError(f"in {formula!r}, the random term {term} is subtracted; write it once")
+        else:
+            bars.extend(_parse_bar(inner, formula))
+    fixed_text = " ".join(f"{s} {t}" for s, t in fixed) or "+ 1"
+    fixed_text = fixed_text[2:] if fixed_text.startswith("+ ") else fixed_text
+    return MixedFormula(response, _plain_name(response), parse_terms(fixed_text), tuple(bars))
+
+
+@lru_cache(maxsize=512)
+def parse_terms(text: str) -> Terms:
+    """Parse a right-hand side without bars, with or without a leading ``~``."""
+    original = text
+    text = _translate_backticks(text, text).strip()
+    if text.startswith("~"):
+        text = text[1:].strip()
+    if not text:
+        raise FormulaError(f"the formula {original!r} is empty; expected terms, such as '1 + x'")
+    if "|" in _without_quotes(text):
+        raise FormulaError(
+            f"{original!r} has a '|' outside of a random term; write random terms in parentheses, "
+            "such as (1 + x | g)"
+        )
+    intercept, names = True, list[str]()
+    for sign, term in _signed_terms(text, original):
+        atom = _ATOM.match(term)
+        if atom is None:
+            return Terms(text, None, True)
+        if atom["num"]:
+            intercept = (atom["num"] == "1") == (sign == "+")
+        elif sign == "-":
+            return Terms(text, None, True)
+        elif (name := _atom_name(atom)) not in names:
+            names.append(name)
+    return Terms(text, tuple(names), intercept)
+
+
+def _parse_bar(inner: str, formula: str) -> list[Bar]:
+    double = "||" in inner
+    parts = inner.split("||" if double else "|")
+    if len(parts) != 2 or not parts[0].strip() or not parts[1].strip():
+        raise FormulaError(
+            f"in {formula!r}, the random term ({inner}) is not of the form (terms | group)"
+        )
+    lhs, group_text = parts[0].strip(), parts[1].strip()
+    if "/" in group_text:
+        raise FormulaError(
+            f"in {formula!r}, the group {group_text!r} nests factors; this version fits one grouping "
+            "factor per formula. Give the inner factor by vc_formula={'b': '0 + C(b)'} with groups='a'"
+        )
+    group = tuple(_plain_name(part) or "" for part in group_text.split(":"))
+    if "" in group:
+        raise FormulaError(
+            f"in {formula!r}, the group {group_text!r} is not a name or names joined by ':'; "
+            "compute the grouping variable first and name it"
+        )
+    if not double:
+        return [Bar(parse_terms(lhs), group)]
+    # (1 + x || g) is (1 | g) + (0 + x | g): one term of its own per summand.
+    terms = parse_terms(lhs)
+    if terms.plain is not None:
+        pieces = ["0 + " + _quote(name) for name in terms.plain]
+    else:
+        pieces = ["0 + " + t for s, t in _signed_terms(terms.text, formula) if t not in "01"]
+    if terms.plain is not None and terms.intercept or terms.plain is None and not re.match(
+        r"^\s*0\s*(\+|$)|-\s*1\b", terms.text
+    ):
+        pieces.insert(0, "1")
+    return [Bar(parse_terms(piece), group) for piece in pieces]
+
+
+def _bar(term: str) -> str | None:
+    """Return what is inside the parentheses when term is a random term."""
+    term = term.strip()
+    if term.startswith("(") and term.endswith(")") and "|" in _without_quotes(term):
+        return term[1:-1].strip()
+    if "|" in _without_quotes(term) and not re.search(r"\w\(", term):
+        raise FormulaError(
+            f"{term!r} has a '|' outside of parentheses; write random terms as (1 + x | g)"
+        )
+    return None
+
+
+def _signed_terms(text: str, formula: str) -> list[tuple[str, str]]:
+    """Split at the top level into ``("+" or "-", term)``."""
+    out: list[tuple[str, str]] = []
+    sign, start = "+", 0
+    for at, char in [*_top_level(text, formula), (len(text), "+")]:
+        if char not in "+-":
+            continue
+        term = text[start:at].strip()
+        if term:
+            out.append((sign, term))
+        elif at == len(text) or start > 0:
+            raise FormulaError(f"in {formula!r}, a '{sign}' has no term after it")
+        sign, start = char, at + 1
+    return out
+
+
+def _split_top(text: str, at: str, formula: str) -> list[str]:
+    cuts = [i for i, char in _top_level(text, formula) if char == at]
+    edges = [-1, *cuts, len(text)]
+    return [text[a + 1 : b] for a, b in zip(edges[:-1], edges[1:])]
+
+
+def _top_level(text: str, formula: str) -> list[tuple[int, str]]:
+    """Positions and characters outside of all brackets and quotes."""
+    out, depth, quote = [], 0, ""
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth < 0:
+                raise FormulaError(f"in {formula!r}, a bracket closes that was never opened")
+        elif depth == 0:
+            out.append((i, char))
+    if depth or quote:
+        what = "a quote" if quote else "a bracket"
+        raise FormulaError(f"in {formula!r}, {what} is not closed")
+    return out
+
+
+def _without_quotes(text: str) -> str:
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+
+
+def _translate_backticks(text: str, formula: str) -> str:
+    if text.count("`") % 2:
+        raise FormulaError(f"in {formula!r}, a backtick is not closed")
+    return re.sub(r"`([^`]+)`", lambda m: _quote(m[1]), text)
+
+
+def _quote(name: str) -> str:
+    if re.fullmatch(_NAME, name):
+        return name
+    return f"Q('{name}')" if '"' in name else f'Q("{name}")'
+
+
+def _atom_name(atom: re.Match[str]) -> str:
+    return atom["name"] or atom["tick"] or atom["q"][1:-1]
+
+
+def _plain_name(text: str) -> str | None:
+    atom = _ATOM.match(text)
+    return None if atom is None or atom["num"] else _atom_name(atom)

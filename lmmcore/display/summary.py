@@ -1,0 +1,171 @@
+"""The summary of a fit as text and as HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from ..errors import OptionError
+
+if TYPE_CHECKING:
+    from ..results import MixedLMResults
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text: a heading, column names (the first is that of the row names) and rows."""
+
+    heading: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def as_text(self) -> str:
+        """Return aligned text; the first column to the left, the others to the right."""
+        cells = [self.columns, *self.rows]
+        widths = [max(len(row[j]) for row in cells) for j in range(len(self.columns))]
+
+        def line(row: tuple[str, ...]) -> str:
+            first = row[0].ljust(widths[0])
+            return "  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]).rstrip()
+
+        return "\n".join([self.heading, *("  " + line(row) for row in cells)])
+
+    def as_html(self) -> str:
+        """Return an HTML table."""
+        head = "".join(f"<th>{escape(c)}</th>" for c in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self.rows
+        )
+        caption = f"<caption>{escape(self.heading)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Tables of a fit."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    tables: tuple[Table, ...]
+    closing: str
+
+    def as_text(self) -> str:
+        """Return the summary as text."""
+        width = max(len(name) for name, _ in self.facts)
+        facts = "\n".join(f"  {name.ljust(width)}  {value}" for name, value in self.facts)
+        parts = [self.title, facts, *(t.as_text() for t in self.tables), self.closing]
+        return "\n\n".join(parts)
+
+    def as_html(self) -> str:
+        """Return the summary as HTML tables."""
+        facts = "".join(
+            f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in self.facts
+        )
+        tables = "".join(t.as_html() for t in self.tables)
+        closing = f"<p>{escape(self.closing)}</p>"
+        return f"<h4>{escape(self.title)}</h4><table>{facts}</table>{tables}{closing}"
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+
+def summarize(results: MixedLMResults, alpha: float) -> Summary:
+    """Return the summary of a fit."""
+    if not 0.0 < alpha < 1.0:
+        raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")
+    model = results.model
+    kind = "REML" if results.reml else "maximum likelihood"
+    counts = model.design.grouping.codes
+    sizes = np.bincount(counts)
+    facts = [
+        ("Formula", model.formula or f"{model.endog_names} ~ {' + '.join(model.exog_names)}"),
+        ("Observations", f"{results.nobs:,}" + _dropped(model.design.n_dropped)),
+        (
+            "Groups",
+            f"{model.n_groups:,} ({model.group_name}), of {sizes.min():,} to {sizes.max():,} rows",
+        ),
+        (
+            "REML criterion" if results.reml else "Deviance (−2 log-likelihood)",
+            f"{results.criterion:.4f}",
+        ),
+    ]
+    if model.dropped:
+        facts.append(("Dropped columns", ", ".join(model.dropped) + " (determined by others)"))
+    return Summary(
+        f"Linear mixed-effects model fit by {kind}",
+        tuple(facts),
+        (_random_table(results), _fixed_table(results, alpha)),
+        f"Convergence: {results.convergence}",
+    )
+
+
+def _dropped(n: int) -> str:
+    return f" ({n:,} rows with missing values left out)" if n else ""
+
+
+def _random_table(results: MixedLMResults) -> Table:
+    model = results.model
+    rows: list[tuple[str, ...]] = []
+    group, at = model.group_name, 0
+    cov = results.cov_re.to_numpy()
+    widest = max((len(t.names) for t in model.design.terms), default=1)
+    for term in model.design.terms:
+        k = len(term.names)
+        part = cov[at : at + k, at : at + k]
+        sd = np.sqrt(np.diag(part))
+        for i, name in enumerate(term.names):
+            shown = "Intercept" if name == group else name
+            correlations = [
+                f"{part[i, j] / (sd[i] * sd[j]):.3f}" if sd[i] * sd[j] > 0 else "–"
+                for j in range(i)
+            ]
+            padding = [""] * (widest - 1 - i)
+            row = (f"{group}: {shown}", _number(part[i, i]), _number(sd[i]), *correlations, *padding)
+            rows.append(row)
+        at += k
+    for name, value in zip(model.vcomp_names, results.vcomp):
+        row = (f"{group} / {name}", _number(value), _number(np.sqrt(value)), *[""] * (widest - 1))
+        rows.append(row)
+    scale = results.scale
+    rows.append(("Residual", _number(scale), _number(np.sqrt(scale)), *[""] * (widest - 1)))
+    correlation = ("Correlation",) if widest > 1 else ()
+    columns = ("", "Variance", "SD", *correlation, *[""] * max(0, widest - 2))
+    return Table("Random effects", columns, tuple(rows))
+
+
+def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
+    beta, se = results.fe_params.to_numpy(), results.bse_fe.to_numpy()
+    z = beta / se
+    p = 2.0 * ndtr(-np.abs(z))
+    reach = float(ndtri(1.0 - alpha / 2.0)) * se
+    level = f"{100 * (1 - alpha):g} %"
+    rows = tuple(
+        (
+            name, _number(beta[i]), _number(se[i]), f"{z[i]:.3f}",
+            "<0.001" if p[i] < 0.001 else f"{p[i]:.3f}",
+            _number(beta[i] - reach[i]), _number(beta[i] + reach[i]),
+        )  # fmt: skip
+        for i, name in enumerate(results.fe_params.index)
+    )
+    columns = ("", "Estimate", "SE", "z", "P>|z|", f"{level} from", "to")
+    return Table("Fixed effects", columns, rows)
+
+
+def _number(x: float) -> str:
+    """Return five significant digits, without an exponent where that is short."""
+    if x == 0.0:
+        return "0"
+    if 1e-4 <= abs(x) < 1e6:
+        decimals = max(0, 4 - int(np.floor(np.log10(abs(x)))))
+        return f"{x:.{min(decimals, 6)}f}"
+    return f"{x:.4e}"

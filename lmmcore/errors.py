@@ -1,0 +1,90 @@
+"""Errors and warnings: each says what was given, what was expected and what to do.
+
+Every error is a `LmmcoreError` and also the built-in exception that the scientific Python
+ecosystem raises in the same place, so that existing ``except ValueError`` clauses hold.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConvergenceError",
+    "DataNotFoundError",
+    "DataValueError",
+    "DesignError",
+    "FormulaError",
+    "LmmcoreError",
+    "LmmcoreWarning",
+    "NameNotFoundError",
+    "OptionError",
+    "PluginError",
+    "RankDeficientWarning",
+]
+
+
+class LmmcoreError(Exception):
+    """Base of all errors that lmmcore raises on purpose."""
+
+    # KeyError shows repr(args[0]); a sentence reads better as it stands.
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class FormulaError(LmmcoreError, ValueError):
+    """A formula that does not parse or that states no mixed model."""
+
+
+class DataValueError(LmmcoreError, ValueError):
+    """Values in the data that no model can use: NaN, infinity, wrong lengths, no rows."""
+
+
+class DataTypeError(LmmcoreError, TypeError):
+    """Text or objects where numbers belong."""
+
+
+class DesignError(LmmcoreError, ValueError):
+    """A design that cannot identify the model: one group, a group per row, no residual."""
+
+
+class NameNotFoundError(LmmcoreError, KeyError):
+    """A variable that the data frame does not have."""
+
+
+class DataNotFoundError(LmmcoreError, KeyError):
+    """A data set that the package does not ship, or a file that does not exist."""
+
+
+class OptionError(LmmcoreError, ValueError):
+    """An argument with a value that the called function does not know."""
+
+
+class PluginError(LmmcoreError, RuntimeError):
+    """A plugin that raised or returned what its contract forbids."""
+
+
+class ConvergenceError(LmmcoreError, RuntimeError):
+    """No optimum was found: the likelihood has none, or an optimizer could not go on."""
+
+
+class LmmcoreWarning(UserWarning):
+    """Base of all warnings; each names something that the user can act on."""
+
+
+class RankDeficientWarning(LmmcoreWarning):
+    """Columns of the fixed effects were dropped, as others determine them."""
+
+
+class ConvergenceWarning(LmmcoreWarning):
+    """The optimizer stopped before the certificate of an optimum held."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` or the list of what is known, for an error message."""
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    shown = ", ".join(repr(k) for k in known[:20]) + (", …" if len(known) > 20 else "")
+    return f"; known: {shown}" if known else ""

@@ -1,0 +1,106 @@
+"""What an optimizer and a covariance structure must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Objective(Protocol):
+    """A smooth function of θ (m,) that an optimizer minimises: the profiled criterion.
+
+    ``value_and_gradient`` costs about three times ``value``; ``value_gradient_hessian`` little
+    more. A point where the criterion is not finite has value ``inf``.
+    """
+
+    evaluations: int
+
+    def value(self, theta: np.ndarray) -> float:
+        """Return the criterion d(θ) = −2 log-likelihood."""
+        ...
+
+    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return d and ∂d/∂θ (m,)."""
+        ...
+
+    def value_gradient_hessian(
+        self, theta: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return d, ∂d/∂θ (m,) and the exact Hessian (m, m)."""
+        ...
+
+    def em_step(self, theta: np.ndarray) -> np.ndarray:
+        """Return θ after one step of EM, which never increases d."""
+        ...
+
+
+@dataclass(frozen=True)
+class OptimizeOutcome:
+    """Where an optimizer stopped.
+
+    Attributes
+    ----------
+    theta : array (m,)
+    converged : bool
+        Whether the optimizer's own criterion of convergence holds.
+    message : str
+        Why it stopped.
+    iterations : int
+    path : list of (iteration, value)
+    """
+
+    theta: np.ndarray
+    converged: bool
+    message: str
+    iterations: int
+    path: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Optimizer(Protocol):
+    """Minimises an `Objective`; the number of evaluations is counted by the objective."""
+
+    def minimize(
+        self,
+        objective: Objective,
+        start: np.ndarray,
+        *,
+        options: Mapping[str, Any],
+        callback: Callable[[int, float], None] | None = None,
+    ) -> OptimizeOutcome:
+        """Return the outcome; `options` are those the user gave, an unknown one is an error."""
+        ...
+
+
+class CovarianceStructure(Protocol):
+    """A family of k × k covariance matrices G = Λ Λ' with Λ a smooth function of θ.
+
+    G is relative: the covariance matrix is σ² G. Λ need not be unique in θ (signs of columns), and a
+    singular G is an ordinary value.
+    """
+
+    def n_parameters(self, k: int) -> int:
+        """Return the number m of parameters for k columns."""
+        ...
+
+    def parameters(self, g: np.ndarray) -> np.ndarray:
+        """Return θ (m,) of the member closest to a positive semidefinite matrix g (k, k)."""
+        ...
+
+    def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
+        """Return Λ (k, k)."""
+        ...
+
+    def factor_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
+        """Return ∂Λ/∂θ (m, k, k)."""
+        ...
+
+    def factor_second_derivative(self, theta: np.ndarray, k: int) -> np.ndarray | None:
+        """Return ∂²Λ/∂θ∂θ (m, m, k, k), or None when Λ is linear in θ."""
+        ...
+
+    def describe(self, g: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        """Return the parameters of σ² G in the user's terms, such as ``{"sd(x)": 1.2}``."""
+        ...

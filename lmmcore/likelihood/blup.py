@@ -1,0 +1,142 @@
+"""Conditional means and covariances of the random effects of independent groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..crossproducts.crossproducts import ColumnLabel, CrossProducts
+from ..design.design import Design
+from .profiled import Point, ProfiledLikelihood
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionalBlock:
+    """Random effects of groups with the same shape.
+
+    Attributes
+    ----------
+    groups : int array (G,)
+    labels : list of group labels
+    means : array (G, k)
+        BLUPs, for the columns of Z as given.
+    covariances : array (G, k, k)
+        Conditional covariance divided by σ².
+    columns : columns of each group, None when all groups have the same
+    """
+
+    groups: np.ndarray
+    labels: list[Any]
+    means: np.ndarray
+    covariances: np.ndarray
+    columns: tuple[tuple[ColumnLabel, ...], ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """Random effects of all groups, given data, β̂ and the variances."""
+
+    blocks: tuple[ConditionalBlock, ...]
+    n_terms: int
+
+    def with_names(self, model: MixedLM) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
+        """Yield every block with the names of each group's random effects."""
+        shared = model.exog_re_names
+        vc = model.vcomp_names
+        for block in self.blocks:
+            if block.columns is None:
+                yield block, [shared] * len(block.groups)
+                continue
+            k = len(shared)
+            yield (
+                block,
+                [
+                    [*shared, *(f"{vc[t - self.n_terms]}[{name}]" for t, name in columns[k:])]
+                    for columns in block.columns
+                ],
+            )
+
+    def row_effects(self, design: Design) -> np.ndarray:
+        """Return Z b̂ for each row (n,)."""
+        out = np.zeros(design.n_rows)
+        codes = design.grouping.codes
+        k = len(design.random)
+        means = np.zeros((design.grouping.n_levels, k))
+        for block in self.blocks:
+            means[block.groups] = block.means[:, :k]
+        for j, column in enumerate(design.random):
+            effect = means[codes, j]
+            out += effect if column is None else effect * column
+        components = design.components
+        if components is not None:
+            own: dict[tuple[int, ColumnLabel], float] = {}
+            for block in self.blocks:
+                assert block.columns is not None
+                for g, columns, values in zip(block.groups, block.columns, block.means):
+                    own.update(
+                        ((int(g), column), float(v)) for column, v in zip(columns[k:], values[k:])
+                    )
+            lengths = np.diff(components.indptr)
+            rows = np.repeat(np.arange(design.n_rows), lengths)
+            keys = codes[rows].astype(np.int64) * len(components.labels) + components.columns
+            pairs, inverse = np.unique(keys, return_inverse=True)
+            effects = np.array(
+                [
+                    own[(pair // len(components.labels), self._label(components.labels, pair))]
+                    for pair in pairs.tolist()
+                ]
+            )
+            out += np.bincount(
+                rows, weights=effects[inverse] * components.values, minlength=design.n_rows
+            )
+        return out
+
+    def _label(self, labels: tuple[tuple[int, str], ...], pair: int) -> ColumnLabel:
+        term, name = labels[pair % len(labels)]
+        return (self.n_terms + term, name)
+
+
+def conditional(cp: CrossProducts, likelihood: ProfiledLikelihood, point: Point) -> Conditional:
+    """Return E(b | y) and Cov(b | y, β) / σ² for every group.
+
+    With G = ΛΛ' and Z the columns as given, ``b̂ = Λ (I + Λ'Z'ZΛ)⁻¹ Λ'Z'(y − Xβ̂)`` and
+    ``Cov = σ² Λ (I + Λ'Z'ZΛ)⁻¹ Λ'``: G may be singular.
+    """
+    assert point.state is not None
+    engine, state = likelihood.engine, point.state
+    p = engine.p
+    solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)
+    index = np.append(cp.basis.kept, len(cp.basis.order))
+    scale = float(cp.basis.map[-1, -1])
+    blocks = []
+    for block in cp.blocks:
+        levels = [width // t.k for width, t in zip(block.widths, engine.terms)]
+        lam = engine._factor(tuple(levels), point.factors)
+        units = np.concatenate([np.tile(t.units, m) for t, m in zip(engine.terms, levels)])
+        lam = lam / units[:, None]
+        lower = block.s
+        s = np.tril(lower) + np.swapaxes(np.tril(lower, -1), -1, -2)
+        ze = block.w[:, :, index] @ solution / scale
+        root = lam
+        if cp.z_map is not None and block.columns is None:
+            root = cp.z_map @ lam  # for the columns of Z as stored
+        m = root.T @ s @ root + np.eye(root.shape[1])
+        inverse = np.linalg.inv(m)
+        covariances = lam @ inverse @ lam.T
+        means = (lam @ inverse @ root.T @ ze[:, :, None])[:, :, 0]
+        blocks.append(
+            ConditionalBlock(
+                block.groups, cp.labels[block.groups].tolist(), means, covariances, block.columns
+            )
+        )
+    n_terms = len(cp.term_columns)
+    if cp.blocks and cp.blocks[0].columns is not None:
+        own = {t for b in cp.blocks for c in (b.columns or ()) for t, name in c if isinstance(name, str)}
+        n_terms = min(own, default=n_terms)
+    return Conditional(tuple(blocks), n_terms)

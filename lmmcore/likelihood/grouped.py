@@ -1,0 +1,323 @@
+"""The grouped engine: criterion and derivatives for independent groups.
+
+Everything here is in the coordinates γ of the relative covariance matrices G_t: the entries of
+their lower triangles, term by term. V is linear in γ, and how G depends on θ is not asked here.
+Columns of Z are in units of about their root mean square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..crossproducts.crossproducts import CrossProducts, GroupBlock
+from ..errors import DesignError
+from ..parallel import map_chunks
+from . import _grouped
+from .classes import compress
+
+CHUNK = 256  # lane blocks
+RANK_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True)
+class TermShape:
+    """One random term as the engine sees it.
+
+    Attributes
+    ----------
+    k : int
+        Columns per level.
+    units : array (k,)
+        Powers of two: Z = (Z in the engine) * units.
+    levels : int
+        Number of levels over all groups.
+    coordinates : slice
+        Where its entries of γ are.
+    """
+
+    k: int
+    units: np.ndarray
+    levels: int
+    coordinates: slice
+
+    @cached_property
+    def tril(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the coordinates."""
+        rows, cols = np.tril_indices(self.k)
+        return rows, cols
+
+    def matrix(self, gradient: np.ndarray) -> np.ndarray:
+        """Return D_t = ∂d/∂G_t (k, k) for ∂d/∂γ."""
+        rows, cols = self.tril
+        part = gradient[self.coordinates]
+        out = np.zeros((self.k, self.k))
+        out[rows, cols] = np.where(rows == cols, part, 0.5 * part)
+        out[cols, rows] = out[rows, cols]
+        return out
+
+    def to_user(self, g: np.ndarray) -> np.ndarray:
+        """Return G_t for the columns of Z as the user gave them."""
+        return g / np.outer(self.units, self.units)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The criterion's pieces at one point.
+
+    Attributes
+    ----------
+    log_det_v : float
+        log|V|, without the weights.
+    root : array (p + 1, p + 1)
+        Cholesky factor of [X y]'V^-1[X y] in the basis (kept columns).
+    inverse : array (p + 1, p + 1)
+        Its inverse.
+    """
+
+    log_det_v: float
+    root: np.ndarray
+    inverse: np.ndarray
+
+    @property
+    def r2(self) -> float:
+        """(y − Xβ̂)'V⁻¹(y − Xβ̂) in the basis."""
+        return float(self.root[-1, -1]) ** 2
+
+    @property
+    def log_det_h(self) -> float:
+        """log|X'V⁻¹X| in the basis."""
+        return float(2.0 * np.log(np.diag(self.root)[:-1]).sum())
+
+
+class GroupedEngine:
+    """Criterion and derivatives from cross-products of independent groups.
+
+    Parameters
+    ----------
+    cp : CrossProducts
+    term_sizes : sequence of int
+        Columns per level of each term.
+    """
+
+    def __init__(self, cp: CrossProducts, term_sizes: Sequence[int]) -> None:
+        self.n = cp.n
+        kept = cp.basis.kept
+        self.p = len(kept)
+        index = np.append(kept, len(cp.basis.order))
+        lower = cp.total[np.ix_(index, index)]
+        total = np.tril(lower) + np.tril(lower, -1).T
+        self.residual = float(total[-1, -1])  # least squares
+        self._whole = len(index) == len(cp.basis.order) + 1
+        self.terms = self._term_shapes(cp, term_sizes)
+        self.n_coordinates = self.terms[-1].coordinates.stop
+        self.rank = 0
+        self._batches: list[tuple[tuple[int, ...], _grouped.Batch]] = []
+        for block in cp.blocks:
+            if block.s.shape[1]:
+                self._add(block, cp, index)
+        between = np.zeros_like(total)
+        for levels, batch in self._batches:
+            zero = [np.zeros((t.k, t.k)) for t in self.terms]
+            self._sum_criterion(batch, self._factor(levels, zero), between)
+        between += np.tril(between, -1).T
+        self.within = total - between
+        diagonal = np.arange(self.p + 1)
+        self.within[diagonal, diagonal] = np.maximum(self.within[diagonal, diagonal], 0.0)
+        rows, cols = np.tril_indices(self.p + 1)
+        self._is_x = rows < self.p
+        self._is_diagonal = rows == cols
+
+    def _term_shapes(self, cp: CrossProducts, sizes: Sequence[int]) -> list[TermShape]:
+        shapes: list[TermShape] = []
+        start = 0
+        square = np.zeros(0)
+        levels = np.zeros(len(sizes), dtype=int)
+        square = np.zeros(sum(sizes))
+        n_levels_columns = np.cumsum([0, *sizes])
+        for block in cp.blocks:
+            diagonal = np.einsum("gjj->j", block.s)
+            if cp.z_map is not None and block.columns is None:
+                lower = block.s.sum(axis=0)
+                full = np.tril(lower) + np.tril(lower, -1).T
+                diagonal = np.einsum("aj,ab,bj->j", cp.z_map, full, cp.z_map)
+            at = 0
+            for t, width in enumerate(block.widths):
+                k = sizes[t]
+                part = diagonal[at : at + width].reshape(-1, k).sum(axis=0)
+                square[n_levels_columns[t] : n_levels_columns[t + 1]] += part
+                levels[t] += len(block.groups) * (width // k)
+                at += width
+        for t, k in enumerate(sizes):
+            size = square[n_levels_columns[t] : n_levels_columns[t + 1]] / cp.n
+            if np.any(size <= 0.0):
+                which = cp.term_columns[t][int(np.argmin(size))]
+                raise DesignError(
+                    f"the random effects column {which!r} is zero in every row; expected a column "
+                    "that varies. Remove the term"
+                )
+            units = 2.0 ** np.round(0.5 * np.log2(size))
+            n_coordinates = k * (k + 1) // 2
+            shapes.append(
+                TermShape(k, units, int(levels[t]), slice(start, start + n_coordinates))
+            )
+            start += n_coordinates
+        return shapes
+
+    def _add(self, block: GroupBlock, cp: CrossProducts, index: np.ndarray) -> None:
+        g, k, _ = block.s.shape
+        levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
+        units = np.concatenate([np.tile(t.units, m) for t, m in zip(self.terms, levels)])
+        unit = np.diag(1.0 / units)
+        if cp.z_map is not None and block.columns is None:
+            unit = cp.z_map / units
+        w = block.w if self._whole else np.ascontiguousarray(block.w[:, :, index])
+        r, white = np.zeros((g, k, k)), np.empty_like(w)
+        rank = np.empty(g, dtype=np.int32)
+        unit = np.ascontiguousarray(unit)
+
+        def work(i: int) -> None:
+            _grouped.whiten(
+                block.s, w, unit, RANK_TOLERANCE, i * 8 * CHUNK, min(g, (i + 1) * 8 * CHUNK), r,
+                white, rank,
+            )  # fmt: skip
+
+        map_chunks(work, -(-g // (8 * CHUNK)))
+        self.rank += int(rank.sum())
+        r, white, multiplicity = compress(block.s, r, white)
+        pairs: list[tuple[int, int, int]] = []
+        at = 0
+        for term, m in zip(self.terms, levels):
+            for _ in range(m):
+                for a in range(term.k):
+                    for b in range(term.k):
+                        i, j = max(a, b), min(a, b)
+                        coordinate = term.coordinates.start + i * (i + 1) // 2 + j
+                        pairs.append((at + a, at + b, coordinate))
+                at += term.k
+        batch = _grouped.Batch(
+            _pack(r),
+            _pack(white),
+            _pack(multiplicity),
+            tuple(np.ascontiguousarray(x) for x in np.array(pairs, dtype=np.int32).T),
+            self.n_coordinates,
+        )
+        self._batches.append((levels, batch))
+
+    def _factor(self, levels: tuple[int, ...], factors: Sequence[np.ndarray]) -> np.ndarray:
+        """Return Λ of a batch: the factor of each term, once per level."""
+        if len(factors) == 1 and levels[0] == 1:
+            return np.ascontiguousarray(factors[0])
+        out = np.zeros((sum(m * f.shape[0] for m, f in zip(levels, factors)),) * 2)
+        at = 0
+        for m, f in zip(levels, factors):
+            for _ in range(m):
+                out[at : at + len(f), at : at + len(f)] = f
+                at += len(f)
+        return out
+
+    @staticmethod
+    def _sum_criterion(batch: _grouped.Batch, lam: np.ndarray, gram: np.ndarray) -> float:
+        """Add T'T of a batch to gram; return log|N|."""
+        n_chunks = -(-batch.n_blocks // CHUNK)
+        if n_chunks == 1:
+            return batch.criterion(lam, 0, batch.n_blocks, gram)
+
+        def work(i: int) -> tuple[float, np.ndarray]:
+            part = np.zeros_like(gram)
+            stop = min(batch.n_blocks, (i + 1) * CHUNK)
+            return batch.criterion(lam, i * CHUNK, stop, part), part
+
+        log_det = 0.0
+        for value, part in map_chunks(work, n_chunks):
+            log_det += value
+            gram += part
+        return log_det
+
+    def state(self, factors: Sequence[np.ndarray]) -> State | None:
+        """Return the pieces of the criterion for the factors Λ_t; None where it is not finite."""
+        gram = self.within.copy()
+        log_det = 0.0
+        for levels, batch in self._batches:
+            log_det += self._sum_criterion(batch, self._factor(levels, factors), gram)
+        inverse, ok = _grouped.cholesky_inverse(gram)
+        if not ok or not np.isfinite(log_det):
+            return None
+        return State(log_det, gram, inverse)
+
+    def derivatives(
+        self,
+        factors: Sequence[np.ndarray],
+        state: State,
+        reml: bool,
+        weights: tuple[float, float, float],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the sums (trace, quad, outer) of `_grouped.derivative_blocks`."""
+        nc = self.n_coordinates
+        tri = (self.p + 1) * (self.p + 2) // 2
+
+        def empty() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            return np.zeros(nc), np.zeros((nc, nc)), np.zeros((nc, tri))
+
+        out = empty()
+        for levels, batch in self._batches:
+            lam = self._factor(levels, factors)
+            n_chunks = -(-batch.n_blocks // CHUNK)
+            if n_chunks == 1:
+                batch.derivatives(lam, state.inverse, reml, *weights, 0, batch.n_blocks, *out)
+                continue
+
+            def work(
+                i: int, batch: _grouped.Batch = batch, lam: np.ndarray = lam
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                part = empty()
+                stop = min(batch.n_blocks, (i + 1) * CHUNK)
+                batch.derivatives(lam, state.inverse, reml, *weights, i * CHUNK, stop, *part)
+                return part
+
+            for part in map_chunks(work, n_chunks):
+                for total, more in zip(out, part):
+                    total += more
+        return out
+
+    def gradient_hessian(
+        self, factors: Sequence[np.ndarray], state: State, reml: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (m,) and exact Hessian (m, m) of the criterion in γ."""
+        n_eff = float(self.n - self.p if reml else self.n)
+        trace, quad, outer = self.derivatives(
+            factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
+        )
+        weights = np.where(self._is_x, float(reml), n_eff)
+        gradient = trace - outer @ (weights * self._is_diagonal)
+        hessian = quad - (outer * (weights * np.where(self._is_diagonal, 1.0, 2.0))) @ outer.T
+        return gradient, hessian
+
+    def scoring(
+        self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient and expected information (times two) in γ for a fixed σ²."""
+        trace, quad, outer = self.derivatives(
+            factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
+        )
+        on_x = np.where(self._is_x, float(reml), 0.0)
+        corner = np.where(self._is_x, 0.0, state.r2 / sigma2)
+        gradient = trace - outer @ ((on_x + corner) * self._is_diagonal)
+        information = quad + (outer * (on_x * np.where(self._is_diagonal, 1.0, 2.0))) @ outer.T
+        return gradient, information
+
+
+def _pack(a: np.ndarray) -> np.ndarray:
+    """Put groups side by side in lanes: (G, …) to (blocks, …, LANES), zeros at the end."""
+    lanes = _grouped.LANES
+    g = len(a)
+    blocks = -(-g // lanes)
+    out = np.zeros((blocks, *a.shape[1:], lanes))
+    whole = g // lanes
+    out[:whole] = np.moveaxis(a[: whole * lanes].reshape(whole, lanes, *a.shape[1:]), 1, -1)
+    if whole < blocks:
+        out[whole, ..., : g - whole * lanes] = np.moveaxis(a[whole * lanes :], 0, -1)
+    return out

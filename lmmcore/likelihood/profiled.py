@@ -1,0 +1,172 @@
+"""The profiled likelihood: θ ↦ criterion, gradient, Hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..crossproducts.crossproducts import CrossProducts
+from ..extension.protocols import CovarianceStructure
+from .grouped import GroupedEngine, State, TermShape
+
+
+@dataclass(eq=False)
+class Point:
+    """What is known of the criterion at one θ."""
+
+    theta: np.ndarray
+    factors: list[np.ndarray]
+    state: State | None
+    value: float
+    gamma_gradient: np.ndarray | None = None
+    gradient: np.ndarray | None = None
+    hessian: np.ndarray | None = None
+
+
+class ProfiledLikelihood:
+    """−2 log-likelihood with β and σ² at their optimum for θ.
+
+    θ is the concatenation of the parameters of each term's covariance structure, in the units of
+    the engine (columns of Z scaled by powers of two). It is an `lmmcore.extension.Objective`.
+
+    Parameters
+    ----------
+    cp : CrossProducts
+    structures : sequence of CovarianceStructure
+        One for each term.
+    sizes : sequence of int
+        Columns per level of each term.
+    reml : bool
+    """
+
+    def __init__(
+        self,
+        cp: CrossProducts,
+        structures: Sequence[CovarianceStructure],
+        sizes: Sequence[int],
+        reml: bool,
+        engine: GroupedEngine | None = None,
+    ) -> None:
+        self.engine = engine if engine is not None else GroupedEngine(cp, sizes)
+        self.structures = tuple(structures)
+        self.reml = reml
+        self.n_eff = self.engine.n - (self.engine.p if reml else 0)
+        scale = float(cp.basis.map[-1, -1])
+        self._constant = (
+            self.n_eff * (1.0 + np.log(2.0 * np.pi / self.n_eff) - 2.0 * np.log(scale))
+            - cp.log_weights
+            - (cp.basis.log_det() if reml else 0.0)
+        )
+        self._slices: list[slice] = []
+        start = 0
+        for term, structure in zip(self.engine.terms, self.structures):
+            m = structure.n_parameters(term.k)
+            self._slices.append(slice(start, start + m))
+            start += m
+        self.n_parameters = start
+        self.evaluations = 0
+        self._last: Point | None = None
+
+    @property
+    def terms(self) -> list[TermShape]:
+        return self.engine.terms
+
+    def parts(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return the parameters of each term."""
+        return [theta[s] for s in self._slices]
+
+    def factors(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return Λ_t of each term, in the engine's units."""
+        return [
+            s.factor(part, term.k)
+            for s, term, part in zip(self.structures, self.terms, self.parts(theta))
+        ]
+
+    def covariances(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return G_t of each term, in the engine's units."""
+        return [f @ f.T for f in self.factors(theta)]
+
+    def parameters(self, covariances: Sequence[np.ndarray]) -> np.ndarray:
+        """Return θ for positive semidefinite G_t in the engine's units."""
+        return np.concatenate([s.parameters(g) for s, g in zip(self.structures, covariances)])
+
+    def point(self, theta: np.ndarray, order: int = 0) -> Point:
+        """Return the criterion (order 0) with gradient and Hessian (order 2) at θ."""
+        last = self._last
+        if last is None or not np.array_equal(last.theta, theta):
+            theta = np.array(theta, dtype=float)
+            factors = self.factors(theta)
+            state = self.engine.state(factors)
+            self.evaluations += 1
+            last = self._last = Point(theta, factors, state, self._value(state))
+        if order and last.gradient is None and last.state is not None:
+            g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
+            last.gamma_gradient = g
+            last.gradient, last.hessian = self._chain(last, g, h)
+        return last
+
+    def _value(self, state: State | None) -> float:
+        if state is None or not state.r2 > 0.0:
+            return np.inf
+        value = state.log_det_v + self.n_eff * np.log(state.r2) + self._constant
+        return value + state.log_det_h if self.reml else value
+
+    def _chain(
+        self, point: Point, g: np.ndarray, h: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """From γ to θ: G = ΛΛ', ∂G = ∂ΛΛ' + Λ∂Λ'."""
+        jacobian = np.zeros((len(g), self.n_parameters))
+        curvature = np.zeros((self.n_parameters, self.n_parameters))
+        for term, structure, at, factor in zip(
+            self.terms, self.structures, self._slices, point.factors
+        ):
+            theta = point.theta[at]
+            slope = structure.factor_derivative(theta, term.k)
+            half = slope @ factor.T
+            rows, cols = term.tril
+            jacobian[term.coordinates, at] = (half[:, rows, cols] + half[:, cols, rows]).T
+            d = term.matrix(g)
+            m = len(slope)
+            curvature[at, at] = 2.0 * (d @ slope).reshape(m, -1) @ slope.reshape(m, -1).T
+            second = structure.factor_second_derivative(theta, term.k)
+            if second is not None:
+                curvature[at, at] += 2.0 * np.einsum("ijab,ab->ij", second, d @ factor)
+        return jacobian.T @ g, jacobian.T @ h @ jacobian + curvature
+
+    # The objective of an optimizer
+
+    def value(self, theta: np.ndarray) -> float:
+        return self.point(theta).value
+
+    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient, _ = self.value_gradient_hessian(theta)
+        return value, gradient
+
+    def value_gradient_hessian(
+        self, theta: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        point = self.point(theta, order=2)
+        if point.gradient is None or point.hessian is None:
+            m = self.n_parameters
+            return np.inf, np.zeros(m), np.eye(m)
+        return point.value, point.gradient, point.hessian
+
+    def em_step(self, theta: np.ndarray) -> np.ndarray:
+        """Return θ after G ← G − G D G / q: the EM step written by the gradient D."""
+        point = self.point(theta, order=2)
+        if point.gamma_gradient is None:
+            return point.theta
+        new = []
+        for term, factor in zip(self.terms, point.factors):
+            d = term.matrix(point.gamma_gradient)
+            inner = np.eye(term.k) - factor.T @ d @ factor / term.levels
+            new.append(factor @ inner @ factor.T)
+        return self.parameters(new)
+
+    # Quantities at the optimum
+
+    def sigma2(self, state: State) -> float:
+        """Return σ̂² in the basis (the response scaled)."""
+        return state.r2 / self.n_eff

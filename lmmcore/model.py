@@ -1,0 +1,357 @@
+"""MixedLM: the front door."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .crossproducts.accumulate import cross_products
+from .crossproducts.crossproducts import CrossProducts
+from .design.build import from_arrays, from_formula
+from .design.components import VCSpec
+from .design.design import Design
+from .errors import (
+    ConvergenceWarning,
+    DataValueError,
+    DesignError,
+    OptionError,
+    RankDeficientWarning,
+)
+from .estimation import estimate
+from .extension import find
+from .likelihood.grouped import GroupedEngine
+from .likelihood.profiled import ProfiledLikelihood
+from .params import MixedLMParams
+from .results import MixedLMResults
+
+DEFAULT_METHOD = "newton"
+
+
+class MixedLM:
+    """A linear mixed-effects model.
+
+    ``y = X β + Z b + e`` within groups, ``b ~ N(0, σ² G)`` independently for each group,
+    ``e ~ N(0, σ²/w)``.
+
+    Parameters
+    ----------
+    endog : array_like (n,)
+        The response.
+    exog : array_like (n, k_fe)
+        Columns of the fixed effects; a constant is not added.
+    groups : array_like (n,)
+        Label of each row's group: numbers, text or a categorical, in any order.
+    exog_re : array_like (n, k_re), optional
+        Columns of the random coefficients; by default a random intercept, unless `exog_vc` is given.
+    exog_vc : VCSpec or mapping, optional
+        Variance components inside groups.
+    use_sqrt : bool
+        Accepted for compatibility: the optimizer works on a Cholesky factor in any case.
+    missing : {"none", "raise", "drop"}
+        Missing values are an error ("none", "raise") or their rows are left out ("drop").
+    weights : array_like (n,), optional
+        Prior weights w > 0.
+
+    Attributes
+    ----------
+    k_fe, k_re, k_re2, k_vc : int
+        Numbers of fixed effects, random coefficients, their covariance parameters, components.
+    nobs : int
+    n_groups : int
+    group_labels : list
+        Sorted.
+    dropped : tuple of str
+        Columns of exog left out because other columns determine them.
+
+    Raises
+    ------
+    LmmcoreError
+        A subclass that says what is wrong with the data; see `lmmcore.errors`.
+
+    Notes
+    -----
+    The model is immutable: fits do not change it, and it does not change its input. Source of the
+    formulas: Pinheiro and Bates (2000), *Mixed-Effects Models in S and S-PLUS*, chapter 2.
+
+    Examples
+    --------
+    >>> import lmmcore
+    >>> data = lmmcore.datasets.load_sleepstudy()
+    >>> model = lmmcore.MixedLM.from_formula("Reaction ~ Days", data, groups="Subject",
+    ...                                      re_formula="1 + Days")
+    >>> round(model.fit().criterion, 4)
+    1743.6283
+    """
+
+    def __init__(
+        self,
+        endog: Any,
+        exog: Any,
+        groups: Any,
+        exog_re: Any = None,
+        exog_vc: VCSpec | Mapping[str, Any] | None = None,
+        use_sqrt: bool = True,
+        missing: str = "none",
+        *,
+        weights: Any = None,
+    ) -> None:
+        design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
+        self._setup(design, use_sqrt, None)
+
+    @classmethod
+    def from_formula(
+        cls,
+        formula: str,
+        data: Any,
+        re_formula: str | None = None,
+        vc_formula: Mapping[str, str] | None = None,
+        subset: Any = None,
+        use_sparse: bool = False,
+        missing: str = "none",
+        *,
+        groups: Any = None,
+        weights: Any = None,
+        use_sqrt: bool = True,
+        _depth: int = 1,
+    ) -> MixedLM:
+        """Build a model from a formula and a table.
+
+        Parameters
+        ----------
+        formula : str
+            ``"y ~ x + (1 + x | g)"``, or ``"y ~ x"`` with `groups`.
+        data : DataFrame or mapping of columns
+            Also anything with ``to_pandas()`` or ``df()``.
+        re_formula : str, optional
+            Columns of the random coefficients, such as ``"1 + x"``.
+        vc_formula : mapping, optional
+            ``{name: formula}`` of variance components inside groups, such as
+            ``{"class": "0 + C(class)"}``.
+        subset : array_like, optional
+            Rows to use, as for ``data.loc``.
+        use_sparse : bool
+            Accepted for compatibility: storage is chosen by lmmcore.
+        missing : {"none", "raise", "drop"}
+        groups : str or array_like, optional
+            Name of a column, or labels.
+        weights : str or array_like, optional
+            Prior weights.
+        """
+        design = from_formula(
+            formula, data, groups, re_formula, vc_formula, weights, missing, subset,
+            frame=sys._getframe(_depth),
+        )  # fmt: skip
+        model = cls.__new__(cls)
+        model._setup(design, use_sqrt, formula)
+        return model
+
+    def _setup(self, design: Design, use_sqrt: bool, formula: str | None) -> None:
+        self.design = design
+        self.use_sqrt = use_sqrt
+        self.formula = formula
+        self.crossproducts: CrossProducts = cross_products(design)
+        basis = self.crossproducts.basis
+        self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
+        if self.dropped:
+            warnings.warn(
+                f"dropped {', '.join(map(repr, self.dropped))} from the fixed effects: other columns "
+                "determine them. Remove these columns to silence this warning",
+                RankDeficientWarning,
+                stacklevel=4,
+            )
+        # Positions in the basis of the kept columns, in the order in which they were given.
+        kept = basis.kept
+        self._basis_order = np.argsort(basis.order[kept], kind="stable")
+        self._kept_columns = basis.order[kept][self._basis_order]
+        self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
+        self.endog_names = design.endog_name
+        self.nobs = design.n_rows
+        self.k_fe = len(self.exog_names)
+        if self.nobs <= self.k_fe:
+            raise DesignError(
+                f"{self.nobs} rows cannot determine {self.k_fe} fixed effects; add rows"
+            )
+        self.k_re = len(design.random)
+        self.k_re2 = self.k_re * (self.k_re + 1) // 2
+        self.k_vc = 0 if design.components is None else len(design.components.names)
+        self.n_groups = design.grouping.n_levels
+
+    # Data, in the shapes in which statsmodels has them
+
+    @cached_property
+    def endog(self) -> np.ndarray:
+        """The response (n,), float64."""
+        return np.asarray(self.design.endog, dtype=np.float64)
+
+    @cached_property
+    def exog(self) -> np.ndarray:
+        """The fixed effects' columns that were kept (n, k_fe), float64."""
+        return self.design.exog()[:, self._kept_columns]
+
+    @cached_property
+    def exog_re(self) -> np.ndarray:
+        """The random coefficients' columns (n, k_re), float64."""
+        return self.design.exog_re()
+
+    @property
+    def exog_re_names(self) -> list[str]:
+        """Names of the random coefficients; the intercept has the name of the groups."""
+        return [name for term in self.design.terms for name in term.names]
+
+    @property
+    def vcomp_names(self) -> list[str]:
+        """Names of the variance components."""
+        return [] if self.design.components is None else list(self.design.components.names)
+
+    @property
+    def group_labels(self) -> list[Any]:
+        """Sorted labels of the groups."""
+        return list(self.design.grouping.labels.tolist())
+
+    @property
+    def group_name(self) -> str:
+        """Name of the grouping factor."""
+        return self.design.grouping.name
+
+    def fit(
+        self,
+        start_params: MixedLMParams | np.ndarray | None = None,
+        reml: bool = True,
+        method: str | Sequence[str] | None = None,
+        *,
+        callback: Callable[[int, float], None] | None = None,
+        **options: Any,
+    ) -> MixedLMResults:
+        """Estimate the parameters by restricted maximum likelihood or maximum likelihood.
+
+        Parameters
+        ----------
+        start_params : MixedLMParams or array, optional
+            Where to start: covariance parameters relative to σ², packed as by
+            ``MixedLMParams.get_packed(use_sqrt)`` with or without the fixed effects. By default
+            the start comes from the data.
+        reml : bool
+        method : str or sequence of str, optional
+            Name of an optimizer, or names tried in turn until the certificate holds; the default is
+            trust-region Newton on the exact Hessian. ``lmmcore.plugins()`` lists them.
+        callback : callable, optional
+            Called with the iteration and −2 log-likelihood.
+        **options
+            Options of the optimizer.
+
+        Returns
+        -------
+        MixedLMResults
+
+        Raises
+        ------
+        OptionError
+            An optimizer or an option that is not known.
+        ConvergenceError
+            The likelihood has no maximum, as there is no residual variation.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the certificate does not hold.
+        """
+        if not isinstance(reml, (bool, np.bool_)):
+            raise OptionError(f"reml={reml!r}; expected True (REML) or False (ML)")
+        if method is None:
+            names: list[str] = [DEFAULT_METHOD]
+        elif isinstance(method, str):
+            names = [method]
+        else:
+            names = list(method)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
+        optimizers = [(name, find("optimizer", name.lower())) for name in names]
+        likelihood = self._likelihood(bool(reml))
+        start = None if start_params is None else self._start(likelihood, start_params)
+        found = estimate(
+            likelihood, optimizers, self._term_names, self.group_name, start, options, callback
+        )
+        if not found.convergence.converged:
+            warnings.warn(
+                f"the fit did not converge: {found.convergence.message} (Newton decrement "
+                f"{found.convergence.newton_decrement:.1e}). Use the default method, or raise maxiter",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return MixedLMResults(self, likelihood, found, bool(reml))
+
+    @cached_property
+    def _term_names(self) -> list[tuple[str, ...]]:
+        return [t.names for t in self.design.terms] + [(name,) for name in self.vcomp_names]
+
+    @cached_property
+    def _engine(self) -> GroupedEngine:
+        return GroupedEngine(self.crossproducts, [len(names) for names in self._term_names])
+
+    def _likelihood(self, reml: bool) -> ProfiledLikelihood:
+        structures = [find("covariance", t.covariance) for t in self.design.terms]
+        structures += [find("covariance", "unstructured")] * self.k_vc
+        sizes = [len(names) for names in self._term_names]
+        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, self._engine)
+
+    def _start(
+        self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray
+    ) -> np.ndarray:
+        if isinstance(given, MixedLMParams):
+            params = given
+        else:
+            packed = np.asarray(given, dtype=float)
+            size = self.k_re2 + self.k_vc
+            if packed.shape not in ((size,), (size + self.k_fe,)) or not np.all(np.isfinite(packed)):
+                raise DataValueError(
+                    f"start_params has shape {packed.shape}; expected {size} finite covariance "
+                    f"parameters, or {self.k_fe} fixed effects and these"
+                )
+            params = MixedLMParams.from_packed(
+                packed, self.k_fe, self.k_re, self.use_sqrt, len(packed) != size
+            )
+        if params.cov_re.shape != (self.k_re, self.k_re) or len(params.vcomp) != self.k_vc:
+            raise DataValueError(
+                f"start_params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} "
+                f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
+            )
+        blocks, at = [], 0
+        for term in self.design.terms:
+            k = len(term.names)
+            blocks.append(params.cov_re[at : at + k, at : at + k])
+            at += k
+        blocks += [np.array([[v]]) for v in params.vcomp]
+        scaled = [
+            g * np.outer(t.units, t.units) for g, t in zip(blocks, likelihood.terms)
+        ]
+        return likelihood.parameters(scaled)
+
+
+def mixedlm(
+    formula: str,
+    data: Any,
+    re_formula: str | None = None,
+    vc_formula: Mapping[str, str] | None = None,
+    subset: Any = None,
+    use_sparse: bool = False,
+    missing: str = "none",
+    **keywords: Any,
+) -> MixedLM:
+    """Build a model from a formula; see `MixedLM.from_formula`.
+
+    Examples
+    --------
+    >>> import lmmcore
+    >>> data = lmmcore.datasets.load_sleepstudy()
+    >>> fit = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data).fit()
+    >>> fit.fe_params.round(3).to_dict()
+    {'Intercept': 251.405, 'Days': 10.467}
+    """
+    return MixedLM.from_formula(
+        formula, data, re_formula, vc_formula, subset, use_sparse, missing, _depth=2, **keywords
+    )

@@ -1,0 +1,1 @@
+"""Optimizers (built-in plugins)."""

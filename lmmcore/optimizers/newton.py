@@ -1,0 +1,126 @@
+"""Trust-region Newton on the exact Hessian: the default optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..extension import Objective, OptimizeOutcome
+from .options import take_options
+
+FLAT = 1e-11  # relative size of an eigenvalue that counts as zero
+
+
+class TrustRegionNewton:
+    """Trust-region Newton with the exact Hessian and EM steps as safeguard.
+
+    Options: ``maxiter`` (100), ``tol`` (1e-11: largest Newton decrement ½ g'H⁻¹g at the end).
+    """
+
+    def minimize(
+        self,
+        objective: Objective,
+        start: np.ndarray,
+        *,
+        options: Mapping[str, Any],
+        callback: Callable[[int, float], None] | None = None,
+    ) -> OptimizeOutcome:
+        chosen = take_options("newton", options, {"maxiter": 100, "tol": 1e-11})
+        theta = np.array(start, dtype=float)
+        value, g, h = objective.value_gradient_hessian(theta)
+        if not np.isfinite(value):
+            return OptimizeOutcome(theta, False, "the criterion is not finite at the start", 0)
+        path = [(0, value)]
+        radius = max(1.0, float(np.linalg.norm(theta)))
+        rejected = 0
+        for iteration in range(1, int(chosen["maxiter"]) + 1):
+            eigenvalues, vectors = np.linalg.eigh(h)
+            slope = vectors.T @ g
+            decrement = newton_decrement(eigenvalues, slope)
+            if decrement is not None and decrement <= chosen["tol"]:
+                return OptimizeOutcome(theta, True, "the Newton decrement vanished", iteration, path)
+            step_in = _subproblem(eigenvalues, slope, radius)
+            predicted = float(slope @ step_in + 0.5 * step_in @ (eigenvalues * step_in))
+            new = theta + vectors @ step_in
+            new_value, new_g, new_h = objective.value_gradient_hessian(new)
+            length = float(np.linalg.norm(step_in))
+            noise = 1e-13 * (abs(value) + 1.0)
+            if -predicted < noise and new_value <= value + noise:
+                ratio = 1.0  # the change is lost in rounding: trust the derivatives
+            else:
+                ratio = (new_value - value) / predicted if predicted < 0 else -1.0
+            if np.isfinite(new_value) and ratio > 1e-4:
+                theta, value, g, h = new, new_value, new_g, new_h
+                rejected = 0
+                if ratio > 0.75 and length > 0.8 * radius:
+                    radius *= 3.0
+                elif ratio < 0.25:
+                    radius = 0.5 * length
+            else:
+                radius = 0.25 * length
+                rejected += 1
+                if -predicted < noise and decrement is not None:
+                    return OptimizeOutcome(
+                        theta, True, "no step changes the criterion beyond rounding", iteration, path
+                    )
+                if rejected >= 3:
+                    new = objective.em_step(theta)
+                    new_value, new_g, new_h = objective.value_gradient_hessian(new)
+                    if new_value < value:
+                        theta, value, g, h = new, new_value, new_g, new_h
+                        radius, rejected = max(radius, 0.1), 0
+                    elif rejected > 20:
+                        return OptimizeOutcome(
+                            theta, False, "no step decreases the criterion", iteration, path
+                        )
+            path.append((iteration, value))
+            if callback is not None:
+                callback(iteration, value)
+        return OptimizeOutcome(
+            theta, False, f"stopped after maxiter={chosen['maxiter']} iterations", iteration, path
+        )
+
+
+def newton_decrement(eigenvalues: np.ndarray, slope: np.ndarray) -> float | None:
+    """Return ½ g'H⁻¹g over the directions that are not flat; None if H is not positive there.
+
+    `slope` is the gradient in the basis of the eigenvectors.
+    """
+    size = float(np.max(np.abs(eigenvalues), initial=0.0))
+    flat = np.abs(eigenvalues) <= FLAT * size
+    if size == 0.0:
+        return 0.0 if not np.any(slope) else None
+    if np.any(eigenvalues[~flat] < 0.0):
+        return None
+    return float(0.5 * np.sum(slope[~flat] ** 2 / eigenvalues[~flat]))
+
+
+def _subproblem(w: np.ndarray, g: np.ndarray, radius: float) -> np.ndarray:
+    """Minimise g'p + ½ p'diag(w)p over |p| <= radius (Moré and Sorensen 1983)."""
+    size = float(np.max(np.abs(w), initial=0.0))
+    flat = np.abs(w) <= FLAT * size
+    if w[~flat].min(initial=np.inf) > 0.0:
+        p = np.where(flat, 0.0, -g / np.where(flat, 1.0, w))
+        if float(p @ p) <= radius * radius:
+            return p
+    low = max(0.0, -float(w[0]))
+    shift = low + 1e-10 * (size + low) + 1e-300
+    p = -g / (w + shift)
+    length = float(np.linalg.norm(p))
+    if length < radius:
+        # Hard case: g has next to nothing along the most negative direction.
+        if w[0] < 0.0:
+            rest = np.sqrt(radius * radius - length * length)
+            p[0] += rest if p[0] >= 0.0 else -rest
+        return p
+    for _ in range(60):
+        # Newton on 1/|p| = 1/radius, which is nearly linear in the shift.
+        length = float(np.linalg.norm(p))
+        if abs(length - radius) <= 1e-3 * radius:
+            break
+        derivative = float(np.sum(p * p / (w + shift)))
+        shift = max(shift + (length - radius) / radius * length * length / derivative, low + 1e-300)
+        p = -g / (w + shift)
+    return p

@@ -1,0 +1,123 @@
+"""SciPy's optimizers under the names by which statsmodels and SciPy know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from ..extension import Objective, OptimizeOutcome
+from .options import take_options
+
+# What a method is given (derivatives) and its options with defaults as tight as it stands.
+_GRADIENT: dict[str, dict[str, Any]] = {
+    "BFGS": {"maxiter": 500, "gtol": 1e-6, "disp": False},
+    "L-BFGS-B": {"maxiter": 500, "gtol": 1e-7, "ftol": 1e-15, "maxcor": 20, "maxls": 30},
+    "CG": {"maxiter": 2000, "gtol": 1e-6, "disp": False},
+    "SLSQP": {"maxiter": 500, "ftol": 1e-12, "disp": False},
+    "TNC": {"maxfun": 2000, "gtol": 1e-7, "ftol": 1e-14, "disp": False},
+}
+_HESSIAN: dict[str, dict[str, Any]] = {
+    "Newton-CG": {"maxiter": 200, "xtol": 1e-9, "disp": False},
+    "trust-exact": {"maxiter": 200, "gtol": 1e-7, "disp": False},
+    "trust-ncg": {"maxiter": 200, "gtol": 1e-7, "disp": False},
+    "trust-krylov": {"maxiter": 200, "gtol": 1e-7, "disp": False},
+}
+_VALUE: dict[str, dict[str, Any]] = {
+    "Powell": {"maxiter": 5000, "xtol": 1e-9, "ftol": 1e-12, "disp": False},
+    "Nelder-Mead": {
+        "maxiter": 20000, "maxfev": 40000, "xatol": 1e-8, "fatol": 1e-10, "adaptive": True,
+        "disp": False,
+    },
+    "COBYLA": {"maxiter": 20000, "tol": 1e-9, "rhobeg": 0.5, "disp": False},
+    "COBYQA": {"maxiter": 5000, "final_tr_radius": 1e-8, "disp": False},
+}  # fmt: skip
+
+
+class SciPyMinimize:
+    """One of the methods of ``scipy.optimize.minimize``."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.__doc__ = f"SciPy's {method}. Options: those of scipy.optimize.minimize."
+
+    def minimize(
+        self,
+        objective: Objective,
+        start: np.ndarray,
+        *,
+        options: Mapping[str, Any],
+        callback: Callable[[int, float], None] | None = None,
+    ) -> OptimizeOutcome:
+        known = {**_GRADIENT, **_HESSIAN, **_VALUE}[self.method]
+        chosen = take_options(self.method, options, known)
+        path: list[tuple[int, float]] = []
+
+        def record(theta: np.ndarray) -> None:
+            path.append((len(path) + 1, objective.value(theta)))
+            if callback is not None:
+                callback(*path[-1])
+
+        keywords: dict[str, Any] = {}
+        if self.method in _GRADIENT or self.method in _HESSIAN:
+            keywords["jac"] = lambda theta: objective.value_and_gradient(theta)[1]
+        if self.method in _HESSIAN:
+            keywords["hess"] = lambda theta: objective.value_gradient_hessian(theta)[2]
+        found = optimize.minimize(
+            objective.value, start, method=self.method, options=chosen,
+            callback=None if self.method == "COBYLA" else record, **keywords,
+        )  # fmt: skip
+        return OptimizeOutcome(
+            np.asarray(found.x, dtype=float), bool(found.success), str(found.message),
+            int(getattr(found, "nit", len(path))), path,
+        )  # fmt: skip
+
+
+class SciPyGlobal:
+    """A global search of ``scipy.optimize``, polished by L-BFGS."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.__doc__ = f"SciPy's {method}, a global search. Options: those of scipy.optimize."
+
+    def minimize(
+        self,
+        objective: Objective,
+        start: np.ndarray,
+        *,
+        options: Mapping[str, Any],
+        callback: Callable[[int, float], None] | None = None,
+    ) -> OptimizeOutcome:
+        path: list[tuple[int, float]] = []
+
+        def record(theta: np.ndarray, *_: Any) -> None:
+            path.append((len(path) + 1, objective.value(np.asarray(theta))))
+            if callback is not None:
+                callback(*path[-1])
+
+        if self.method == "basinhopping":
+            known = {"niter": 10, "T": 1.0, "stepsize": 0.5, "seed": 1}
+            chosen = take_options(self.method, options, known)
+            chosen["rng"] = np.random.default_rng(chosen.pop("seed"))
+            local = {
+                "method": "L-BFGS-B", "jac": lambda t: objective.value_and_gradient(t)[1],
+                "options": {"gtol": 1e-7, "ftol": 1e-15},
+            }  # fmt: skip
+            found = optimize.basinhopping(
+                objective.value, start, minimizer_kwargs=local, callback=record, **chosen
+            )
+        else:
+            known = {"maxiter": 300, "tol": 1e-10, "popsize": 15, "seed": 1, "polish": True}
+            chosen = take_options(self.method, options, known)
+            chosen["rng"] = np.random.default_rng(chosen.pop("seed"))
+            reach = 4.0 * max(1.0, float(np.max(np.abs(start))))
+            found = optimize.differential_evolution(
+                objective.value, [(-reach, reach)] * len(start), x0=start, callback=record, **chosen
+            )
+        message = found.message if isinstance(found.message, str) else "; ".join(found.message)
+        local_success = getattr(found, "lowest_optimization_result", found).success
+        return OptimizeOutcome(
+            np.asarray(found.x, dtype=float), bool(local_success), message, int(found.nit), path
+        )

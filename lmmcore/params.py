@@ -1,0 +1,105 @@
+"""MixedLMParams: the parameters of a mixed model, and how they are packed into a vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .extension import semidefinite_cholesky
+from .errors import DataValueError
+
+
+@dataclass(eq=False)
+class MixedLMParams:
+    """Parameters of a linear mixed model, in the parameterisation of statsmodels.
+
+    Parameters
+    ----------
+    k_fe, k_re, k_vc : int
+        Numbers of fixed effects, random coefficients and variance components.
+
+    Attributes
+    ----------
+    fe_params : array (k_fe,)
+    cov_re : array (k_re, k_re)
+        Covariance matrix of the random coefficients, divided by σ².
+    vcomp : array (k_vc,)
+        Variance components, divided by σ².
+    """
+
+    k_fe: int
+    k_re: int
+    k_vc: int
+
+    def __post_init__(self) -> None:
+        self.fe_params = np.zeros(self.k_fe)
+        self.cov_re = np.eye(self.k_re)
+        self.vcomp = np.ones(self.k_vc)
+
+    @property
+    def k_re2(self) -> int:
+        """Number of entries of the lower triangle of cov_re."""
+        return self.k_re * (self.k_re + 1) // 2
+
+    @classmethod
+    def from_components(
+        cls,
+        fe_params: np.ndarray | None = None,
+        cov_re: np.ndarray | None = None,
+        cov_re_sqrt: np.ndarray | None = None,
+        vcomp: np.ndarray | None = None,
+    ) -> MixedLMParams:
+        """Build from parts; `cov_re_sqrt` is a lower triangular root of `cov_re`."""
+        if cov_re is None and cov_re_sqrt is not None:
+            cov_re = np.asarray(cov_re_sqrt) @ np.asarray(cov_re_sqrt).T
+        fe = np.zeros(0) if fe_params is None else np.asarray(fe_params, dtype=float)
+        cov = np.zeros((0, 0)) if cov_re is None else np.asarray(cov_re, dtype=float)
+        vc = np.zeros(0) if vcomp is None else np.asarray(vcomp, dtype=float)
+        if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
+            raise DataValueError(f"cov_re has shape {cov.shape}; expected a square matrix")
+        out = cls(len(fe), len(cov), len(vc))
+        out.fe_params, out.cov_re, out.vcomp = fe, cov, vc
+        return out
+
+    @classmethod
+    def from_packed(
+        cls, params: np.ndarray, k_fe: int, k_re: int, use_sqrt: bool, has_fe: bool
+    ) -> MixedLMParams:
+        """Undo `get_packed`."""
+        params = np.asarray(params, dtype=float)
+        k_re2 = k_re * (k_re + 1) // 2
+        at = k_fe if has_fe else 0
+        k_vc = len(params) - at - k_re2
+        if k_vc < 0:
+            raise DataValueError(
+                f"params has length {len(params)}; expected at least {at + k_re2} "
+                f"({at} fixed effects, {k_re2} entries of cov_re)"
+            )
+        out = cls(k_fe, k_re, k_vc)
+        if has_fe:
+            out.fe_params = params[:k_fe].copy()
+        rows, cols = np.tril_indices(k_re)
+        lower = np.zeros((k_re, k_re))
+        lower[rows, cols] = params[at : at + k_re2]
+        out.cov_re = lower @ lower.T if use_sqrt else lower + np.tril(lower, -1).T
+        vcomp = params[at + k_re2 :]
+        out.vcomp = vcomp**2 if use_sqrt else vcomp.copy()
+        return out
+
+    def get_packed(self, use_sqrt: bool, has_fe: bool = False) -> np.ndarray:
+        """Return fixed effects (if asked for), lower triangle of cov_re, variance components.
+
+        With `use_sqrt`, the Cholesky factor of cov_re and the roots of the components instead.
+        """
+        rows, cols = np.tril_indices(self.k_re)
+        matrix = semidefinite_cholesky(self.cov_re) if use_sqrt else self.cov_re
+        vcomp = np.sqrt(self.vcomp) if use_sqrt else self.vcomp
+        parts = [matrix[rows, cols], vcomp]
+        return np.concatenate([self.fe_params, *parts] if has_fe else parts)
+
+    def copy(self) -> MixedLMParams:
+        """Return an independent copy."""
+        return MixedLMParams.from_components(
+            self.fe_params.copy(), self.cov_re.copy(), vcomp=self.vcomp.copy()
+        )

@@ -1,0 +1,261 @@
+"""MixedLMResults: estimates, standard errors and predictions of random effects."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .convergence import Convergence
+from .design.columns import stack
+from .display.summary import Summary, summarize
+from .likelihood.blup import Conditional, conditional
+from .likelihood.profiled import ProfiledLikelihood
+from .params import MixedLMParams
+
+if TYPE_CHECKING:
+    from .estimation import Estimate
+    from .model import MixedLM
+
+
+class MixedLMResults:
+    """The result of a fit. It is frozen: attributes are computed when first asked for.
+
+    Attributes
+    ----------
+    model : MixedLM
+    reml : bool
+    method : {"REML", "ML"}
+    convergence : Convergence
+        The certificate of the optimum.
+    converged : bool
+    nfev : int
+        Evaluations of the criterion.
+    """
+
+    model: MixedLM
+    convergence: Convergence
+    reml: bool
+
+    def __init__(
+        self, model: MixedLM, likelihood: ProfiledLikelihood, found: Estimate, reml: bool
+    ) -> None:
+        self.__dict__.update(
+            model=model,
+            _likelihood=likelihood,
+            _point=found.point,
+            convergence=found.convergence,
+            reml=reml,
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")
+
+    @property
+    def method(self) -> str:
+        return "REML" if self.reml else "ML"
+
+    @property
+    def converged(self) -> bool:
+        return self.convergence.converged
+
+    @property
+    def nfev(self) -> int:
+        return self.convergence.evaluations
+
+    @property
+    def nobs(self) -> int:
+        return self.model.nobs
+
+    @property
+    def k_fe(self) -> int:
+        return self.model.k_fe
+
+    @property
+    def k_re(self) -> int:
+        return self.model.k_re
+
+    @property
+    def k_re2(self) -> int:
+        return self.model.k_re2
+
+    @property
+    def k_vc(self) -> int:
+        return self.model.k_vc
+
+    # The criterion
+
+    @property
+    def criterion(self) -> float:
+        """−2 log-likelihood (REML: −2 log restricted likelihood), a float."""
+        return float(self._point.value)
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood, restricted under REML."""
+        return -0.5 * self.criterion
+
+    @cached_property
+    def scale(self) -> float:
+        """The residual variance σ² (of an observation with weight 1)."""
+        scale = float(self.model.crossproducts.basis.map[-1, -1])
+        return float(self._likelihood.sigma2(self._point.state) / scale**2)
+
+    # Fixed effects
+
+    @cached_property
+    def fe_params(self) -> pd.Series:
+        """The fixed effects β̂ (k_fe,)."""
+        return pd.Series(self._beta, index=self.model.exog_names)
+
+    @cached_property
+    def _beta(self) -> np.ndarray:
+        state = self._point.state
+        p = self.k_fe
+        b = state.inverse[:p, :p].T @ state.root[p, :p]
+        return self.model.crossproducts.basis.coefficients(b)[self.model._basis_order]
+
+    @cached_property
+    def cov_fe(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe)."""
+        state, p = self._point.state, self.k_fe
+        inverse = state.inverse[:p, :p].T @ state.inverse[:p, :p]
+        cov = self.model.crossproducts.basis.covariance(inverse)
+        cov *= self._likelihood.sigma2(state)
+        order = self.model._basis_order
+        names = self.model.exog_names
+        return pd.DataFrame(cov[np.ix_(order, order)], index=names, columns=names)
+
+    @cached_property
+    def bse_fe(self) -> pd.Series:
+        """Standard errors of the fixed effects (k_fe,)."""
+        return pd.Series(np.sqrt(np.diag(self.cov_fe)), index=self.model.exog_names)
+
+    # Covariance of the random effects
+
+    @cached_property
+    def _relative(self) -> list[np.ndarray]:
+        """G_t of each term for the columns as given, relative to σ²."""
+        likelihood = self._likelihood
+        return [
+            term.to_user(f @ f.T) for term, f in zip(likelihood.terms, self._point.factors)
+        ]
+
+    @cached_property
+    def cov_re_unscaled(self) -> pd.DataFrame:
+        """Covariance matrix of the random coefficients divided by σ² (k_re, k_re)."""
+        out = np.zeros((self.k_re, self.k_re))
+        at = 0
+        for term, g in zip(self.model.design.terms, self._relative):
+            k = len(term.names)
+            out[at : at + k, at : at + k] = g
+            at += k
+        names = self.model.exog_re_names
+        return pd.DataFrame(out, index=names, columns=names)
+
+    @cached_property
+    def cov_re(self) -> pd.DataFrame:
+        """Covariance matrix of the random coefficients (k_re, k_re)."""
+        return self.cov_re_unscaled * self.scale
+
+    @cached_property
+    def vcomp(self) -> np.ndarray:
+        """Variance components (k_vc,), in the order of ``model.vcomp_names``."""
+        parts = self._relative[len(self.model.design.terms) :]
+        return np.array([g[0, 0] for g in parts]) * self.scale
+
+    @cached_property
+    def theta(self) -> np.ndarray:
+        """Parameters of the relative covariance factors Λ_t, term by term, row by row."""
+        likelihood = self._likelihood
+        return np.concatenate(
+            [s.parameters(g) for s, g in zip(likelihood.structures, self._relative)]
+        )
+
+    @cached_property
+    def params_object(self) -> MixedLMParams:
+        """All parameters; covariances relative to σ²."""
+        vcomp = self.vcomp / self.scale
+        return MixedLMParams.from_components(
+            self._beta.copy(), self.cov_re_unscaled.to_numpy().copy(), vcomp=vcomp
+        )
+
+    @cached_property
+    def params(self) -> pd.Series:
+        """Fixed effects, lower triangle of cov_re / σ², vcomp / σ², packed as statsmodels does."""
+        names = list(self.model.exog_names)
+        re_names = self.model.exog_re_names
+        for i, name in enumerate(re_names):
+            names += [
+                f"{name} Var" if j == i else f"{re_names[j]} x {name} Cov" for j in range(i + 1)
+            ]
+        names += [f"{name} Var" for name in self.model.vcomp_names]
+        return pd.Series(self.params_object.get_packed(use_sqrt=False, has_fe=True), index=names)
+
+    # Random effects
+
+    @cached_property
+    def _conditional(self) -> Conditional:
+        return conditional(self.model.crossproducts, self._likelihood, self._point)
+
+    @cached_property
+    def random_effects(self) -> dict[Any, pd.Series]:
+        """BLUPs of the random effects: a Series for each group label."""
+        out = {}
+        for block, index in self._conditional.with_names(self.model):
+            out.update(
+                (label, pd.Series(values, index=names))
+                for label, values, names in zip(block.labels, block.means, index)
+            )
+        return {label: out[label] for label in self.model.group_labels}
+
+    @cached_property
+    def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
+        """Covariance matrix of each group's random effects given the data, β and the variances."""
+        scale = self.scale
+        out = {}
+        for block, index in self._conditional.with_names(self.model):
+            out.update(
+                (label, pd.DataFrame(scale * cov, index=names, columns=names))
+                for label, cov, names in zip(block.labels, block.covariances, index)
+            )
+        return {label: out[label] for label in self.model.group_labels}
+
+    @cached_property
+    def random_effects_frame(self) -> pd.DataFrame:
+        """BLUPs of the random coefficients: one row for each group (n_groups, k_re)."""
+        means = np.zeros((self.model.n_groups, self.k_re))
+        for block in self._conditional.blocks:
+            means[block.groups] = block.means[:, : self.k_re]
+        return pd.DataFrame(
+            means,
+            index=pd.Index(self.model.design.grouping.labels, name=self.model.group_name),
+            columns=self.model.exog_re_names,
+        )
+
+    # Rows
+
+    @cached_property
+    def fittedvalues(self) -> pd.Series:
+        """Fitted values with the random effects, X β̂ + Z b̂ (n,)."""
+        design = self.model.design
+        fitted = stack((design.fixed[j] for j in self.model._kept_columns), design.n_rows)
+        values = fitted @ self._beta + self._conditional.row_effects(design)
+        return pd.Series(values, index=design.row_labels)
+
+    @cached_property
+    def resid(self) -> pd.Series:
+        """Residuals y − X β̂ − Z b̂ (n,)."""
+        return pd.Series(self.model.endog - self.fittedvalues.to_numpy(), self.fittedvalues.index)
+
+    def summary(self, alpha: float = 0.05) -> Summary:
+        """Return tables of the estimates; ``print`` it, or see ``as_text`` and ``as_html``.
+
+        Parameters
+        ----------
+        alpha : float
+            One minus the level of the confidence intervals (normal quantiles).
+        """
+        return summarize(self, alpha)
