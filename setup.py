@@ -22,7 +22,11 @@ def extension(name: str) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension("lmmcore.crossproducts._rows"), extension("lmmcore.likelihood._grouped")],
+        [
+            extension("lmmcore._dense"),
+            extension("lmmcore.crossproducts._rows"),
+            extension("lmmcore.likelihood._grouped"),
+        ],
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,

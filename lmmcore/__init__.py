@@ -2,10 +2,7 @@
 
 from importlib.metadata import version as _version
 
-try:
-    from . import datasets
-except ImportError:
-    pass
+from . import datasets
 from .convergence import Convergence
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec

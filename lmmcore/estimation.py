@@ -16,7 +16,7 @@ import numpy as np
 
 from .convergence import Convergence
 from .errors import ConvergenceError, PluginError
-from .extension import OptimizeOutcome, Optimizer
+from .extension import OptimizeOutcome, Optimizer, eigh
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
 
@@ -60,36 +60,43 @@ def estimate(
     likelihood._last = None
     _refuse_no_residual(likelihood)
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
-    best: tuple[Point, bool] | None = None
+    best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
     for name, optimizer in optimizers:
         for attempt in range(2):
-            point, holds, outcome = _descend(likelihood, name, optimizer, theta, options, callback)
+            found, outcome = _descend(likelihood, name, optimizer, theta, options or {}, callback)
             iterations += outcome.iterations
             path += outcome.path
             message = outcome.message
-            if best is None or point.value < best[0].value - 1e-9 * (1 + abs(best[0].value)):
-                best = (point, holds)
+            if best is None or found.point.value < best.point.value - _rounding(best.point.value):
+                best = found
             # The likelihood can have a second optimum; a doubtful first one is tested against the
             # optimum reached from elsewhere.
-            if attempt == 0 and start is None and _doubtful(likelihood, point, holds):
+            if attempt == 0 and start is None and _doubtful(likelihood, found):
                 theta = neutral_start(likelihood)
             else:
                 break
-        assert best is not None
-        if best[1]:
+        if best is None or best.holds:
             break
-        theta = best[0].theta
+        theta = best.point.theta
     assert best is not None
-    point = best[0]
-    converged, decrement, smallest = _certificate(likelihood, point)
-    words = tuple(_boundary_words(likelihood, point, names, group))
+    found = best
+    words = tuple(_boundary_words(likelihood, found, names, group))
     return Estimate(
-        point,
+        found.point,
         Convergence(
-            converged, decrement, smallest, words, bool(words), name, message,
-            likelihood.evaluations, iterations, time.perf_counter() - began, tuple(path),
-        ),  # fmt: skip
+            found.holds,
+            found.decrement,
+            found.smallest,
+            words,
+            bool(words),
+            name,
+            message,
+            likelihood.evaluations,
+            iterations,
+            time.perf_counter() - began,
+            tuple(path),
+        ),
     )
 
 
@@ -111,25 +118,44 @@ def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
         )
 
 
+@dataclass(eq=False)
+class _Candidate:
+    """A point at which an optimizer stopped, and what holds there."""
+
+    point: Point
+    spectra: list[tuple[np.ndarray, np.ndarray]]  # eigenvalues and vectors of each G_t
+    holds: bool = False
+    decrement: float = np.inf
+    smallest: float = np.nan
+
+
 def _descend(
     likelihood: ProfiledLikelihood,
     name: str,
     optimizer: Optimizer,
     theta: np.ndarray,
-    options: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
     callback: Callable[[int, float], None] | None,
-) -> tuple[Point, bool, OptimizeOutcome]:
+) -> tuple[_Candidate, OptimizeOutcome]:
     """Run an optimizer; go on from where the boundary test points; move exactly onto a boundary."""
     for _ in range(10):
-        outcome = _minimize(likelihood, name, optimizer, theta, options or {}, callback)
-        point = likelihood.point(outcome.theta, order=2)
-        point = _snap(likelihood, point)
-        away = _leave_boundary(likelihood, point)
+        outcome = _minimize(likelihood, name, optimizer, theta, options, callback)
+        found = _examine(likelihood, outcome.theta)
+        if not _near_boundary(likelihood, found, SMALL):
+            break
+        found = _snap(likelihood, found)
+        away = _leave_boundary(likelihood, found)
         if away is None:
             break
         theta = away
-    holds, _, _ = _certificate(likelihood, point)
-    return point, holds, outcome
+    return found, outcome
+
+
+def _examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> _Candidate:
+    point = likelihood.point(theta, order=2)
+    found = _Candidate(point, [eigh(f @ f.T) for f in point.factors])
+    _certify(likelihood, found)
+    return found
 
 
 def _minimize(
@@ -150,128 +176,122 @@ def _minimize(
     return outcome
 
 
-def _split(g: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return eigenvalues and vectors of G and a mask of those that count as zero."""
-    values, vectors = np.linalg.eigh(g)
-    return values, vectors, values <= least
-
-
 def _least(likelihood: ProfiledLikelihood, t: int) -> float:
     """Return a variance that is negligible beside what one level can tell about it."""
     return likelihood.terms[t].levels / likelihood.engine.n
 
 
-def _snap(likelihood: ProfiledLikelihood, point: Point) -> Point:
-    """Set variances that are nearly zero to zero where the criterion allows."""
+def _near_boundary(likelihood: ProfiledLikelihood, found: _Candidate, part: float) -> bool:
+    return any(
+        values[0] <= part * _least(likelihood, t) for t, (values, _) in enumerate(found.spectra)
+    )
+
+
+def _rounding(value: float) -> float:
+    return 1e-9 * (1.0 + abs(value))
+
+
+def _snap(likelihood: ProfiledLikelihood, found: _Candidate) -> _Candidate:
+    """Set variances that are nearly zero to zero where that is an optimum as good."""
     covariances, changed = [], False
-    for t, factor in enumerate(point.factors):
-        g = factor @ factor.T
-        values, vectors, zero = _split(g, SMALL * _least(likelihood, t))
-        if zero.any() and np.any(factor[:, :] != 0.0) and not _is_canonical(factor, zero):
+    for t, (values, vectors) in enumerate(found.spectra):
+        zero = values <= SMALL * _least(likelihood, t)
+        columns = ~found.point.factors[t].any(axis=0)
+        if int(columns.sum()) < int(zero.sum()):
             values = np.where(zero, 0.0, values)
-            g = (vectors * values) @ vectors.T
-            g[np.abs(g) < 1e-15 * max(float(values[-1]), 0.0)] = 0.0
             changed = True
+        g = (vectors * values) @ vectors.T
+        g[np.abs(g) < 1e-15 * max(float(values[-1]), 0.0)] = 0.0
         covariances.append(g)
     if not changed:
-        return point
-    moved = likelihood.point(likelihood.parameters(covariances), order=2)
-    if moved.gamma_gradient is None or moved.value > point.value + 1e-8 * (1 + abs(point.value)):
-        return point
-    # The criterion alone cannot tell within rounding; the gradient across the boundary can.
-    for term, factor in zip(likelihood.terms, moved.factors):
-        values, vectors, zero = _split(factor @ factor.T, 0.0 + 1e-14)
-        null = vectors[:, zero]
-        across = null.T @ term.matrix(moved.gamma_gradient) @ null
-        if zero.any() and np.linalg.eigvalsh(across)[0] < 0.0:
-            return point
-    decrement = _certificate(likelihood, moved)[1]
-    return moved if decrement <= DECREMENT else point
+        return found
+    moved = _examine(likelihood, likelihood.parameters(covariances))
+    worse = moved.point.value > found.point.value + 10 * _rounding(found.point.value)
+    if worse or not moved.holds or _leave_boundary(likelihood, moved) is not None:
+        return found
+    return moved
 
 
-def _is_canonical(factor: np.ndarray, zero: np.ndarray) -> bool:
-    """Whether as many columns of Λ are exactly zero as G has zero eigenvalues."""
-    return int(np.sum(~factor.any(axis=0))) >= int(zero.sum())
-
-
-def _leave_boundary(likelihood: ProfiledLikelihood, point: Point) -> np.ndarray | None:
+def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.ndarray | None:
     """Return θ inside, along a direction in which the criterion falls, or None."""
+    point = found.point
     if point.gamma_gradient is None:
         return None
-    covariances, found = [], False
-    for t, (term, factor) in enumerate(zip(likelihood.terms, point.factors)):
-        g = factor @ factor.T
+    here = likelihood.covariances(point.theta)
+    there = []
+    for t, (values, vectors) in enumerate(found.spectra):
         least = _least(likelihood, t)
-        _, vectors, zero = _split(g, 1e-8 * least)
-        if zero.any():
-            null = vectors[:, zero]
-            d = term.matrix(point.gamma_gradient)
-            values, directions = np.linalg.eigh(null.T @ d @ null)
-            if values[0] * least < -1e-7:
+        g = here[t]
+        null = vectors[:, values <= 1e-8 * least]
+        if null.shape[1]:
+            d = likelihood.terms[t].matrix(point.gamma_gradient)
+            slopes, directions = eigh(null.T @ d @ null)
+            if slopes[0] * least < -1e-7:
                 v = null @ directions[:, 0]
                 g = g + least * np.outer(v, v)
-                found = True
-        covariances.append(g)
-    if not found:
+        there.append(g)
+    if all(a is b for a, b in zip(here, there)):
         return None
-    theta = likelihood.parameters(covariances)
     for _ in range(30):
+        theta = likelihood.parameters(there)
         if likelihood.value(theta) < point.value:
             return theta
-        covariances = [
-            0.5 * (g + f @ f.T) for g, f in zip(covariances, point.factors)
-        ]
-        theta = likelihood.parameters(covariances)
+        there = [0.5 * (a + b) for a, b in zip(here, there)]
     return None
 
 
-def _certificate(likelihood: ProfiledLikelihood, point: Point) -> tuple[bool, float, float]:
-    """Return whether it holds, the Newton decrement and the smallest Hessian eigenvalue."""
+def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
+    """Find the Newton decrement and the smallest Hessian eigenvalue on the free directions."""
+    point = found.point
     if point.gradient is None or point.hessian is None or not np.isfinite(point.value):
-        return False, np.inf, np.nan
-    free = []
-    for part, structure, factor in zip(
-        likelihood.parts(np.arange(likelihood.n_parameters)), likelihood.structures, point.factors
-    ):
-        derivative = structure.factor_derivative(point.theta[part], len(factor))
-        empty = ~factor.any(axis=0)
-        # A parameter that moves only zero columns of Λ lies on the boundary.
-        free.append(np.any(derivative[:, :, ~empty] != 0.0, axis=(1, 2)))
-    mask = np.concatenate(free)
-    if not mask.any():
-        return True, 0.0, float("nan")
-    h = point.hessian[np.ix_(mask, mask)]
-    values, vectors = np.linalg.eigh(h)
-    slope = vectors.T @ point.gradient[mask]
-    size = float(np.abs(values).max())
+        return
+    g, h = point.gradient, point.hessian
+    if not all(f.any(axis=0).all() for f in point.factors):
+        free = []
+        for theta, structure, factor in zip(
+            likelihood.parts(point.theta), likelihood.structures, point.factors
+        ):
+            derivative = structure.factor_derivative(theta, len(factor))
+            # A parameter that moves only zero columns of Λ lies on the boundary.
+            free.append(np.any(derivative[:, :, factor.any(axis=0)] != 0.0, axis=(1, 2)))
+        mask = np.concatenate(free)
+        if not mask.any():
+            found.holds, found.decrement = True, 0.0
+            return
+        g, h = g[mask], h[np.ix_(mask, mask)]
+    values, vectors = eigh(h)
+    slope = vectors.T @ g
+    size = max(abs(float(values[0])), abs(float(values[-1])))
     positive = values > 1e-9 * size
-    decrement = float(0.5 * np.sum(slope[positive] ** 2 / values[positive]))
-    smallest = float(values[0])
     flat_slope = float(np.linalg.norm(slope[~positive])) if not positive.all() else 0.0
-    holds = decrement <= DECREMENT and smallest >= -1e-7 * size and flat_slope <= 1e-3 * np.sqrt(size)
-    return bool(holds), decrement, smallest
+    found.smallest = float(values[0])
+    found.decrement = float(0.5 * (slope[positive] ** 2 / values[positive]).sum())
+    found.holds = (
+        found.decrement <= DECREMENT
+        and found.smallest >= -1e-7 * size
+        and flat_slope <= 1e-3 * size**0.5
+    )
 
 
-def _doubtful(likelihood: ProfiledLikelihood, point: Point, holds: bool) -> bool:
+def _doubtful(likelihood: ProfiledLikelihood, found: _Candidate) -> bool:
     """A singular optimum of several columns, or one without a certificate."""
-    if not holds:
-        return True
-    return any(
+    return not found.holds or any(
         term.k > 1 and bool(np.any(~factor.any(axis=0)))
-        for term, factor in zip(likelihood.terms, point.factors)
+        for term, factor in zip(likelihood.terms, found.point.factors)
     )
 
 
 def _boundary_words(
-    likelihood: ProfiledLikelihood, point: Point, names: Sequence[Sequence[str]], group: str
+    likelihood: ProfiledLikelihood, found: _Candidate, names: Sequence[Sequence[str]], group: str
 ) -> list[str]:
     """Say in words which variances are zero and which correlations are ±1."""
     words = []
-    for t, (term, factor) in enumerate(zip(likelihood.terms, point.factors)):
-        g = factor @ factor.T
-        values, _, zero = _split(g, 1e-8 * _least(likelihood, t))
+    for t, (term, factor) in enumerate(zip(likelihood.terms, found.point.factors)):
+        values = found.spectra[t][0]
+        zero = values <= 1e-8 * _least(likelihood, t)
         if not zero.any():
             continue
+        g = factor @ factor.T
         variances = np.diag(g)
         nothing = variances <= 1e-8 * _least(likelihood, t)
         for name in np.array(names[t], dtype=object)[nothing]:
@@ -281,7 +301,7 @@ def _boundary_words(
             )
         if int(zero.sum()) <= int(nothing.sum()):
             continue
-        rest = np.flatnonzero(~nothing)
+        rest = np.flatnonzero(~nothing).tolist()
         pairs = [
             (i, j)
             for i in rest

@@ -269,7 +269,9 @@ class MixedLM:
         else:
             names = list(method)
         if not names or not all(isinstance(name, str) for name in names):
-            raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
+            raise OptionError(
+                f"method={method!r}; expected the name of an optimizer or several names"
+            )
         optimizers = [(name, find("optimizer", name.lower())) for name in names]
         likelihood = self._likelihood(bool(reml))
         start = None if start_params is None else self._start(likelihood, start_params)
@@ -307,7 +309,9 @@ class MixedLM:
         else:
             packed = np.asarray(given, dtype=float)
             size = self.k_re2 + self.k_vc
-            if packed.shape not in ((size,), (size + self.k_fe,)) or not np.all(np.isfinite(packed)):
+            if packed.shape not in ((size,), (size + self.k_fe,)) or not np.all(
+                np.isfinite(packed)
+            ):
                 raise DataValueError(
                     f"start_params has shape {packed.shape}; expected {size} finite covariance "
                     f"parameters, or {self.k_fe} fixed effects and these"
@@ -326,9 +330,7 @@ class MixedLM:
             blocks.append(params.cov_re[at : at + k, at : at + k])
             at += k
         blocks += [np.array([[v]]) for v in params.vcomp]
-        scaled = [
-            g * np.outer(t.units, t.units) for g, t in zip(blocks, likelihood.terms)
-        ]
+        scaled = [g * np.outer(t.units, t.units) for g, t in zip(blocks, likelihood.terms)]
         return likelihood.parameters(scaled)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .extension import semidefinite_cholesky
 from .errors import DataValueError
+from .extension import semidefinite_cholesky
 
 
 @dataclass(eq=False)

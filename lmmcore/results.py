@@ -12,7 +12,8 @@ from .convergence import Convergence
 from .design.columns import stack
 from .display.summary import Summary, summarize
 from .likelihood.blup import Conditional, conditional
-from .likelihood.profiled import ProfiledLikelihood
+from .likelihood.grouped import State
+from .likelihood.profiled import Point, ProfiledLikelihood
 from .params import MixedLMParams
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class MixedLMResults:
     model: MixedLM
     convergence: Convergence
     reml: bool
+    _likelihood: ProfiledLikelihood
+    _point: Point
 
     def __init__(
         self, model: MixedLM, likelihood: ProfiledLikelihood, found: Estimate, reml: bool
@@ -88,6 +91,12 @@ class MixedLMResults:
     # The criterion
 
     @property
+    def _state(self) -> State:
+        state = self._point.state
+        assert state is not None  # a fit ends where the criterion is finite
+        return state
+
+    @property
     def criterion(self) -> float:
         """−2 log-likelihood (REML: −2 log restricted likelihood), a float."""
         return float(self._point.value)
@@ -101,7 +110,7 @@ class MixedLMResults:
     def scale(self) -> float:
         """The residual variance σ² (of an observation with weight 1)."""
         scale = float(self.model.crossproducts.basis.map[-1, -1])
-        return float(self._likelihood.sigma2(self._point.state) / scale**2)
+        return float(self._likelihood.sigma2(self._state) / scale**2)
 
     # Fixed effects
 
@@ -112,7 +121,7 @@ class MixedLMResults:
 
     @cached_property
     def _beta(self) -> np.ndarray:
-        state = self._point.state
+        state = self._state
         p = self.k_fe
         b = state.inverse[:p, :p].T @ state.root[p, :p]
         return self.model.crossproducts.basis.coefficients(b)[self.model._basis_order]
@@ -120,7 +129,7 @@ class MixedLMResults:
     @cached_property
     def cov_fe(self) -> pd.DataFrame:
         """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe)."""
-        state, p = self._point.state, self.k_fe
+        state, p = self._state, self.k_fe
         inverse = state.inverse[:p, :p].T @ state.inverse[:p, :p]
         cov = self.model.crossproducts.basis.covariance(inverse)
         cov *= self._likelihood.sigma2(state)
@@ -139,9 +148,7 @@ class MixedLMResults:
     def _relative(self) -> list[np.ndarray]:
         """G_t of each term for the columns as given, relative to σ²."""
         likelihood = self._likelihood
-        return [
-            term.to_user(f @ f.T) for term, f in zip(likelihood.terms, self._point.factors)
-        ]
+        return [term.to_user(f @ f.T) for term, f in zip(likelihood.terms, self._point.factors)]
 
     @cached_property
     def cov_re_unscaled(self) -> pd.DataFrame:
@@ -203,7 +210,7 @@ class MixedLMResults:
     @cached_property
     def random_effects(self) -> dict[Any, pd.Series]:
         """BLUPs of the random effects: a Series for each group label."""
-        out = {}
+        out: dict[Any, pd.Series] = {}
         for block, index in self._conditional.with_names(self.model):
             out.update(
                 (label, pd.Series(values, index=names))
@@ -215,7 +222,7 @@ class MixedLMResults:
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
         """Covariance matrix of each group's random effects given the data, β and the variances."""
         scale = self.scale
-        out = {}
+        out: dict[Any, pd.DataFrame] = {}
         for block, index in self._conditional.with_names(self.model):
             out.update(
                 (label, pd.DataFrame(scale * cov, index=names, columns=names))

@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 
-from ..extension import semidefinite_cholesky
+from ..extension import lower_indices, semidefinite_cholesky
 
 
 @cache
 def _pattern(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows, cols = np.tril_indices(k)
+    rows, cols = lower_indices(k)
     derivative = np.zeros((len(rows), k, k))
     derivative[np.arange(len(rows)), rows, cols] = 1.0
     derivative.flags.writeable = False

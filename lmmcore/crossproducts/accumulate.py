@@ -6,6 +6,7 @@ chosen; the second forms everything in that basis.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from ..design.columns import Column
 from ..design.design import Design
 from ..errors import DataValueError
+from ..extension.matrices import symmetric
 from ..parallel import map_chunks
 from . import _rows
-from .basis import Basis, fit_basis
+from .basis import fit_basis
 from .crossproducts import CrossProducts, GroupBlock, batch_groups
 
 CHUNK = 1 << 16  # rows
@@ -40,7 +42,7 @@ def cross_products(design: Design) -> CrossProducts:
     if constant is not None:
         shift[1:] = [_typical(c, n) for c in (*ordered[1:], design.endog)]
     gram = _total(raw, shift, None, weights, n)
-    if not np.all(np.isfinite(gram)):
+    if not isfinite(float(gram.sum())):
         raise _non_finite(design)
 
     def shifted_rows() -> np.ndarray:
@@ -61,13 +63,17 @@ def cross_products(design: Design) -> CrossProducts:
         total, s, w = _grouped(design, raw, shift, matrix, weights, z, z_shift)
         blocks: tuple[GroupBlock, ...] = (
             GroupBlock(
-                tuple(len(c) for c in term_columns), np.arange(design.grouping.n_levels), s, w, counts
+                tuple(len(c) for c in term_columns),
+                np.arange(design.grouping.n_levels),
+                s,
+                w,
+                counts,
             ),
         )
     else:
         total, blocks = _ragged(design, raw, shift, matrix, weights, counts)
         term_columns += tuple((name,) for name in design.components.names)
-    if not all(np.all(np.isfinite(b.s)) for b in blocks):
+    if not all(isfinite(float(b.s.sum())) for b in blocks):
         raise _non_finite(design)
     return CrossProducts(
         n, log_weights, design.fixed_names, term_columns, design.grouping.labels, basis, total,
@@ -87,8 +93,7 @@ def _total(
 
     parts = map_chunks(work, max(1, -(-n // CHUNK)))
     lower = parts[0] if len(parts) == 1 else np.sum(parts, axis=0)
-    lower += np.tril(lower, -1).T
-    return lower
+    return symmetric(lower)
 
 
 def _grouped(
@@ -152,9 +157,7 @@ def _ragged(
     # Number the columns that occur in each group, in the order of components and labels.
     lengths = np.diff(components.indptr)
     group_of = np.repeat(codes.astype(np.int64), lengths)
-    by_term = sorted(
-        range(len(components.labels)), key=lambda j: (components.labels[j][0], j)
-    )
+    by_term = sorted(range(len(components.labels)), key=lambda j: (components.labels[j][0], j))
     rank = np.empty(len(by_term), dtype=np.int64)
     rank[by_term] = np.arange(len(by_term))
     pair = group_of * len(by_term) + rank[components.columns]
@@ -184,9 +187,7 @@ def _ragged(
         raw, shift, matrix, weights, 0, n, total, codes=codes,
         ragged=(indptr, cols, vals, width, s_at, w_at, s_flat, w_flat),
     )  # fmt: skip
-    shared_labels = [
-        (t, i) for t, term in enumerate(design.terms) for i in range(len(term.names))
-    ]
+    shared_labels = [(t, i) for t, term in enumerate(design.terms) for i in range(len(term.names))]
     labels = [components.labels[by_term[j]] for j in (pairs % len(by_term))]
     groups = []
     for g in range(q):
@@ -235,8 +236,9 @@ def _typical(column: Column, n: int) -> float:
     """Return a value near the mean, from rows spread over the column."""
     if column is None:
         return 0.0
-    value = float(np.mean(column[:: max(1, n // SAMPLE)], dtype=np.float64))
-    return value if np.isfinite(value) else 0.0
+    sample = column[:: max(1, n // SAMPLE)]
+    value = float(np.add.reduce(sample, dtype=np.float64)) / len(sample)
+    return value if isfinite(value) else 0.0
 
 
 def _check_weights(weights: np.ndarray) -> float:
@@ -276,5 +278,3 @@ def _non_finite(design: Design) -> DataValueError:
     return DataValueError(
         "the squares of the values are too large for floating point; rescale the columns of the data"
     )
-
-

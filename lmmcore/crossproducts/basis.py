@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
+from .._dense import cholesky_inverse
 from ..errors import DataValueError, DesignError
 
 RANK_TOLERANCE = 1e-7
@@ -42,6 +44,8 @@ class Basis:
     def kept(self) -> np.ndarray:
         """Positions of the columns that are kept."""
         p = len(self.order)
+        if not self.dependent:
+            return np.arange(p)
         return np.array([j for j in range(p) if j not in self.dependent], dtype=np.intp)
 
     def coefficients(self, b: np.ndarray) -> np.ndarray:
@@ -94,64 +98,43 @@ def fit_basis(
     Basis, and the upper triangular matrix that shifted rows are multiplied by.
     """
     p = len(order)
-    norms = np.sqrt(np.diag(gram))
-    length = np.where(norms > 0, norms, 1.0)
-    correlation = gram[:p, :p] / np.outer(length[:p], length[:p])
-    # What rounding leaves of a column that equals its shift counts as nothing.
-    floor = 8 * np.finfo(float).eps * np.abs(shift[:p]) * np.sqrt(n)
-    vanishing = norms[:p] <= floor
-    factor, pivots = _cholesky(correlation)
-    if bool(np.any(vanishing)) or pivots.min(initial=1.0) < 1e-9:
-        factor, dependent = _by_rows(rows(), vanishing)
-        factor = factor / length[:p]
-    else:
-        dependent = ()
-    keep = np.array([j for j in range(p) if j not in dependent], dtype=np.intp)
-    matrix = np.zeros((p + 1, p + 1))
-    if len(keep):
-        upper = factor[np.ix_(keep, keep)] * length[keep]
-        matrix[np.ix_(keep, keep)] = _inverse_upper(upper)
-    for j in dependent:
-        matrix[j, j] = 1.0 / length[j]
-    # Residual of y: project on the orthonormal columns.
-    inner = matrix[:p, :p]
-    g = np.zeros(p)
-    g[keep] = (inner.T @ gram[:p, p])[keep]
-    residual = float(gram[p, p] - g @ g)
-    if gram[p, p] == 0.0:
+    norms = np.sqrt(gram.diagonal())
+    if norms[p] == 0.0:
         raise DesignError(
             "the response is constant, so that there is nothing to explain; expected values that vary"
         )
-    size = np.sqrt(max(residual, 1e-20 * gram[p, p]))
-    scale = 2.0 ** -np.round(np.log2(size / np.sqrt(n)))
-    matrix[:p, p] = -(inner @ g) * scale
-    matrix[p, p] = scale
-    undo_shift = np.eye(p + 1)
+    # What rounding leaves of a column that equals its shift counts as nothing.
+    floor = 8 * np.finfo(float).eps * np.sqrt(n)
+    vanishing = norms[:p] <= floor * np.abs(shift[:p])
+    length = np.where(norms > 0, norms, 1.0)
+    root = gram / (length[:, None] * length)
+    inverse, regular = cholesky_inverse(root)
+    dependent: tuple[int, ...] = ()
+    if regular and not vanishing.any() and (root.diagonal() > 3e-5).all():
+        # [X y] L'^-1 has orthonormal columns, the last of them the residual of y.
+        matrix = inverse.T / length[:, None]
+    else:
+        matrix, dependent = _by_rows(rows(), gram, vanishing, length)
+    scale = 2.0 ** np.round(np.log2(matrix[p, p] * np.sqrt(n)))
+    matrix[:, p] *= scale / matrix[p, p]
+    basis_map = matrix
     if constant is not None:
-        undo_shift[0, 1:] -= shift[1:] / constant
-    return Basis(order, undo_shift @ matrix, dependent), matrix
+        basis_map = matrix.copy()
+        basis_map[0] -= (shift[1:] / constant) @ matrix[1:]
+    return Basis(order, basis_map, dependent), np.ascontiguousarray(matrix)
 
 
-def _cholesky(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the upper factor of a correlation matrix and its pivots; stops at a bad pivot."""
-    p = len(a)
-    try:
-        factor = np.linalg.cholesky(a).T if p else np.zeros((0, 0))
-    except np.linalg.LinAlgError:
-        return np.zeros((p, p)), np.zeros(p)
-    return factor, np.diag(factor) ** 2
-
-
-def _by_rows(x: np.ndarray, vanishing: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Orthogonalise the rows' columns in order, twice; return R and the dependent columns."""
+def _by_rows(
+    x: np.ndarray, gram: np.ndarray, vanishing: np.ndarray, length: np.ndarray
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Orthogonalise the columns themselves, in order and twice; find the dependent ones."""
     n, p = x.shape
-    norms = np.linalg.norm(x, axis=0)
     q = np.empty((n, p), order="F")
     r = np.zeros((p, p))
     kept: list[int] = []
     dependent: list[int] = []
     for j in range(p):
-        v = x[:, j] / (norms[j] or 1.0)
+        v = x[:, j] / length[j]
         before = float(np.linalg.norm(v))
         coefficients = np.zeros(len(kept))
         for _ in range(2):
@@ -163,16 +146,22 @@ def _by_rows(x: np.ndarray, vanishing: np.ndarray) -> tuple[np.ndarray, tuple[in
             dependent.append(j)
             continue
         q[:, len(kept)] = v / left
-        r[kept, j] = coefficients * norms[j]
-        r[j, j] = left * norms[j]
+        r[kept, j] = coefficients * length[j]
+        r[j, j] = left * length[j]
         kept.append(j)
-    return r, tuple(dependent)
-
-
-def _inverse_upper(a: np.ndarray) -> np.ndarray:
-    from scipy.linalg.lapack import dtrtri
-
-    inverse, info = dtrtri(a)
-    if info:
-        raise DataValueError("the columns of exog are too large or too small to be scaled")
-    return np.triu(inverse)
+    matrix = np.zeros((p + 1, p + 1))
+    if kept:
+        inverse, info = dtrtri(r[np.ix_(kept, kept)])
+        if info:
+            raise DataValueError("the columns of exog are too large or too small to be scaled")
+        matrix[np.ix_(kept, kept)] = np.triu(inverse)
+    for j in dependent:
+        matrix[j, j] = 1.0 / length[j]
+    inner = matrix[:p, :p]
+    g = np.zeros(p)
+    g[kept] = (inner.T @ gram[:p, p])[kept]
+    # A response that the columns reproduce leaves rounding; the fit reports it.
+    size = np.sqrt(max(float(gram[p, p] - g @ g), 1e-20 * float(gram[p, p])))
+    matrix[:p, p] = -(inner @ g) / size
+    matrix[p, p] = 1.0 / size
+    return matrix, tuple(dependent)

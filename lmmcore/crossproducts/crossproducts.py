@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import DataValueError
+from ..extension.matrices import symmetric
 from .basis import Basis
 
 ColumnLabel = tuple[int, int | str]
@@ -138,12 +139,12 @@ class CrossProducts:
         return replace(self._mapped(change, z_change), basis=first.basis, z_map=first.z_map)
 
     def _mapped(self, change: np.ndarray, z_change: np.ndarray | None) -> CrossProducts:
-        total = change.T @ _symmetric(self.total) @ change
+        total = change.T @ symmetric(self.total) @ change
         blocks = []
         for b in self.blocks:
             s, w = b.s, b.w @ change
             if z_change is not None and not np.array_equal(z_change, np.eye(len(z_change))):
-                full = _symmetric(s)
+                full = symmetric(s)
                 s, w = z_change.T @ full @ z_change, z_change.T @ w
             blocks.append(replace(b, s=np.ascontiguousarray(s), w=np.ascontiguousarray(w)))
         return replace(self, total=total, blocks=tuple(blocks))
@@ -151,7 +152,7 @@ class CrossProducts:
     def _reorthogonalised(self, dependent: set[int]) -> CrossProducts:
         """Return the same cross-products with the columns of X orthonormal again."""
         p = len(self.fixed_names)
-        total = _symmetric(self.total)
+        total = symmetric(self.total)
         scale = np.sqrt(np.diag(total))
         scale[scale == 0] = 1.0
         keep = [j for j in range(p) if j not in dependent]
@@ -178,12 +179,6 @@ class CrossProducts:
             tuple(j for j in range(p) if j not in chosen),
         )
         return replace(self._mapped(change, None), basis=basis)
-
-
-def _symmetric(a: np.ndarray) -> np.ndarray:
-    """Return matrices whose lower triangles are stored."""
-    lower = np.tril(a)
-    return lower + np.swapaxes(np.tril(a, -1), -1, -2)
 
 
 def _is_uniform(cp: CrossProducts) -> bool:
@@ -213,7 +208,7 @@ def _add_ragged(
         for block in cp.blocks:
             assert block.columns is not None
             for i, g in enumerate(block.groups):
-                entry = (block.columns[i], _symmetric(block.s[i]), block.w[i], block.counts[i])
+                entry = (block.columns[i], symmetric(block.s[i]), block.w[i], block.counts[i])
                 found.setdefault(int(where[g]), []).append(entry)
     merged = []
     for g, entries in sorted(found.items()):

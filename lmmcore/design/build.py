@@ -125,7 +125,7 @@ def from_formula(
         table = table.loc[subset]
     bars = _bars(parsed, groups, re_formula, vc_formula)
     group_name, labels = _group_variable(parsed, bars, groups, table)
-    w, weights_name = _weights(weights, table)
+    w = _weights(weights, table)
     keep = None
     n_rows = len(table)
     if drop:
@@ -159,10 +159,19 @@ def from_formula(
     components = _components(vc_formula, table, grouping, env) if vc_formula else None
     return check(
         Design(
-            y, endog_name, fixed, fixed_names, grouping, tuple(terms), tuple(random),
-            components=components, weights=w, row_labels=table.index, fixed_info=info,
+            y,
+            endog_name,
+            fixed,
+            fixed_names,
+            grouping,
+            tuple(terms),
+            tuple(random),
+            components=components,
+            weights=w,
+            row_labels=table.index,
+            fixed_info=info,
             n_dropped=n_rows - len(table),
-        )  # fmt: skip
+        )
     )
 
 
@@ -177,7 +186,9 @@ def as_frame(data: Any) -> pd.DataFrame:
         try:
             return pd.DataFrame(data)
         except ValueError as exc:
-            raise DataValueError(f"data is not a table: {exc}; expected columns of one length") from exc
+            raise DataValueError(
+                f"data is not a table: {exc}; expected columns of one length"
+            ) from exc
     raise DataTypeError(
         f"data is a {type(data).__name__}; expected a data frame or a mapping of columns"
     )
@@ -341,12 +352,12 @@ def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
     return table[name]
 
 
-def _weights(weights: Any, table: pd.DataFrame) -> tuple[np.ndarray | None, str]:
+def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:
     if weights is None:
-        return None, ""
+        return None
     if isinstance(weights, str):
-        return as_column(_column(table, weights, "weights="), weights, "weights"), weights
-    return as_column(weights, "weights", "weights"), "weights"
+        return as_column(_column(table, weights, "weights="), weights, "weights")
+    return as_column(weights, "weights", "weights")
 
 
 def _components(

@@ -73,9 +73,9 @@ def _not_numeric(name: str, role: str, given: str) -> DataTypeError:
     )
 
 
-def matrix_columns(values: Any, names: Sequence[str] | None, prefix: str, role: str) -> tuple[
-    tuple[np.ndarray, ...], tuple[str, ...]
-]:
+def matrix_columns(
+    values: Any, names: Sequence[str] | None, prefix: str, role: str
+) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
     """Split a matrix-like (array, frame, series, list) into columns and their names."""
     if isinstance(values, pd.DataFrame):
         found = [str(c) for c in values.columns]

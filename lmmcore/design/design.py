@@ -99,9 +99,7 @@ def check(design: Design) -> Design:
         ("exog", design.fixed, design.fixed_names),
         ("exog_re", design.random, tuple(x for t in design.terms for x in t.names)),
     ):
-        lengths |= {
-            f"{role} {name!r}": len(c) for name, c in zip(names, columns) if c is not None
-        }
+        lengths |= {f"{role} {name!r}": len(c) for name, c in zip(names, columns) if c is not None}
     if design.weights is not None:
         lengths["weights"] = len(design.weights)
     wrong = [f"{what} has {m}" for what, m in lengths.items() if m != n]
@@ -111,7 +109,11 @@ def check(design: Design) -> Design:
             "expected the same number of rows everywhere"
         )
     if n == 0:
-        why = f" after {design.n_dropped} with missing values were dropped" if design.n_dropped else ""
+        why = (
+            f" after {design.n_dropped} with missing values were dropped"
+            if design.n_dropped
+            else ""
+        )
         raise DataValueError(f"there are no rows{why}; expected at least one row per group")
     q, p = design.grouping.n_levels, len(design.fixed)
     if not design.terms and design.components is None:

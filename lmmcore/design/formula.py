@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from ..errors import FormulaError
 
@@ -85,7 +86,9 @@ def parse_formula(formula: str) -> MixedFormula:
         if inner is None:
             fixed.append((sign, term))
         elif sign == "-":
-            raise FormulaError(f"in {formula!r}, the random term {term} is subtracted; write it once")
+            raise FormulaError(
+                f"in {formula!r}, the random term {term} is subtracted; write it once"
+            )
         else:
             bars.extend(_parse_bar(inner, formula))
     fixed_text = " ".join(f"{s} {t}" for s, t in fixed) or "+ 1"
@@ -148,8 +151,8 @@ def _parse_bar(inner: str, formula: str) -> list[Bar]:
         pieces = ["0 + " + _quote(name) for name in terms.plain]
     else:
         pieces = ["0 + " + t for s, t in _signed_terms(terms.text, formula) if t not in "01"]
-    if terms.plain is not None and terms.intercept or terms.plain is None and not re.match(
-        r"^\s*0\s*(\+|$)|-\s*1\b", terms.text
+    if (terms.plain is not None and terms.intercept) or (
+        terms.plain is None and not re.match(r"^\s*0\s*(\+|$)|-\s*1\b", terms.text)
     ):
         pieces.insert(0, "1")
     return [Bar(parse_terms(piece), group) for piece in pieces]
@@ -186,7 +189,7 @@ def _signed_terms(text: str, formula: str) -> list[tuple[str, str]]:
 def _split_top(text: str, at: str, formula: str) -> list[str]:
     cuts = [i for i, char in _top_level(text, formula) if char == at]
     edges = [-1, *cuts, len(text)]
-    return [text[a + 1 : b] for a, b in zip(edges[:-1], edges[1:])]
+    return [text[a + 1 : b] for a, b in pairwise(edges)]
 
 
 def _top_level(text: str, formula: str) -> list[tuple[int, str]]:

@@ -80,13 +80,15 @@ def code_groups(values: Any, name: str) -> Grouping:
         array = array[:, 0]
     if array is not None and array.dtype.kind in "iu" and len(array):
         low, high = int(array.min()), int(array.max())
-        if high - low <= 4 * len(array) + 1024 and -(2**62) < low and high < 2**62:
+        if high - low <= 4 * len(array) + 1024 and low > -(2**62) and high < 2**62:
             integers = np.ascontiguousarray(array, dtype=np.int64)
             codes, labels, in_order = code_integers(integers, low, high)
             return Grouping(name, codes, labels.astype(array.dtype, copy=False), in_order)
     source: Any = array if array is not None else values
     if array is not None and array.dtype.kind == "O":
-        source = pd.array([v.item() if isinstance(v, np.generic) else v for v in array], dtype=object)
+        source = pd.array(
+            [v.item() if isinstance(v, np.generic) else v for v in array], dtype=object
+        )
     codes, uniques = pd.factorize(source)
     _refuse_missing(codes < 0, name)
     labels = np.asarray(uniques)

@@ -62,9 +62,7 @@ class Summary:
 
     def as_html(self) -> str:
         """Return the summary as HTML tables."""
-        facts = "".join(
-            f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in self.facts
-        )
+        facts = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in self.facts)
         tables = "".join(t.as_html() for t in self.tables)
         closing = f"<p>{escape(self.closing)}</p>"
         return f"<h4>{escape(self.title)}</h4><table>{facts}</table>{tables}{closing}"
@@ -130,7 +128,13 @@ def _random_table(results: MixedLMResults) -> Table:
                 for j in range(i)
             ]
             padding = [""] * (widest - 1 - i)
-            row = (f"{group}: {shown}", _number(part[i, i]), _number(sd[i]), *correlations, *padding)
+            row = (
+                f"{group}: {shown}",
+                _number(part[i, i]),
+                _number(sd[i]),
+                *correlations,
+                *padding,
+            )
             rows.append(row)
         at += k
     for name, value in zip(model.vcomp_names, results.vcomp):
@@ -151,10 +155,14 @@ def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
     level = f"{100 * (1 - alpha):g} %"
     rows = tuple(
         (
-            name, _number(beta[i]), _number(se[i]), f"{z[i]:.3f}",
+            name,
+            _number(beta[i]),
+            _number(se[i]),
+            f"{z[i]:.3f}",
             "<0.001" if p[i] < 0.001 else f"{p[i]:.3f}",
-            _number(beta[i] - reach[i]), _number(beta[i] + reach[i]),
-        )  # fmt: skip
+            _number(beta[i] - reach[i]),
+            _number(beta[i] + reach[i]),
+        )
         for i, name in enumerate(results.fe_params.index)
     )
     columns = ("", "Estimate", "SE", "z", "P>|z|", f"{level} from", "to")

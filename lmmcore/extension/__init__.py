@@ -2,7 +2,7 @@
 
 from .hookspecs import hookimpl
 from .manager import Plugin, find, plugins, register, unregister
-from .matrices import semidefinite_cholesky
+from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer
 
 __all__ = [
@@ -11,10 +11,13 @@ __all__ = [
     "OptimizeOutcome",
     "Optimizer",
     "Plugin",
+    "eigh",
     "find",
     "hookimpl",
+    "lower_indices",
     "plugins",
     "register",
     "semidefinite_cholesky",
+    "symmetric",
     "unregister",
 ]

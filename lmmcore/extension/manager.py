@@ -66,7 +66,7 @@ def _table(kind: str) -> dict[str, list[Plugin]]:
     from .. import __version__
 
     pm = manager()
-    origin = {plugin: dist for plugin, dist in pm.list_plugin_distinfo()}
+    origin = dict(pm.list_plugin_distinfo())
     table: dict[str, list[Plugin]] = {}
     for impl in getattr(pm.hook, _HOOKS[kind]).get_hookimpls():
         dist = origin.get(impl.plugin)

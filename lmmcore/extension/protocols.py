@@ -26,9 +26,7 @@ class Objective(Protocol):
         """Return d and ∂d/∂θ (m,)."""
         ...
 
-    def value_gradient_hessian(
-        self, theta: np.ndarray
-    ) -> tuple[float, np.ndarray, np.ndarray]:
+    def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return d, ∂d/∂θ (m,) and the exact Hessian (m, m)."""
         ...
 

@@ -17,7 +17,6 @@ from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
-from scipy.linalg.cython_lapack cimport dpotrf, dtrtri
 
 cnp.import_array()
 
@@ -273,6 +272,22 @@ cdef class Batch:
         free(work)
 
 
+def pack(const double[:, ::1] a):
+    """Put the rows of a (G, m) side by side in lanes: (blocks, m, LANES), zeros at the end."""
+    cdef cnp.npy_intp shape[3]
+    cdef Py_ssize_t g, j, block, lane
+    shape[0], shape[1], shape[2] = (a.shape[0] + LANES_ - 1) // LANES_, a.shape[1], LANES_
+    cdef cnp.ndarray result = cnp.PyArray_ZEROS(3, shape, cnp.NPY_DOUBLE, 0)
+    cdef double* out = <double*> cnp.PyArray_DATA(result)
+    with nogil:
+        for g in range(a.shape[0]):
+            block = g // LANES_
+            lane = g - block * LANES_
+            for j in range(a.shape[1]):
+                out[(block * a.shape[1] + j) * LANES_ + lane] = a[g, j]
+    return result
+
+
 def whiten(const double[:, :, ::1] s, const double[:, :, ::1] w, const double[:, ::1] unit,
            double tolerance, Py_ssize_t start, Py_ssize_t stop, double[:, :, ::1] r,
            double[:, :, ::1] out, int32_t[::1] rank):
@@ -316,24 +331,3 @@ def whiten(const double[:, :, ::1] s, const double[:, :, ::1] w, const double[:,
                         t += f[c * k + a] * unit[c, b]
                     r[g, a, b] = t
     free(f)
-
-
-def cholesky_inverse(double[:, ::1] a):
-    """Factor the lower triangle of a = L L' in place and return (L^-1, ok); L^-1 is lower."""
-    cdef int n = <int> a.shape[0], info = 0
-    cdef cnp.npy_intp shape[2]
-    cdef cnp.ndarray out
-    cdef double* p
-    cdef Py_ssize_t i, j
-    shape[0] = shape[1] = n
-    out = cnp.PyArray_ZEROS(2, shape, cnp.NPY_DOUBLE, 0)
-    p = <double*> cnp.PyArray_DATA(out)
-    # Row-major lower triangles are column-major upper ones for LAPACK.
-    dpotrf(b"U", &n, &a[0, 0], &n, &info)
-    if info != 0:
-        return out, False
-    for i in range(n):
-        for j in range(i + 1):
-            p[i * n + j] = a[i, j]
-    dtrtri(b"U", b"N", &n, p, &n, &info)
-    return out, info == 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..crossproducts.crossproducts import ColumnLabel, CrossProducts
 from ..design.design import Design
+from ..extension.matrices import symmetric
 from .profiled import Point, ProfiledLikelihood
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ def conditional(cp: CrossProducts, likelihood: ProfiledLikelihood, point: Point)
         lam = engine._factor(tuple(levels), point.factors)
         units = np.concatenate([np.tile(t.units, m) for t, m in zip(engine.terms, levels)])
         lam = lam / units[:, None]
-        lower = block.s
-        s = np.tril(lower) + np.swapaxes(np.tril(lower, -1), -1, -2)
+        s = symmetric(block.s)
         ze = block.w[:, :, index] @ solution / scale
         root = lam
         if cp.z_map is not None and block.columns is None:
@@ -137,6 +137,12 @@ def conditional(cp: CrossProducts, likelihood: ProfiledLikelihood, point: Point)
         )
     n_terms = len(cp.term_columns)
     if cp.blocks and cp.blocks[0].columns is not None:
-        own = {t for b in cp.blocks for c in (b.columns or ()) for t, name in c if isinstance(name, str)}
+        own = {
+            t
+            for b in cp.blocks
+            for c in (b.columns or ())
+            for t, name in c
+            if isinstance(name, str)
+        }
         n_terms = min(own, default=n_terms)
     return Conditional(tuple(blocks), n_terms)

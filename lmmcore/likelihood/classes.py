@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+SMALL = 512  # fewer groups cost less than looking for classes
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def compress(s: np.ndarray, r: np.ndarray, w: np.ndarray) -> tuple[
-    np.ndarray, np.ndarray, np.ndarray
-]:
+def compress(
+    s: np.ndarray, r: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Replace large classes by pseudo-groups.
 
     Parameters
@@ -32,7 +33,7 @@ def compress(s: np.ndarray, r: np.ndarray, w: np.ndarray) -> tuple[
     g, k, c = w.shape
     size = k * c
     alone = np.ones(g)
-    if g <= size:
+    if g <= max(size, SMALL):
         return r, w, alone
     code = _class_codes(s)
     counts = np.bincount(code)
@@ -50,7 +51,7 @@ def compress(s: np.ndarray, r: np.ndarray, w: np.ndarray) -> tuple[
         new_r.append(r[rest])  # equal hashes of unequal groups
         new_w.append(w[rest])
         new_m.append(alone[rest])
-        triangle = np.linalg.qr(w[members].reshape(len(members), size), mode="r")
+        triangle = np.asarray(np.linalg.qr(w[members].reshape(len(members), size), mode="r"))
         new_w.append(triangle.reshape(-1, k, c))
         new_r.append(np.broadcast_to(r[members[0]], (len(triangle), k, k)))
         multiplicity = np.zeros(len(triangle))

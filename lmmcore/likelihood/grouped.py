@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
+from .._dense import cholesky_inverse
 from ..crossproducts.crossproducts import CrossProducts, GroupBlock
 from ..errors import DesignError
+from ..extension.matrices import lower_indices, symmetric, symmetric_index
 from ..parallel import map_chunks
 from . import _grouped
 from .classes import compress
@@ -44,20 +46,13 @@ class TermShape:
     levels: int
     coordinates: slice
 
-    @cached_property
-    def tril(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the coordinates."""
-        rows, cols = np.tril_indices(self.k)
-        return rows, cols
-
     def matrix(self, gradient: np.ndarray) -> np.ndarray:
         """Return D_t = ∂d/∂G_t (k, k) for ∂d/∂γ."""
-        rows, cols = self.tril
-        part = gradient[self.coordinates]
-        out = np.zeros((self.k, self.k))
-        out[rows, cols] = np.where(rows == cols, part, 0.5 * part)
-        out[cols, rows] = out[rows, cols]
-        return out
+        if self.k == 1:
+            return gradient[self.coordinates].reshape(1, 1)
+        # An entry of γ off the diagonal stands for two entries of G.
+        index = symmetric_index(self.k)
+        return gradient[self.coordinates][index] * (0.5 + 0.5 * np.eye(self.k))
 
     def to_user(self, g: np.ndarray) -> np.ndarray:
         """Return G_t for the columns of Z as the user gave them."""
@@ -90,7 +85,7 @@ class State:
     @property
     def log_det_h(self) -> float:
         """log|X'V⁻¹X| in the basis."""
-        return float(2.0 * np.log(np.diag(self.root)[:-1]).sum())
+        return float(2.0 * np.log(self.root.diagonal()[:-1]).sum())
 
 
 class GroupedEngine:
@@ -108,10 +103,11 @@ class GroupedEngine:
         kept = cp.basis.kept
         self.p = len(kept)
         index = np.append(kept, len(cp.basis.order))
-        lower = cp.total[np.ix_(index, index)]
-        total = np.tril(lower) + np.tril(lower, -1).T
+        total = symmetric(cp.total)
         self.residual = float(total[-1, -1])  # least squares
-        self._whole = len(index) == len(cp.basis.order) + 1
+        self._whole = not cp.basis.dependent
+        if not self._whole:
+            total = total[np.ix_(index, index)]
         self.terms = self._term_shapes(cp, term_sizes)
         self.n_coordinates = self.terms[-1].coordinates.stop
         self.rank = 0
@@ -123,27 +119,26 @@ class GroupedEngine:
         for levels, batch in self._batches:
             zero = [np.zeros((t.k, t.k)) for t in self.terms]
             self._sum_criterion(batch, self._factor(levels, zero), between)
-        between += np.tril(between, -1).T
-        self.within = total - between
+        self.within = total - symmetric(between)
         diagonal = np.arange(self.p + 1)
         self.within[diagonal, diagonal] = np.maximum(self.within[diagonal, diagonal], 0.0)
-        rows, cols = np.tril_indices(self.p + 1)
+        rows, cols = lower_indices(self.p + 1)
         self._is_x = rows < self.p
         self._is_diagonal = rows == cols
+        self._times = np.where(self._is_diagonal, 1.0, 2.0)
 
     def _term_shapes(self, cp: CrossProducts, sizes: Sequence[int]) -> list[TermShape]:
         shapes: list[TermShape] = []
         start = 0
-        square = np.zeros(0)
         levels = np.zeros(len(sizes), dtype=int)
         square = np.zeros(sum(sizes))
         n_levels_columns = np.cumsum([0, *sizes])
         for block in cp.blocks:
-            diagonal = np.einsum("gjj->j", block.s)
             if cp.z_map is not None and block.columns is None:
-                lower = block.s.sum(axis=0)
-                full = np.tril(lower) + np.tril(lower, -1).T
-                diagonal = np.einsum("aj,ab,bj->j", cp.z_map, full, cp.z_map)
+                full = symmetric(block.s.sum(axis=0))
+                diagonal = ((full @ cp.z_map) * cp.z_map).sum(axis=0)
+            else:
+                diagonal = np.einsum("gjj->j", block.s)
             at = 0
             for t, width in enumerate(block.widths):
                 k = sizes[t]
@@ -161,9 +156,7 @@ class GroupedEngine:
                 )
             units = 2.0 ** np.round(0.5 * np.log2(size))
             n_coordinates = k * (k + 1) // 2
-            shapes.append(
-                TermShape(k, units, int(levels[t]), slice(start, start + n_coordinates))
-            )
+            shapes.append(TermShape(k, units, int(levels[t]), slice(start, start + n_coordinates)))
             start += n_coordinates
         return shapes
 
@@ -188,21 +181,11 @@ class GroupedEngine:
         map_chunks(work, -(-g // (8 * CHUNK)))
         self.rank += int(rank.sum())
         r, white, multiplicity = compress(block.s, r, white)
-        pairs: list[tuple[int, int, int]] = []
-        at = 0
-        for term, m in zip(self.terms, levels):
-            for _ in range(m):
-                for a in range(term.k):
-                    for b in range(term.k):
-                        i, j = max(a, b), min(a, b)
-                        coordinate = term.coordinates.start + i * (i + 1) // 2 + j
-                        pairs.append((at + a, at + b, coordinate))
-                at += term.k
         batch = _grouped.Batch(
             _pack(r),
             _pack(white),
             _pack(multiplicity),
-            tuple(np.ascontiguousarray(x) for x in np.array(pairs, dtype=np.int32).T),
+            _pairs(tuple(t.k for t in self.terms), levels),
             self.n_coordinates,
         )
         self._batches.append((levels, batch))
@@ -243,7 +226,7 @@ class GroupedEngine:
         log_det = 0.0
         for levels, batch in self._batches:
             log_det += self._sum_criterion(batch, self._factor(levels, factors), gram)
-        inverse, ok = _grouped.cholesky_inverse(gram)
+        inverse, ok = cholesky_inverse(gram)
         if not ok or not np.isfinite(log_det):
             return None
         return State(log_det, gram, inverse)
@@ -293,7 +276,7 @@ class GroupedEngine:
         )
         weights = np.where(self._is_x, float(reml), n_eff)
         gradient = trace - outer @ (weights * self._is_diagonal)
-        hessian = quad - (outer * (weights * np.where(self._is_diagonal, 1.0, 2.0))) @ outer.T
+        hessian = quad - (outer * (weights * self._times)) @ outer.T
         return gradient, hessian
 
     def scoring(
@@ -306,18 +289,27 @@ class GroupedEngine:
         on_x = np.where(self._is_x, float(reml), 0.0)
         corner = np.where(self._is_x, 0.0, state.r2 / sigma2)
         gradient = trace - outer @ ((on_x + corner) * self._is_diagonal)
-        information = quad + (outer * (on_x * np.where(self._is_diagonal, 1.0, 2.0))) @ outer.T
+        information = quad + (outer * (on_x * self._times)) @ outer.T
         return gradient, information
 
 
 def _pack(a: np.ndarray) -> np.ndarray:
     """Put groups side by side in lanes: (G, …) to (blocks, …, LANES), zeros at the end."""
-    lanes = _grouped.LANES
-    g = len(a)
-    blocks = -(-g // lanes)
-    out = np.zeros((blocks, *a.shape[1:], lanes))
-    whole = g // lanes
-    out[:whole] = np.moveaxis(a[: whole * lanes].reshape(whole, lanes, *a.shape[1:]), 1, -1)
-    if whole < blocks:
-        out[whole, ..., : g - whole * lanes] = np.moveaxis(a[whole * lanes :], 0, -1)
-    return out
+    rows = np.ascontiguousarray(a).reshape(len(a), -1)
+    return _grouped.pack(rows).reshape(-1, *a.shape[1:], _grouped.LANES)
+
+
+@lru_cache(maxsize=256)
+def _pairs(sizes: tuple[int, ...], levels: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Return (a, b, c): coordinate c contains the entry (a, b) of a group's G."""
+    pairs: list[tuple[int, int, int]] = []
+    at = coordinate = 0
+    for k, m in zip(sizes, levels):
+        for _ in range(m):
+            for a in range(k):
+                for b in range(k):
+                    i, j = max(a, b), min(a, b)
+                    pairs.append((at + a, at + b, coordinate + i * (i + 1) // 2 + j))
+            at += k
+        coordinate += k * (k + 1) // 2
+    return tuple(np.ascontiguousarray(x) for x in np.array(pairs, dtype=np.int32).T)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..crossproducts.crossproducts import CrossProducts
+from ..extension.matrices import lower_indices
 from ..extension.protocols import CovarianceStructure
 from .grouped import GroupedEngine, State, TermShape
 
@@ -95,8 +96,8 @@ class ProfiledLikelihood:
     def point(self, theta: np.ndarray, order: int = 0) -> Point:
         """Return the criterion (order 0) with gradient and Hessian (order 2) at θ."""
         last = self._last
-        if last is None or not np.array_equal(last.theta, theta):
-            theta = np.array(theta, dtype=float)
+        theta = np.array(theta, dtype=float)
+        if last is None or last.theta.tobytes() != theta.tobytes():
             factors = self.factors(theta)
             state = self.engine.state(factors)
             self.evaluations += 1
@@ -113,9 +114,7 @@ class ProfiledLikelihood:
         value = state.log_det_v + self.n_eff * np.log(state.r2) + self._constant
         return value + state.log_det_h if self.reml else value
 
-    def _chain(
-        self, point: Point, g: np.ndarray, h: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From γ to θ: G = ΛΛ', ∂G = ∂ΛΛ' + Λ∂Λ'."""
         jacobian = np.zeros((len(g), self.n_parameters))
         curvature = np.zeros((self.n_parameters, self.n_parameters))
@@ -125,7 +124,7 @@ class ProfiledLikelihood:
             theta = point.theta[at]
             slope = structure.factor_derivative(theta, term.k)
             half = slope @ factor.T
-            rows, cols = term.tril
+            rows, cols = lower_indices(term.k)
             jacobian[term.coordinates, at] = (half[:, rows, cols] + half[:, cols, rows]).T
             d = term.matrix(g)
             m = len(slope)
@@ -144,9 +143,7 @@ class ProfiledLikelihood:
         value, gradient, _ = self.value_gradient_hessian(theta)
         return value, gradient
 
-    def value_gradient_hessian(
-        self, theta: np.ndarray
-    ) -> tuple[float, np.ndarray, np.ndarray]:
+    def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         point = self.point(theta, order=2)
         if point.gradient is None or point.hessian is None:
             m = self.n_parameters

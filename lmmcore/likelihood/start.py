@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._dense import cholesky_inverse
+from ..extension.matrices import eigh, lower_indices
 from .profiled import ProfiledLikelihood
 
 FLOOR = 0.1  # least start variance, as a part of the sampling variance of one level's coefficient
@@ -25,21 +27,22 @@ def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
     if sigma2 is None:
         sigma2 = likelihood.sigma2(state)
     gradient, information = engine.scoring(unit, state, likelihood.reml, sigma2)
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    step, *_ = np.linalg.lstsq(
-        information / np.outer(scale, scale), -gradient / scale, rcond=1e-10
-    )
-    step = step / scale
+    scale = np.sqrt(np.maximum(information.diagonal(), 1e-300))
+    information = information / (scale[:, None] * scale)
+    try:
+        step = np.linalg.solve(information, -gradient / scale) / scale
+    except np.linalg.LinAlgError:  # not all parameters are identified at this point
+        step = np.linalg.lstsq(information, -gradient / scale, rcond=1e-10)[0] / scale
     covariances = []
     for term in likelihood.terms:
         g = np.eye(term.k)
-        rows, cols = term.tril
+        rows, cols = lower_indices(term.k)
         part = step[term.coordinates]
         g[rows, cols] += part
         g[cols, rows] = g[rows, cols]
         # In the engine's units Z has mean square one: a level has n / levels rows of information.
         least = FLOOR * term.levels / engine.n
-        values, vectors = np.linalg.eigh(g)
+        values, vectors = eigh(g)
         values = np.maximum(values, max(least, 1e-4 * float(values[-1])))
         covariances.append((vectors * values) @ vectors.T)
     return likelihood.parameters(covariances)
@@ -53,13 +56,15 @@ def neutral_start(likelihood: ProfiledLikelihood) -> np.ndarray:
 def _within_variance(likelihood: ProfiledLikelihood) -> float | None:
     """Return σ² of the regression inside groups, None when there are no degrees of freedom."""
     engine = likelihood.engine
-    within, p = engine.within, engine.p
-    scale = np.sqrt(np.maximum(np.diag(within)[:p], 1e-14))
-    x = within[:p, :p] / np.outer(scale, scale)
-    xy = within[:p, p] / scale
-    values, vectors = np.linalg.eigh(x) if p else (np.zeros(0), np.zeros((0, 0)))
-    use = values > 1e-8 * max(1.0, values.max(initial=0.0))
-    projected = vectors[:, use].T @ xy
-    rss = float(within[p, p] - np.sum(projected**2 / values[use]))
-    df = engine.n - engine.rank - int(use.sum())
-    return rss / df if df > 0 and rss > 0.0 else None
+    within = engine.within
+    # Columns that do not vary inside groups have nothing to say here.
+    inside = np.append(within.diagonal()[:-1] > 1e-12, True)
+    if not inside.all():
+        within = within[np.ix_(inside, inside)]
+    root = within.copy()
+    _, regular = cholesky_inverse(root)
+    df = engine.n - engine.rank - (len(root) - 1)
+    if not regular or df <= 0:
+        return None
+    rss = float(root[-1, -1]) ** 2
+    return rss / df if rss > 0.0 else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..extension import Objective, OptimizeOutcome
+from ..extension import Objective, OptimizeOutcome, eigh
 from .options import take_options
 
 FLAT = 1e-11  # relative size of an eigenvalue that counts as zero
@@ -33,19 +33,22 @@ class TrustRegionNewton:
         if not np.isfinite(value):
             return OptimizeOutcome(theta, False, "the criterion is not finite at the start", 0)
         path = [(0, value)]
-        radius = max(1.0, float(np.linalg.norm(theta)))
+        radius = max(1.0, _norm(theta))
+        tol = float(chosen["tol"])
         rejected = 0
         for iteration in range(1, int(chosen["maxiter"]) + 1):
-            eigenvalues, vectors = np.linalg.eigh(h)
+            eigenvalues, vectors = eigh(h)
             slope = vectors.T @ g
             decrement = newton_decrement(eigenvalues, slope)
-            if decrement is not None and decrement <= chosen["tol"]:
-                return OptimizeOutcome(theta, True, "the Newton decrement vanished", iteration, path)
+            if decrement is not None and decrement <= tol:
+                return OptimizeOutcome(
+                    theta, True, "the Newton decrement vanished", iteration, path
+                )
             step_in = _subproblem(eigenvalues, slope, radius)
             predicted = float(slope @ step_in + 0.5 * step_in @ (eigenvalues * step_in))
             new = theta + vectors @ step_in
             new_value, new_g, new_h = objective.value_gradient_hessian(new)
-            length = float(np.linalg.norm(step_in))
+            length = _norm(step_in)
             noise = 1e-13 * (abs(value) + 1.0)
             if -predicted < noise and new_value <= value + noise:
                 ratio = 1.0  # the change is lost in rounding: trust the derivatives
@@ -63,7 +66,11 @@ class TrustRegionNewton:
                 rejected += 1
                 if -predicted < noise and decrement is not None:
                     return OptimizeOutcome(
-                        theta, True, "no step changes the criterion beyond rounding", iteration, path
+                        theta,
+                        True,
+                        "no step changes the criterion beyond rounding",
+                        iteration,
+                        path,
                     )
                 if rejected >= 3:
                     new = objective.em_step(theta)
@@ -88,7 +95,9 @@ def newton_decrement(eigenvalues: np.ndarray, slope: np.ndarray) -> float | None
 
     `slope` is the gradient in the basis of the eigenvectors.
     """
-    size = float(np.max(np.abs(eigenvalues), initial=0.0))
+    size = max(abs(float(eigenvalues[0])), abs(float(eigenvalues[-1])))
+    if eigenvalues[0] > FLAT * size:
+        return 0.5 * float(slope @ (slope / eigenvalues))
     flat = np.abs(eigenvalues) <= FLAT * size
     if size == 0.0:
         return 0.0 if not np.any(slope) else None
@@ -99,7 +108,11 @@ def newton_decrement(eigenvalues: np.ndarray, slope: np.ndarray) -> float | None
 
 def _subproblem(w: np.ndarray, g: np.ndarray, radius: float) -> np.ndarray:
     """Minimise g'p + ½ p'diag(w)p over |p| <= radius (Moré and Sorensen 1983)."""
-    size = float(np.max(np.abs(w), initial=0.0))
+    size = max(abs(float(w[0])), abs(float(w[-1])))
+    if w[0] > FLAT * size:
+        p = -g / w
+        if float(p @ p) <= radius * radius:
+            return p
     flat = np.abs(w) <= FLAT * size
     if w[~flat].min(initial=np.inf) > 0.0:
         p = np.where(flat, 0.0, -g / np.where(flat, 1.0, w))
@@ -108,7 +121,7 @@ def _subproblem(w: np.ndarray, g: np.ndarray, radius: float) -> np.ndarray:
     low = max(0.0, -float(w[0]))
     shift = low + 1e-10 * (size + low) + 1e-300
     p = -g / (w + shift)
-    length = float(np.linalg.norm(p))
+    length = _norm(p)
     if length < radius:
         # Hard case: g has next to nothing along the most negative direction.
         if w[0] < 0.0:
@@ -117,10 +130,14 @@ def _subproblem(w: np.ndarray, g: np.ndarray, radius: float) -> np.ndarray:
         return p
     for _ in range(60):
         # Newton on 1/|p| = 1/radius, which is nearly linear in the shift.
-        length = float(np.linalg.norm(p))
+        length = _norm(p)
         if abs(length - radius) <= 1e-3 * radius:
             break
         derivative = float(np.sum(p * p / (w + shift)))
         shift = max(shift + (length - radius) / radius * length * length / derivative, low + 1e-300)
         p = -g / (w + shift)
     return p
+
+
+def _norm(x: np.ndarray) -> float:
+    return float(x @ x) ** 0.5

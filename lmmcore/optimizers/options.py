@@ -8,13 +8,9 @@ from typing import Any
 from ..errors import OptionError, suggest
 
 
-def take_options(
-    method: str, given: Mapping[str, Any], known: Mapping[str, Any]
-) -> dict[str, Any]:
+def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults `known`, replaced by what was given."""
     for name in given:
         if name not in known:
-            raise OptionError(
-                f"optimizer {method!r} got the option {name!r}{suggest(name, known)}"
-            )
+            raise OptionError(f"optimizer {method!r} got the option {name!r}{suggest(name, known)}")
     return {**known, **given}

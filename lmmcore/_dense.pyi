@@ -1,0 +1,3 @@
+import numpy as np
+
+def cholesky_inverse(a: np.ndarray) -> tuple[np.ndarray, bool]: ...

@@ -1,0 +1,28 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+class Columns:
+    n_rows: int
+    n_columns: int
+    def __init__(self, columns: Sequence[np.ndarray | None], n_rows: int) -> None: ...
+
+def accumulate(
+    x: Columns,
+    shift: np.ndarray,
+    basis: np.ndarray | None,
+    weights: Columns | None,
+    start: int,
+    stop: int,
+    total: np.ndarray,
+    z: Columns | None = None,
+    z_shift: np.ndarray | None = None,
+    codes: np.ndarray | None = None,
+    s: np.ndarray | None = None,
+    w: np.ndarray | None = None,
+    ragged: tuple[Any, ...] | None = None,
+) -> None: ...
+def code_integers(
+    values: np.ndarray, low: int, high: int
+) -> tuple[np.ndarray, np.ndarray, bool]: ...

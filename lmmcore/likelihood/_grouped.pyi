@@ -1,0 +1,46 @@
+import numpy as np
+
+LANES: int
+
+class Batch:
+    k: int
+    q: int
+    n_blocks: int
+    n_coords: int
+    n_pairs: int
+    def __init__(
+        self,
+        r: np.ndarray,
+        w: np.ndarray,
+        multiplicity: np.ndarray,
+        pairs: tuple[np.ndarray, ...],
+        n_coords: int,
+    ) -> None: ...
+    def criterion(self, lam: np.ndarray, start: int, stop: int, gram: np.ndarray) -> float: ...
+    def derivatives(
+        self,
+        lam: np.ndarray,
+        inverse: np.ndarray,
+        reml: bool,
+        weight_c: float,
+        weight_e: float,
+        weight_s: float,
+        start: int,
+        stop: int,
+        trace: np.ndarray,
+        quad: np.ndarray,
+        outer: np.ndarray,
+    ) -> None: ...
+
+def pack(a: np.ndarray) -> np.ndarray: ...
+def whiten(
+    s: np.ndarray,
+    w: np.ndarray,
+    unit: np.ndarray,
+    tolerance: float,
+    start: int,
+    stop: int,
+    r: np.ndarray,
+    out: np.ndarray,
+    rank: np.ndarray,
+) -> None: ...

@@ -1,0 +1,126 @@
+"""Hypothesis strategies that draw whole mixed models.
+
+>>> from hypothesis import given
+>>> from lmmcore.testing import strategies
+>>> @given(strategies.grouped_models())
+... def test_something(problem):
+...     assert problem.y.shape == problem.groups.shape
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .dense import DenseModel
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedProblem:
+    """A drawn data set with one grouping factor and the truth it was drawn from.
+
+    Attributes
+    ----------
+    y : array (n,)
+    x : array (n, p)
+    z : array (n, k)
+    groups : int array (n,)
+    weights : array (n,) or None
+    covariance : array (k, k)
+        True covariance relative to σ², possibly singular.
+    scale : float
+        Overall size of the response.
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    z: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray | None
+    covariance: np.ndarray
+    scale: float
+
+    def dense(self, reml: bool) -> DenseModel:
+        """Return the dense reference of the model."""
+        return DenseModel.from_groups(self.y, self.x, self.groups, [self.z], self.weights, reml)
+
+
+@st.composite
+def covariances(draw: st.DrawFn, k: int, singular: bool | None = None) -> np.ndarray:
+    """Draw a k × k positive semidefinite matrix, of any rank from 0 when `singular` is not False."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    low = 0 if singular else (k if singular is False else draw(st.sampled_from([0, k, k])))
+    rank = draw(st.integers(min(low, k), k if not singular else max(0, k - 1)))
+    root = rng.standard_normal((k, rank))
+    size = 10.0 ** rng.uniform(-1.5, 1.5)
+    return size * root @ root.T
+
+
+@st.composite
+def group_sizes(draw: st.DrawFn, max_groups: int = 9, max_size: int = 8) -> list[int]:
+    """Draw the sizes of two or more groups, from balanced to one row here and many there."""
+    n_groups = draw(st.integers(2, max_groups))
+    if draw(st.booleans()):
+        return [draw(st.integers(2, max_size))] * n_groups
+    sizes = [draw(st.integers(1, max_size)) for _ in range(n_groups)]
+    return [max(3, sizes[0]), *sizes[1:]]
+
+
+@st.composite
+def grouped_models(
+    draw: st.DrawFn,
+    max_k: int = 4,
+    max_p: int = 4,
+    max_groups: int = 9,
+    max_size: int = 8,
+    decades: float = 6.0,
+    weighted: bool | None = None,
+) -> GroupedProblem:
+    """Draw a model with one grouping factor.
+
+    Parameters
+    ----------
+    max_k, max_p : int
+        Most random and fixed columns.
+    max_groups, max_size : int
+        Most groups, and most rows of a group.
+    decades : float
+        The response and the columns have sizes between 10**-decades and 10**decades.
+    weighted : bool, optional
+        Whether there are prior weights; None draws it.
+    """
+    sizes = draw(group_sizes(max_groups, max_size))
+    n = sum(sizes)
+    k = draw(st.integers(1, min(max_k, max(sizes))))
+    p = draw(st.integers(1, min(max_p, n - 2)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scale = 10.0 ** draw(st.floats(-decades, decades))
+    x = rng.standard_normal((n, p))
+    x[:, 0] = 1.0
+    x[:, 1:] *= 10.0 ** rng.uniform(-decades, decades, p - 1)
+    z = rng.standard_normal((n, k))
+    if draw(st.booleans()):
+        z[:, 0] = 1.0
+    if draw(st.booleans()):  # the visits of a balanced study
+        z[:, -1] = np.concatenate([np.arange(m, dtype=float) for m in sizes]) + (k == 1)
+    units = 10.0 ** rng.uniform(-decades, decades, k) if draw(st.booleans()) else np.ones(k)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    covariance = draw(covariances(k))
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    b = rng.standard_normal((len(sizes), k)) @ root.T
+    has_weights = draw(st.booleans()) if weighted is None else weighted
+    weights = rng.uniform(0.2, 5.0, n) if has_weights else None
+    noise = rng.standard_normal(n) / (1.0 if weights is None else np.sqrt(weights))
+    effects = rng.standard_normal(p) / np.maximum(np.abs(x).max(axis=0), 1e-300)
+    y = scale * (x @ effects + np.sum(z * b[groups], axis=1) + noise)
+    if draw(st.booleans()):
+        order = rng.permutation(n)
+        y, x, z, groups = y[order], x[order], z[order], groups[order]
+        weights = None if weights is None else weights[order]
+    return GroupedProblem(
+        y, x, z * units, groups, weights, covariance / np.outer(units, units), scale
+    )

@@ -1,0 +1,84 @@
+"""Readable twins of the Cython kernels: the same quantities, one group or row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def accumulate(
+    x: np.ndarray,
+    shift: np.ndarray,
+    basis: np.ndarray | None,
+    weights: np.ndarray | None,
+    z: np.ndarray,
+    z_shift: np.ndarray,
+    codes: np.ndarray,
+    n_groups: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Twin of ``_rows.accumulate``: (x'x, z'z by group, z'x by group) of the transformed rows."""
+    root = np.ones(len(x)) if weights is None else np.sqrt(weights)
+    rows = (x - shift) * root[:, None]
+    if basis is not None:
+        rows = rows @ basis
+    z = (z - z_shift) * root[:, None]
+    s = np.stack([z[codes == g].T @ z[codes == g] for g in range(n_groups)])
+    w = np.stack([z[codes == g].T @ rows[codes == g] for g in range(n_groups)])
+    return rows.T @ rows, s, w
+
+
+def whiten(s: np.ndarray, w: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of ``_grouped.whiten`` for one group: R with s = R'R and R'⁻¹w; zero rows where singular."""
+    k = len(s)
+    r = np.zeros((k, k))
+    out = np.zeros_like(w)
+    for a in range(k):
+        pivot = s[a, a] - r[:a, a] @ r[:a, a]
+        if pivot <= tolerance * s[a, a]:
+            continue
+        r[a, a] = np.sqrt(pivot)
+        r[a, a + 1 :] = (s[a, a + 1 :] - r[:a, a] @ r[:a, a + 1 :]) / r[a, a]
+        out[a] = (w[a] - r[:a, a] @ out[:a]) / r[a, a]
+    return r, out
+
+
+def grouped_criterion(
+    r: np.ndarray, w: np.ndarray, multiplicity: np.ndarray, lam: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Twin of ``Batch.criterion``: (log|N|, Σ T'T) over groups r (G, k, k), w (G, k, q)."""
+    log_det, gram = 0.0, np.zeros((w.shape[2], w.shape[2]))
+    for r_g, w_g, m in zip(r, w, multiplicity):
+        n = np.eye(len(r_g)) + r_g @ lam @ lam.T @ r_g.T
+        log_det += m * np.linalg.slogdet(n)[1]
+        gram += w_g.T @ np.linalg.solve(n, w_g)
+    return log_det, gram
+
+
+def grouped_derivatives(
+    r: np.ndarray,
+    w: np.ndarray,
+    multiplicity: np.ndarray,
+    lam: np.ndarray,
+    inverse: np.ndarray,
+    patterns: Sequence[np.ndarray],
+    weights: tuple[float, float, float],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Twin of ``Batch.derivatives``; `patterns` are the E_c (k, k) of the coordinates.
+
+    Returns trace (m,), quad (m, m) and outer (m, q, q).
+    """
+    m, q = len(patterns), w.shape[2]
+    trace, quad, outer = np.zeros(m), np.zeros((m, m)), np.zeros((m, q, q))
+    for r_g, w_g, times in zip(r, w, multiplicity):
+        n = np.eye(len(r_g)) + r_g @ lam @ lam.T @ r_g.T
+        c = r_g.T @ np.linalg.solve(n, r_g)
+        bs = r_g.T @ np.linalg.solve(n, w_g) @ inverse.T
+        b, s = bs[:, :-1], bs[:, -1]
+        f = weights[0] * times * c + weights[1] * b @ b.T + weights[2] * np.outer(s, s)
+        for i, e in enumerate(patterns):
+            trace[i] += times * np.trace(c @ e)
+            outer[i] += bs.T @ e @ bs
+            for j, d in enumerate(patterns):
+                quad[i, j] += np.trace(c @ e @ f @ d)
+    return trace, quad, outer
