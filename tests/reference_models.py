@@ -41,7 +41,7 @@ def frame(name: str) -> pd.DataFrame:
         return datasets.load(name)
     schema = json.loads((FOLDER / "data" / "schema.json").read_text(encoding="utf-8"))[name]
     factors = schema["levels"]
-    out = pd.read_csv(FOLDER / "data" / schema["file"], dtype={c: str for c in factors})
+    out = pd.read_csv(FOLDER / "data" / schema["file"], dtype=dict.fromkeys(factors, str))
     for column, levels in factors.items():
         out[column] = pd.Categorical(out[column], categories=levels)
     return out
