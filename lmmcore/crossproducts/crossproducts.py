@@ -104,6 +104,8 @@ class CrossProducts:
                     f"cross-products with {what} {mine} and {theirs} cannot be added; expected the "
                     "same columns. Give categorical variables the same categories in every chunk"
                 )
+        theirs = [other.basis.order[j] for j in other.basis.dependent]
+        dependent = [j for j, c in enumerate(self.basis.order) if c in theirs]
         other = other._in_terms_of(self)
         everything = np.concatenate([self.labels, other.labels])
         labels, where = np.unique(everything, return_inverse=True)
@@ -123,7 +125,7 @@ class CrossProducts:
             total=total,
             blocks=blocks,
         )
-        return merged._reorthogonalised(set(self.basis.dependent) & set(other.basis.dependent))
+        return merged._reorthogonalised({*self.basis.dependent, *dependent})
 
     def _in_terms_of(self, first: CrossProducts) -> CrossProducts:
         """Return the same cross-products in the basis of another instance."""
@@ -149,22 +151,26 @@ class CrossProducts:
             blocks.append(replace(b, s=np.ascontiguousarray(s), w=np.ascontiguousarray(w)))
         return replace(self, total=total, blocks=tuple(blocks))
 
-    def _reorthogonalised(self, dependent: set[int]) -> CrossProducts:
-        """Return the same cross-products with the columns of X orthonormal again."""
+    def _reorthogonalised(self, doubtful: set[int]) -> CrossProducts:
+        """Return the same cross-products with the columns of X orthonormal again.
+
+        `doubtful` are the positions that were dependent in a part; they may not be in the sum.
+        """
         p = len(self.fixed_names)
         total = symmetric(self.total)
         scale = np.sqrt(np.diag(total))
         scale[scale == 0] = 1.0
-        keep = [j for j in range(p) if j not in dependent]
-        # A column that was dependent in one part may be so in the sum as well.
         chosen: list[int] = []
-        for j in keep:
+        for j in range(p):
+            if j not in doubtful:
+                chosen.append(j)
+                continue
             trial = chosen + [j]
             sub = total[np.ix_(trial, trial)] / np.outer(scale[trial], scale[trial])
             pivot = sub[-1, -1] - (
                 sub[-1, :-1] @ np.linalg.solve(sub[:-1, :-1], sub[:-1, -1]) if chosen else 0.0
             )
-            if pivot > 1e-12 or j not in self.basis.dependent:
+            if pivot > 1e-12:
                 chosen.append(j)
         index = np.array(chosen, dtype=np.intp)
         change = np.diag(np.append(1.0 / scale[:p], 1.0))
