@@ -103,8 +103,9 @@ def estimate(
 def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
     """A response without residual variation has an unbounded likelihood."""
     engine = likelihood.engine
-    # The response in the basis is a residual of least squares, scaled to a mean square of one.
-    if engine.residual <= 1e-15 * engine.n:
+    # The response in the basis is a residual of least squares, scaled to a mean square of about one
+    # unless it is below 1e-12 of the response, where rounding begins.
+    if engine.residual <= 1e-4 * engine.n:
         raise ConvergenceError(
             "the fixed effects reproduce the response exactly: the residual variance is zero and the "
             "likelihood has no maximum. Remove fixed effects, or check whether a column of exog is a "

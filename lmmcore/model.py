@@ -267,7 +267,7 @@ class MixedLM:
         elif isinstance(method, str):
             names = [method]
         else:
-            names = list(method)
+            names = list(method) if isinstance(method, Sequence) else []
         if not names or not all(isinstance(name, str) for name in names):
             raise OptionError(
                 f"method={method!r}; expected the name of an optimizer or several names"

@@ -34,25 +34,12 @@ def cross_products(design: Design) -> CrossProducts:
     """
     n, p = design.n_rows, len(design.fixed)
     log_weights = 0.0 if design.weights is None else _check_weights(design.weights)
-    order, constant = _constant_first(design.fixed)
-    ordered = tuple(design.fixed[j] for j in order)
-    raw = _rows.Columns((*ordered, design.endog), n)
     weights = None if design.weights is None else _rows.Columns((design.weights,), n)
-    shift = np.zeros(p + 1)
-    if constant is not None:
-        shift[1:] = [_typical(c, n) for c in (*ordered[1:], design.endog)]
-    gram = _total(raw, shift, None, weights, n)
-    if not isfinite(float(gram.sum())):
-        raise _non_finite(design)
-
-    def shifted_rows() -> np.ndarray:
-        x = np.empty((n, p), order="F")
-        for j, column in enumerate(ordered):
-            x[:, j] = 1.0 if column is None else column
-            x[:, j] -= shift[j]
-        return x if design.weights is None else x * np.sqrt(design.weights)[:, None]
-
-    basis, matrix = fit_basis(gram, shift, order, constant, n, shifted_rows)
+    order, constant = _constant_first(design.fixed)
+    raw, shift, basis, matrix = _choose_basis(design, order, constant, weights)
+    if basis.dependent and order[0] != 0:
+        # Of dependent columns the later ones go: look again in the order that was given.
+        raw, shift, basis, matrix = _choose_basis(design, np.arange(p), None, weights)
     codes = design.grouping.codes
     counts = np.bincount(codes, minlength=design.grouping.n_levels)
     term_columns = tuple(t.names for t in design.terms)
@@ -73,12 +60,36 @@ def cross_products(design: Design) -> CrossProducts:
     else:
         total, blocks = _ragged(design, raw, shift, matrix, weights, counts)
         term_columns += tuple((name,) for name in design.components.names)
-    if not all(isfinite(float(b.s.sum())) for b in blocks):
+    if not all(np.isfinite(b.s).all() for b in blocks):
         raise _non_finite(design)
     return CrossProducts(
         n, log_weights, design.fixed_names, term_columns, design.grouping.labels, basis, total,
         blocks, z_map,
     )  # fmt: skip
+
+
+def _choose_basis(
+    design: Design, order: np.ndarray, constant: float | None, weights: Any
+) -> tuple[Any, np.ndarray, Basis, np.ndarray]:
+    """First look at the rows: return columns, shift, basis and the matrix for shifted rows."""
+    n, p = design.n_rows, len(order)
+    ordered = tuple(design.fixed[j] for j in order)
+    raw = _rows.Columns((*ordered, design.endog), n)
+    shift = np.zeros(p + 1)
+    if constant is not None:
+        shift[1:] = [_typical(c, n) for c in (*ordered[1:], design.endog)]
+    gram = _total(raw, shift, None, weights, n)
+    if not np.isfinite(gram).all():
+        raise _non_finite(design)
+
+    def shifted_rows() -> np.ndarray:
+        x = np.empty((n, p), order="F")
+        for j, column in enumerate(ordered):
+            x[:, j] = 1.0 if column is None else column
+            x[:, j] -= shift[j]
+        return x if design.weights is None else x * np.sqrt(design.weights)[:, None]
+
+    return raw, shift, *fit_basis(gram, shift, order, constant, n, shifted_rows)
 
 
 def _total(

@@ -161,7 +161,7 @@ def _by_rows(
     g = np.zeros(p)
     g[kept] = (inner.T @ gram[:p, p])[kept]
     # A response that the columns reproduce leaves rounding; the fit reports it.
-    size = np.sqrt(max(float(gram[p, p] - g @ g), 1e-20 * float(gram[p, p])))
+    size = np.sqrt(max(float(gram[p, p] - g @ g), 1e-24 * float(gram[p, p])))
     matrix[:p, p] = -(inner @ g) / size
     matrix[p, p] = 1.0 / size
     return matrix, tuple(dependent)

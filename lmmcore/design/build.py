@@ -67,7 +67,9 @@ def from_arrays(
     group_name = _series_name(groups, "Group")
     random: tuple[Column, ...]
     terms: tuple[RandomTerm, ...]
-    empty_vc = exog_vc is None or not getattr(exog_vc, "names", exog_vc)
+    empty_vc = exog_vc is None or (
+        len(exog_vc) == 0 if isinstance(exog_vc, Mapping) else not getattr(exog_vc, "names", True)
+    )
     if exog_re is not None:
         random, names = matrix_columns(exog_re, None, "x_re", "exog_re")
         terms = (RandomTerm(names),) if random else ()
@@ -216,6 +218,10 @@ class _Environment:
         if not isinstance(series, pd.Series):
             raise DataValueError(f"data has several columns named {name!r}; expected one")
         kind = getattr(series.dtype, "kind", "O")
+        if kind == "O" and series.dtype == object:
+            # Numbers among objects are numbers; patsy would take them for categories.
+            found = pd.api.types.infer_dtype(series, skipna=True)
+            kind = "f" if found in ("integer", "floating", "mixed-integer-float", "decimal") else kind
         return as_column(series, name, "variable") if kind in "fiu" else None
 
     def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
@@ -261,7 +267,7 @@ class _Environment:
         return tuple(columns), terms.plain
 
     def _patsy(self, text: str, what: str, table: pd.DataFrame | None = None) -> Any:
-        table = self.table if table is None else table
+        table = _for_patsy(self.table if table is None else table, text)
         spaces = [] if self.frame is None else [self.frame.f_locals, self.frame.f_globals]
         try:
             return patsy.dmatrix(
@@ -299,6 +305,25 @@ class _Environment:
         """Return the matrix of a component's formula in one group and its column names."""
         matrix = self._patsy(text.lstrip("~ "), f"variance component {name!r}:", rows)
         return np.asarray(matrix), list(matrix.design_info.column_names)
+
+
+def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
+    """Replace pandas' nullable types, which patsy does not know, in the columns that are used."""
+    used = [
+        name
+        for name in table.columns
+        if str(name) in text and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
+        and pd.api.types.is_numeric_dtype(table[name].dtype)
+    ]
+    if not used:
+        return table
+    new: dict[Any, Any] = {}
+    for name in used:
+        if pd.api.types.is_bool_dtype(table[name].dtype) and not table[name].isna().any():
+            new[name] = table[name].to_numpy(dtype=bool)
+        else:
+            new[name] = table[name].to_numpy(dtype=float, na_value=np.nan)
+    return table.assign(**new)
 
 
 def _bars(

@@ -1,0 +1,246 @@
+"""Bad input: one clear error of lmmcore's own classes, before anything is computed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmmcore
+from lmmcore import errors
+from lmmcore.design.components import VCSpec
+
+
+def table(n=24, **columns):
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "y": rng.standard_normal(n) + np.repeat(rng.standard_normal(6), n // 6),
+            "x": rng.standard_normal(n),
+            "g": np.repeat(np.arange(6), n // 6),
+            "w": rng.uniform(1, 2, n),
+        }
+    )
+    return frame.assign(**columns)
+
+
+def spoiled(name, value, row=3):
+    frame = table()
+    frame[name] = frame[name].astype(object if isinstance(value, str) or value is None else float)
+    frame.loc[row, name] = value
+    return frame
+
+
+FORMULA = "y ~ x + (1 + x | g)"
+
+# formula, data, keywords, class, built-in class, words of the message
+BY_FORMULA = {
+    "NaN in y": (FORMULA, spoiled("y", np.nan), {}, errors.DataValueError, ValueError,
+                 ["endog 'y'", "NaN", "row 3", "missing='drop'"]),
+    "infinity in y": (FORMULA, spoiled("y", np.inf), {}, errors.DataValueError, ValueError,
+                      ["endog 'y'", "infinity", "row 3"]),
+    "NaN in X": (FORMULA, spoiled("x", np.nan), {}, errors.DataValueError, ValueError,
+                 ["exog column 'x'", "NaN", "row 3", "missing='drop'"]),
+    "infinity in X": (FORMULA, spoiled("x", -np.inf), {}, errors.DataValueError, ValueError,
+                      ["exog column 'x'", "infinity"]),
+    "NaN in a slope": ("y ~ 1 + (1 + x | g)", spoiled("x", np.nan), {}, errors.DataValueError,
+                       ValueError, ["exog_re column 'x'", "NaN", "row 3"]),
+    "missing group": (FORMULA, spoiled("g", np.nan), {}, errors.DataValueError, ValueError,
+                      ["groups 'g'", "missing in 1 of 24", "row 3", "missing='drop'"]),
+    "NaN weight": (FORMULA, spoiled("w", np.nan), {"weights": "w"}, errors.DataValueError,
+                   ValueError, ["weights", "nan", "row 3"]),
+    "negative weight": (FORMULA, spoiled("w", -1.0), {"weights": "w"}, errors.DataValueError,
+                        ValueError, ["weights", "-1.0", "row 3", "positive"]),
+    "zero weight": (FORMULA, spoiled("w", 0.0), {"weights": "w"}, errors.DataValueError,
+                    ValueError, ["weights", "row 3", "Leave out"]),
+    "infinite weight": (FORMULA, spoiled("w", np.inf), {"weights": "w"}, errors.DataValueError,
+                        ValueError, ["weights", "inf", "row 3"]),
+    "no rows": (FORMULA, table()[:0], {}, errors.DataValueError, ValueError, ["no rows"]),
+    "no rows left": (FORMULA, table(x=np.nan), {"missing": "drop"}, errors.DataValueError,
+                     ValueError, ["no rows", "24 with missing values"]),
+    "one group": (FORMULA, table(g=1), {}, errors.DesignError, ValueError,
+                  ["one group", "g = 1", "at least two"]),
+    "every row its own group": ("y ~ x + (1 | g)", table(g=np.arange(24)), {}, errors.DesignError,
+                                ValueError, ["every row is its own group", "24"]),
+    "k larger than every group": ("y ~ x + (1 + x + w | g)", table(g=np.arange(24) // 2), {},
+                                  errors.DesignError, ValueError,
+                                  ["3 random coefficients", "more than 2 rows"]),
+    "unknown variable": ("y ~ z + (1 | g)", table(), {}, errors.NameNotFoundError, KeyError,
+                         ["'z'", "no column"]),
+    "misspelt variable": ("yy ~ x + (1 | g)", table(), {}, errors.NameNotFoundError, KeyError,
+                          ["'yy'", "did you mean 'y'"]),
+    "unknown variable in a slope": ("y ~ x + (1 + zz | g)", table(), {},
+                                    errors.NameNotFoundError, KeyError, ["'zz'"]),
+    "unknown variable in a function": ("y ~ np.log(q) + (1 | g)", table(), {},
+                                       errors.NameNotFoundError, KeyError, ["'q'"]),
+    "unknown group": ("y ~ x + (1 | school)", table(), {}, errors.NameNotFoundError, KeyError,
+                      ["'school'", "no column"]),
+    "unknown groups=": ("y ~ x", table(), {"groups": "G"}, errors.NameNotFoundError, KeyError,
+                        ["groups=", "'G'"]),
+    "unknown weights": (FORMULA, table(), {"weights": "v"}, errors.NameNotFoundError, KeyError,
+                        ["weights=", "'v'"]),
+    "text as response": (FORMULA, table(y=list("abcdefghijklmnopqrstuvwx")), {},
+                         errors.DataTypeError, TypeError, ["'y'", "text", "numbers"]),
+    "text as weights": (FORMULA, table(w="heavy"), {"weights": "w"}, errors.DataTypeError,
+                        TypeError, ["weights", "text such as 'heavy'", "numbers"]),
+    "constant response": (FORMULA, table(y=3.5), {}, errors.DesignError, ValueError,
+                          ["response is constant"]),
+    "response in X": ("y ~ x + z + (1 | g)", table().assign(z=lambda d: d.y), {},
+                      errors.ConvergenceError, RuntimeError, ["reproduce the response exactly"]),
+    "response constant in groups": ("y ~ 1 + (1 | g)", table().assign(y=lambda d: d.g * 1.5), {},
+                                    errors.ConvergenceError, RuntimeError,
+                                    ["residual variance is zero"]),
+    "more columns than rows": ("y ~ x + w + (1 | g)", table()[::8], {}, errors.DesignError,
+                               ValueError, ["rows"]),
+    "zero slope column": ("y ~ x + (1 + z | g)", table(z=0.0), {}, errors.DesignError, ValueError,
+                          ["'z'", "zero in every row"]),
+    "no tilde": ("y x", table(), {}, errors.FormulaError, ValueError, ["'~'", "response ~ terms"]),
+    "two tildes": ("y ~ x ~ g", table(), {}, errors.FormulaError, ValueError, ["'~'"]),
+    "no right side": ("y ~ ", table(), {}, errors.FormulaError, ValueError, ["'~'"]),
+    "open bracket": ("y ~ x + (1 | g", table(), {}, errors.FormulaError, ValueError, ["not closed"]),
+    "closing bracket": ("y ~ x + 1 | g)", table(), {}, errors.FormulaError, ValueError, ["bracket"]),
+    "bar outside": ("y ~ x + 1 | g", table(), {}, errors.FormulaError, ValueError,
+                    ["'|'", "parentheses"]),
+    "empty bar": ("y ~ x + ( | g)", table(), {}, errors.FormulaError, ValueError,
+                  ["(terms | group)"]),
+    "no group in bar": ("y ~ x + (1 | )", table(), {}, errors.FormulaError, ValueError,
+                        ["(terms | group)"]),
+    "random term without columns": ("y ~ x + (0 | g)", table(), {}, errors.FormulaError,
+                                    ValueError, ["no columns"]),
+    "subtracted random term": ("y ~ x - (1 | g)", table(), {}, errors.FormulaError, ValueError,
+                               ["subtracted"]),
+    "dangling plus": ("y ~ x + + w + (1 | g)", table(), {}, errors.FormulaError, ValueError,
+                      ["no term after"]),
+    "trailing plus": ("y ~ x + (1 | g) +", table(), {}, errors.FormulaError, ValueError,
+                      ["no term after"]),
+    "syntax error": ("y ~ x ** + (1 | g)", table(), {}, errors.FormulaError, ValueError, ["x **"]),
+    "formula is no text": (["y", "x"], table(), {}, errors.FormulaError, ValueError, ["list"]),
+    "no random term": ("y ~ x", table(), {}, errors.FormulaError, ValueError,
+                       ["no groups", "(1 | g)"]),
+    "two spellings": (FORMULA, table(), {"groups": "g"}, errors.FormulaError, ValueError,
+                      ["two spellings"]),
+    "several factors": ("y ~ x + (1 | g) + (1 | w)", table(), {}, errors.DesignError, ValueError,
+                        ["several grouping factors"]),
+    "nested factors": ("y ~ x + (1 | g/w)", table(), {}, errors.FormulaError, ValueError,
+                       ["nests", "vc_formula"]),
+    "computed group": ("y ~ x + (1 | x + g)", table(), {}, errors.FormulaError, ValueError,
+                       ["group 'x + g'"]),
+    "unknown missing": (FORMULA, table(), {"missing": "omit"}, errors.OptionError, ValueError,
+                        ["missing='omit'", "'drop'"]),
+    "short groups": ("y ~ x", table(), {"groups": np.zeros(5)}, errors.DataValueError, ValueError,
+                     ["5 labels", "24"]),
+    "data is no table": (FORMULA, 17, {}, errors.DataTypeError, TypeError, ["int", "data frame"]),
+    "ragged mapping": (FORMULA, {"y": [1, 2, 3], "x": [1, 2], "g": [1, 1, 2]}, {},
+                       errors.DataValueError, ValueError, ["not a table"]),
+    "vc_formula is text": ("y ~ x", table(), {"groups": "g", "vc_formula": "0 + C(w)"},
+                           errors.DataTypeError, TypeError, ["vc_formula", "{name: formula}"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_FORMULA, ids=str)
+def test_formula(case):
+    formula, data, keywords, own, builtin, words = BY_FORMULA[case]
+    with pytest.raises(own) as caught:
+        lmmcore.mixedlm(formula, data, **keywords).fit()
+    check(caught.value, builtin, words)
+
+
+def check(error, builtin, words):
+    assert isinstance(error, lmmcore.LmmcoreError)
+    assert isinstance(error, builtin)
+    message = str(error)
+    for word in words:
+        assert word in message, f"{word!r} is not in: {message}"
+    assert len(message) < 600
+
+
+Y, X, G = table()["y"].to_numpy(), np.column_stack([np.ones(24), table()["x"]]), table()["g"]
+
+# positional arguments, keywords, class, words
+BY_ARRAYS = {
+    "short exog": ((Y, X[:20], G), {}, errors.DataValueError, ["24 rows", "20"]),
+    "short groups": ((Y, X, G[:9]), {}, errors.DataValueError, ["groups has 9"]),
+    "short exog_re": ((Y, X, G), {"exog_re": X[:3]}, errors.DataValueError, ["exog_re", "3"]),
+    "short weights": ((Y, X, G), {"weights": Y[:2] ** 2}, errors.DataValueError, ["weights has 2"]),
+    "matrix as endog": ((X, X, G), {}, errors.DataValueError, ["endog", "(24, 2)"]),
+    "matrix as groups": ((Y, X, X), {}, errors.DataValueError, ["groups", "(24, 2)"]),
+    "cube as exog": ((Y, X[:, :, None], G), {}, errors.DataValueError, ["exog", "(24, 2, 1)"]),
+    "text in exog": ((Y, X.astype(str), G), {}, errors.DataTypeError, ["exog", "numbers"]),
+    "object text in exog": ((Y, np.where(X > 0, "a", X.astype(object)), G), {},
+                            errors.DataTypeError, ["exog", "text"]),
+    "complex endog": ((Y * 1j, X, G), {}, errors.DataTypeError, ["endog", "complex"]),
+    "no rows": ((Y[:0], X[:0], G[:0]), {}, errors.DataValueError, ["no rows"]),
+    "one group": ((Y, X, np.zeros(24)), {}, errors.DesignError, ["one group"]),
+    "own groups": ((Y, X, np.arange(24)), {}, errors.DesignError, ["own group"]),
+    "nan label": ((Y, X, np.where(Y > 0, np.nan, 1.0)), {}, errors.DataValueError, ["missing in"]),
+    "None label": ((Y, X, [None, *"aabbcc", *"d" * 17]), {}, errors.DataValueError, ["missing in 1"]),
+    "unknown missing": ((Y, X, G), {"missing": None}, errors.OptionError, ["missing=None"]),
+    "too few matrices": ((Y, X, G), {"exog_vc": VCSpec(["a"], [[["1"]]], [[np.ones((4, 1))]])},
+                         errors.DataValueError, ["1 matrices", "6 groups"]),
+    "wrong matrices": ((Y, X, G), {"exog_vc": VCSpec(["a"], [[["1"]] * 6], [[np.ones((3, 1))] * 6])},
+                       errors.DataValueError, ["(3, 1)", "(4, columns)"]),
+    "mapping without a group": ((Y, X, G), {"exog_vc": {"a": {0: np.ones((4, 1))}}},
+                                errors.DataValueError, ["'a'", "no matrix for group 1"]),
+    "exog_vc of another type": ((Y, X, G), {"exog_vc": np.ones(3)}, errors.DataTypeError,
+                                ["exog_vc", "VCSpec"]),
+    "huge values": ((Y * 1e200, X, G), {}, errors.DataValueError, ["too large"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_ARRAYS, ids=str)
+def test_arrays(case):
+    arguments, keywords, own, words = BY_ARRAYS[case]
+    with pytest.raises(own) as caught:
+        lmmcore.MixedLM(*arguments, **keywords).fit()
+    check(caught.value, (ValueError, TypeError), words)
+
+
+# keywords of fit, class, words
+BY_FIT = {
+    "unknown method": ({"method": "nonsense"}, errors.OptionError, ["optimizer 'nonsense'", "known:"]),
+    "misspelt method": ({"method": "bfg"}, errors.OptionError, ["did you mean 'bfgs'"]),
+    "no method": ({"method": []}, errors.OptionError, ["method=[]"]),
+    "method of another type": ({"method": 3}, errors.OptionError, ["method=3"]),
+    "unknown option": ({"maxit": 3}, errors.OptionError, ["'maxit'", "did you mean 'maxiter'"]),
+    "reml of another type": ({"reml": "ML"}, errors.OptionError, ["reml='ML'"]),
+    "start of wrong length": ({"start_params": [1.0]}, errors.DataValueError, ["(1,)", "3 finite"]),
+    "start with NaN": ({"start_params": [1.0, np.nan, 1]}, errors.DataValueError, ["finite"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_FIT, ids=str)
+def test_fit(case):
+    keywords, own, words = BY_FIT[case]
+    model = lmmcore.mixedlm(FORMULA, table())
+    with pytest.raises(own) as caught:
+        model.fit(**keywords)
+    check(caught.value, ValueError, words)
+
+
+def test_rank_deficient_columns_are_named_and_dropped():
+    data = table().assign(twice=lambda d: 2 * d.x, off=lambda d: d.x + 3, z=lambda d: d.w)
+    with pytest.warns(errors.RankDeficientWarning, match="'twice', 'off'"):
+        model = lmmcore.mixedlm("y ~ x + twice + off + z + (1 | g)", data)
+    assert model.exog_names == ["Intercept", "x", "z"]
+    assert model.dropped == ("twice", "off")
+    assert model.exog.shape == (24, 3)
+    fit = model.fit()
+    plain = lmmcore.mixedlm("y ~ x + z + (1 | g)", data).fit()
+    assert fit.criterion == pytest.approx(plain.criterion, rel=1e-12)
+    np.testing.assert_allclose(fit.fe_params, plain.fe_params, rtol=1e-10)
+    np.testing.assert_allclose(fit.bse_fe, plain.bse_fe, rtol=1e-9)
+    assert "twice, off" in fit.summary().as_text()
+
+
+def test_earlier_columns_are_kept_as_in_lm():
+    """An intercept after a full set of indicators is the one to go."""
+    data = table()
+    dummies = pd.get_dummies(data["g"] % 2, prefix="d", dtype=float)
+    exog = pd.concat([dummies, pd.Series(1.0, data.index, name="one")], axis=1)
+    with pytest.warns(errors.RankDeficientWarning, match="'one'"):
+        model = lmmcore.MixedLM(data["y"], exog, data["g"])
+    assert model.exog_names == ["d_0", "d_1"]
+
+
+def test_results_are_frozen():
+    fit = lmmcore.mixedlm(FORMULA, table()).fit()
+    with pytest.raises(AttributeError, match="frozen"):
+        fit.scale = 1.0
