@@ -21,6 +21,7 @@ from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
 
 DECREMENT = 1e-6  # largest decrement of a converged fit
+LONG = 8  # iterations of a descent that did not go straight
 SMALL = 1e-3  # a variance this small beside its sampling error is tried at zero
 
 
@@ -63,19 +64,20 @@ def estimate(
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
     for name, optimizer in optimizers:
-        for attempt in range(2):
-            found, outcome = _descend(likelihood, name, optimizer, theta, options or {}, callback)
+        starts = [theta]
+        for attempt in range(3):
+            found, outcome = _descend(
+                likelihood, name, optimizer, starts[-1], options or {}, callback
+            )
             iterations += outcome.iterations
             path += outcome.path
             message = outcome.message
             if best is None or found.point.value < best.point.value - _rounding(best.point.value):
                 best = found
-            # The likelihood can have a second optimum; a doubtful first one is tested against the
-            # optimum reached from elsewhere.
-            if attempt == 0 and start is None and _doubtful(likelihood, found):
-                theta = neutral_start(likelihood)
-            else:
+            other = None if start is not None else _other_start(likelihood, best, outcome, attempt)
+            if other is None:
                 break
+            starts.append(other)
         if best is None or best.holds:
             break
         theta = best.point.theta
@@ -274,12 +276,23 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
     )
 
 
-def _doubtful(likelihood: ProfiledLikelihood, found: _Candidate) -> bool:
-    """A singular optimum of several columns, or one without a certificate."""
-    return not found.holds or any(
-        term.k > 1 and bool(np.any(~factor.any(axis=0)))
-        for term, factor in zip(likelihood.terms, found.point.factors)
-    )
+def _other_start(
+    likelihood: ProfiledLikelihood, best: _Candidate, outcome: OptimizeOutcome, attempt: int
+) -> np.ndarray | None:
+    """Return a second start where the likelihood may have a better optimum elsewhere, or None."""
+    if attempt == 0:
+        singular = any(
+            term.k > 1 and bool(np.any(~factor.any(axis=0)))
+            for term, factor in zip(likelihood.terms, best.point.factors)
+        )
+        if not best.holds or singular or outcome.iterations > LONG:
+            return neutral_start(likelihood)
+    nothing = [np.zeros((t.k, t.k)) for t in likelihood.terms]
+    if attempt == 2 or likelihood.value(likelihood.parameters(nothing)) >= best.point.value:
+        return None
+    # Better without any random effect than at the optimum that was found.
+    least = [_least(likelihood, t) for t in range(len(likelihood.terms))]
+    return likelihood.parameters([0.01 * v * np.eye(t.k) for v, t in zip(least, likelihood.terms)])
 
 
 def _boundary_words(

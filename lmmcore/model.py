@@ -279,9 +279,15 @@ class MixedLM:
             likelihood, optimizers, self._term_names, self.group_name, start, options, callback
         )
         if not found.convergence.converged:
+            what = "Use the default method, or raise maxiter"
+            if self._engine.rank >= self.nobs - self.k_fe:
+                what = (
+                    "The random effects can reproduce every observation, so that the residual "
+                    "variance is hardly identified: remove random coefficients"
+                )
             warnings.warn(
                 f"the fit did not converge: {found.convergence.message} (Newton decrement "
-                f"{found.convergence.newton_decrement:.1e}). Use the default method, or raise maxiter",
+                f"{found.convergence.newton_decrement:.1e}). {what}",
                 ConvergenceWarning,
                 stacklevel=2,
             )

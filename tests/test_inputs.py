@@ -30,7 +30,17 @@ def frames():
     shuffled = data.sample(frac=1.0, random_state=3)
     unused = data["Subject"].cat.add_categories(["nobody"])
     yield "integers", data
-    for kind in ("int8", "int16", "int32", "uint8", "float32", "float16", "Int64", "Float64", "object"):
+    for kind in (
+        "int8",
+        "int16",
+        "int32",
+        "uint8",
+        "float32",
+        "float16",
+        "Int64",
+        "Float64",
+        "object",
+    ):
         yield kind, changed(Days=days(kind))
     yield "longdouble", changed(Days=days("longdouble"))
     yield "big endian", changed(Days=days(">f8"))

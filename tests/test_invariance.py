@@ -21,9 +21,7 @@ def value_of(y, x, g, z, weights, theta, reml=True, units=None):
     covariance = root @ root.T
     if units is not None:
         covariance = covariance / np.outer(units, units)
-    return likelihood.value(
-        likelihood.parameters([covariance * np.outer(term.units, term.units)])
-    )
+    return likelihood.value(likelihood.parameters([covariance * np.outer(term.units, term.units)]))
 
 
 @settings(max_examples=150)

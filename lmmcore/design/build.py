@@ -221,7 +221,9 @@ class _Environment:
         if kind == "O" and series.dtype == object:
             # Numbers among objects are numbers; patsy would take them for categories.
             found = pd.api.types.infer_dtype(series, skipna=True)
-            kind = "f" if found in ("integer", "floating", "mixed-integer-float", "decimal") else kind
+            kind = (
+                "f" if found in ("integer", "floating", "mixed-integer-float", "decimal") else kind
+            )
         return as_column(series, name, "variable") if kind in "fiu" else None
 
     def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
@@ -312,7 +314,8 @@ def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
     used = [
         name
         for name in table.columns
-        if str(name) in text and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
+        if str(name) in text
+        and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
         and pd.api.types.is_numeric_dtype(table[name].dtype)
     ]
     if not used:

@@ -61,7 +61,9 @@ def test_accumulate(n, x_kinds, z_kinds, with_basis, weighted, in_order, seed):
     for mine, twin in zip((total, s, w), expected):
         lower = np.tril(mine) if mine is not w else mine
         reference = np.tril(twin) if mine is not w else twin
-        np.testing.assert_allclose(lower, reference, rtol=1e-8, atol=1e-7 * (1 + np.abs(twin).max()))
+        np.testing.assert_allclose(
+            lower, reference, rtol=1e-8, atol=1e-7 * (1 + np.abs(twin).max())
+        )
 
 
 def test_columns_refuse_what_they_cannot_read():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import lmmcore
@@ -35,7 +35,9 @@ def test_a_singular_fit_is_a_boundary_optimum(method, reml):
     assert fit.cov_re.iloc[0, 0] == 0.0
     (sentence,) = fit.convergence.boundary
     assert "the variance of the random intercept of Batch is zero" in sentence
-    assert fit.criterion == pytest.approx(161.8282778122884 if reml else 162.8730366538257, abs=1e-6)
+    assert fit.criterion == pytest.approx(
+        161.8282778122884 if reml else 162.8730366538257, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("method", ["newton", "bfgs", "cg", "trust-exact"])
@@ -67,19 +69,19 @@ def test_a_perfect_correlation_is_said_in_words():
     assert fit.convergence.singular
 
 
-@settings(max_examples=150)
-@given(grouped_models(decades=3.0, max_k=3), st.booleans())
+@settings(max_examples=300)
+@given(grouped_models(decades=3.0, max_k=3, max_groups=20), st.booleans())
 def test_drawn_models_converge_to_an_optimum(problem, reml):
-    """No fit stops falsely: neither EM nor other starts find anything lower."""
-    try:
-        model = MixedLM(
-            problem.y, problem.x, problem.groups, exog_re=problem.z, weights=problem.weights
-        )
-        fit = model.fit(reml=reml)
-    except lmmcore.LmmcoreError:
-        return  # no maximum, or not a model
-    if not fit.converged:
-        return
+    """Every fit converges, and none falsely: EM from other starts finds nothing lower."""
+    model = MixedLM(
+        problem.y, problem.x, problem.groups, exog_re=problem.z, weights=problem.weights
+    )
+    n, p = problem.x.shape
+    # With a random coefficient for every row, σ² is not identified.
+    assume(model._engine.rank < n - p - 1)
+    assume(problem.groups.max() >= 4)
+    fit = model.fit(reml=reml)
+    assert fit.converged
     k = problem.z.shape[1]
     size = np.sqrt(np.mean(problem.z**2, axis=0))
     for factor in (1e-4, 0.1, 10.0):

@@ -1,0 +1,166 @@
+"""Compare lmmcore with other packages, or measure the memory of its fits.
+
+Peers take turns, so that each ratio is of runs close in time; ratios hold on a busy machine, where
+seconds do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from statistics import median
+
+import lmmcore
+import problems
+from peers import PEERS, SLOW, Fit, Run
+from problems import Problem
+
+AT_LEAST = 0.05  # seconds of a repetition: several fits where one is shorter
+MOST = 30  # fits of a repetition
+
+
+def main() -> None:
+    options = _options()
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", lmmcore.LmmcoreWarning)
+    if options.memory_of:
+        print(*_memory(problems.load(*options.memory_of)))
+    elif options.memory:
+        print("                 MB: data  design  of it copied   growth of the peak in a fit")
+        for name in options.problems:
+            data, design, copied, growth = _memory_of(name)
+            print(f"{name:<16} {data:8.1f} {design:7.1f} {copied:13.1f} {growth:28.1f}")
+    else:
+        for name in options.problems:
+            problem = problems.make(name)
+            print(f"\n{name}: {problem.title}\n", flush=True)
+            skip = set() if options.slow else {peer for peer, of in SLOW if of == name}
+            peers = [peer for peer in options.peers if peer not in skip]
+            _table(*_measure(problem, peers, options.repeat, options.limit))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=_names(problems.NAMES), default=list(problems.NAMES))
+    parser.add_argument("--peers", type=_names(tuple(PEERS)), default=list(PEERS))
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions (default 5)")
+    parser.add_argument(
+        "--limit", type=float, default=60.0,
+        help="seconds after which a peer repeats no more (default 60)",
+    )  # fmt: skip
+    parser.add_argument("--slow", action="store_true", help="also fits that take minutes")
+    parser.add_argument("--memory", action="store_true", help="memory of lmmcore's fits")
+    parser.add_argument("--memory-of", nargs=2, metavar=("FOLDER", "NAME"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        options.memory_of[0] = Path(options.memory_of[0])
+    return options
+
+
+def _names(known: tuple[str, ...]):  # noqa: ANN202
+    def split(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(known)}")
+        return names
+
+    return split
+
+
+def _measure(
+    problem: Problem, names: list[str], repeat: int, limit: float
+) -> tuple[dict[str, list[Run]], dict[str, str]]:
+    """Return the repetitions of each peer, and why others have none.
+
+    A repetition that a peer leaves out has no entry at the end of its list.
+    """
+    fits: dict[str, Fit] = {}
+    runs: dict[str, list[Run]] = {}
+    spent: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for turn in range(repeat + 1):
+        for name in names:
+            if name in missing or (turn > 1 and spent[name] > limit):
+                continue
+            try:
+                if turn == 0:
+                    fits[name] = PEERS[name](problem)
+                    fits[name]()  # imports and first calls
+                    spent[name] = fits[name]().seconds
+                    runs[name] = []
+                else:
+                    once = spent[name] if turn == 1 else runs[name][-1].seconds
+                    many = min(MOST, math.ceil(AT_LEAST / once))
+                    taken = [fits[name]() for _ in range(many)]
+                    runs[name].append(Run(median(run.seconds for run in taken), taken[-1].criterion))
+                    spent[name] += sum(run.seconds for run in taken)
+            except ImportError as error:
+                missing[name] = f"not installed ({error})"
+            except Exception as error:
+                missing[name] = f"failed ({type(error).__name__}: {error})"
+    return {name: done for name, done in runs.items() if name not in missing}, missing
+
+
+def _table(runs: dict[str, list[Run]], missing: dict[str, str]) -> None:
+    ours = runs.get("lmmcore")
+    print(f"{'peer':<12} {'seconds':>11} {'ratio':>9} {'criterion':>12} {'runs':>5}")
+    for name, done in runs.items():
+        ratio = difference = math.nan
+        if ours is not None:
+            ratio = median(theirs.seconds / own.seconds for theirs, own in zip(done, ours))
+            difference = done[-1].criterion - ours[-1].criterion
+        shown = "" if math.isnan(difference) else f"{difference:+.2e}"
+        seconds = median(run.seconds for run in done)
+        print(f"{name:<12} {seconds:11.6f} {ratio:9.3g} {shown:>12} {len(done):5d}")
+    for name, why in missing.items():
+        print(f"{name:<12} {why.splitlines()[0][:80]}")
+
+
+def _memory_of(name: str) -> list[float]:
+    """Measure in a process that has not yet seen any data."""
+    with tempfile.TemporaryDirectory() as folder:
+        problems.make(name).save(Path(folder))
+        command = [sys.executable, __file__, "--memory-of", folder, name]
+        return [float(word) for word in subprocess.check_output(command, text=True).split()]
+
+
+def _memory(problem: Problem) -> tuple[float, float, float, float]:
+    """Return bytes of the data, of the design, of its copies, and by which a fit raises the peak.
+
+    All in MB.
+    """
+    PEERS["lmmcore"](problems.make("P1"))()
+    before = _peak()
+    PEERS["lmmcore"](problem)()
+    growth = _peak() - before
+    frame = problem.frame
+    design = lmmcore.MixedLM.from_formula(
+        problem.formula, frame, groups=problem.groups, re_formula=problem.re_formula
+    ).design
+    columns = [design.endog, *design.fixed, *design.random, design.grouping.codes]
+    sizes = {c.__array_interface__["data"][0]: c.nbytes for c in columns if c is not None}
+    data = {c.to_numpy().__array_interface__["data"][0] for _, c in frame.items()}
+    copied = sum(size for where, size in sizes.items() if where not in data)
+    frame_bytes = int(frame.memory_usage(index=False).sum())
+    return frame_bytes / 1e6, sum(sizes.values()) / 1e6, copied / 1e6, growth / 1e6
+
+
+def _peak() -> int:
+    """Return the peak of this process's resident memory in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage counts the parent of a process on Linux
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+if __name__ == "__main__":
+    main()
