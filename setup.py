@@ -6,7 +6,11 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-Wno-attributes", "-Wno-unused-function"]
+FLAGS = (
+    ["/O2"]
+    if sys.platform == "win32"
+    else ["-O3", "-fno-math-errno", "-Wno-attributes", "-Wno-unused-function"]
+)
 
 
 def extension(name: str) -> Extension:

@@ -2,6 +2,14 @@
 
 from importlib.metadata import version as _version
 
+try:
+    from . import _dense as _compiled  # noqa: F401
+except ImportError as exc:
+    raise ImportError(
+        "lmmcore is imported from its source folder, where the compiled routines are missing; "
+        "run from another folder, or build them in place: pip install -e ."
+    ) from exc
+
 from . import datasets
 from .convergence import Convergence
 from .crossproducts.crossproducts import CrossProducts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -48,11 +49,14 @@ class Convergence:
     path: tuple[tuple[int, float], ...] = ()
 
     def __str__(self) -> str:
-        where = "a boundary optimum" if self.boundary else "an interior optimum"
-        head = f"converged to {where}" if self.converged else f"not converged: {self.message}"
-        lines = [
-            f"{head} ({self.optimizer}, {self.evaluations} evaluations, {self.iterations} iterations, "
-            f"{self.seconds:.3g} s; Newton decrement {self.newton_decrement:.1e}, smallest Hessian "
-            f"eigenvalue {self.min_hessian_eigenvalue:.2g})"
-        ]
+        if self.converged:
+            where = "a boundary" if self.boundary else "an interior"
+            head = f"Converged to {where} optimum"
+        else:
+            head = f"Not converged: {self.message};"
+        work = f"{self.iterations} iterations, {self.evaluations} evaluations, {self.seconds:.2g} s"
+        proof = f"  Newton decrement {self.newton_decrement:.1e}"
+        if not math.isnan(self.min_hessian_eigenvalue):
+            proof += f", smallest Hessian eigenvalue {self.min_hessian_eigenvalue:.2g}"
+        lines = [f"{head} by {self.optimizer} in {work}", proof]
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.boundary)])

@@ -1,0 +1,1 @@
+"""Formula and data to a design: named columns and codes."""

@@ -103,7 +103,7 @@ def summarize(results: MixedLMResults, alpha: float) -> Summary:
         f"Linear mixed-effects model fit by {kind}",
         tuple(facts),
         (_random_table(results), _fixed_table(results, alpha)),
-        f"Convergence: {results.convergence}",
+        str(results.convergence),
     )
 
 

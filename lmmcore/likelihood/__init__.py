@@ -1,0 +1,1 @@
+"""Criterion, gradient and Hessian of the profiled likelihood."""

@@ -12,6 +12,8 @@ with the same sum of outer products of Q'[X y]. The readable twin is
 `lmmcore.testing.twins.grouped_derivatives`.
 """
 
+import numpy as np
+
 cimport numpy as cnp
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t
@@ -237,6 +239,11 @@ cdef class Batch:
         self.n_coords, self.n_pairs = n_coords, self.pa.shape[0]
         if self.k < 1 or self.w.shape[1] != self.k or r.shape[3] != LANES_:
             raise ValueError("r and w do not fit")
+
+    def __reduce__(self):
+        pairs = np.asarray(self.pa), np.asarray(self.pb), np.asarray(self.pc)
+        r, w = np.asarray(self.r), np.asarray(self.w)
+        return Batch, (r, w, np.asarray(self.multiplicity), pairs, self.n_coords)
 
     def criterion(self, const double[:, ::1] lam, Py_ssize_t start, Py_ssize_t stop,
                   double[:, ::1] gram):

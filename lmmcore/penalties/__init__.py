@@ -1,0 +1,1 @@
+"""Penalties of regularised fits; none yet."""

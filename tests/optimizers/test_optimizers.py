@@ -102,7 +102,7 @@ def test_methods_are_tried_in_turn():
     with pytest.warns(ConvergenceWarning, match="maxiter=1"):
         fit = model.fit(method="em", maxiter=1, start_params=[3.0, 0.0, 3.0])
     assert not fit.converged
-    assert "not converged" in fit.summary().as_text()
+    assert "Not converged" in fit.summary().as_text()
     fit = model.fit(method=["em", "newton"], maxiter=5, start_params=[3.0, 0.0, 3.0])
     assert fit.convergence.optimizer == "newton"
     assert fit.converged
