@@ -17,7 +17,7 @@ from ..errors import DataValueError
 from ..extension.matrices import symmetric
 from ..parallel import map_chunks
 from . import _rows
-from .basis import fit_basis
+from .basis import Basis, fit_basis
 from .crossproducts import CrossProducts, GroupBlock, batch_groups
 
 CHUNK = 1 << 16  # rows

@@ -73,13 +73,13 @@ def test_a_third_party_optimizer_works_by_name(registered):
 
 def test_two_of_one_name_are_an_error(registered):
     registered(plugin(newton=Halving()))
-    with pytest.raises(PluginError, match="registered by lmmcore .* and "):
+    with pytest.raises(PluginError, match=r"registered by lmmcore .* and "):
         model().fit()
 
 
 def test_a_broken_optimizer_is_named(registered):
     registered(plugin(broken=Broken()))
-    with pytest.raises(PluginError, match="'broken' returned theta .* expected 1 finite"):
+    with pytest.raises(PluginError, match=r"'broken' returned theta .* expected 1 finite"):
         model().fit(method="broken")
 
 
