@@ -82,24 +82,21 @@ def estimate(
             break
         theta = best.point.theta
     assert best is not None
-    found = best
-    words = tuple(_boundary_words(likelihood, found, names, group))
-    return Estimate(
-        found.point,
-        Convergence(
-            found.holds,
-            found.decrement,
-            found.smallest,
-            words,
-            bool(words),
-            name,
-            message,
-            likelihood.evaluations,
-            iterations,
-            time.perf_counter() - began,
-            tuple(path),
-        ),
+    words = tuple(_boundary_words(likelihood, best, names, group))
+    certificate = Convergence(
+        converged=best.holds,
+        newton_decrement=best.decrement,
+        min_hessian_eigenvalue=best.smallest,
+        boundary=words,
+        singular=bool(words),
+        optimizer=name,
+        message=message,
+        evaluations=likelihood.evaluations,
+        iterations=iterations,
+        seconds=time.perf_counter() - began,
+        path=tuple(path),
     )
+    return Estimate(best.point, certificate)
 
 
 def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
@@ -151,6 +148,8 @@ def _descend(
         if away is None:
             break
         theta = away
+    else:
+        found.holds = False  # always a way down from the boundary, never an optimum
     return found, outcome
 
 

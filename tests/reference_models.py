@@ -1,8 +1,8 @@
 """Results of R against which fits are held.
 
 The numbers come from R 4.2.2 with lme4 1.1-31 and nlme 3.1-162, optimised far beyond the default
-tolerances (several optimisers agree to 1e-10 of the log-likelihood, and with the dense likelihood to
-1e-11). `tests/reference/README.md` describes the fields.
+tolerances (several optimisers agree to 1e-10 of the log-likelihood, and with the dense likelihood
+to 1e-11). `tests/reference/README.md` describes the fields.
 """
 
 from __future__ import annotations

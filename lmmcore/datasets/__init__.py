@@ -71,7 +71,9 @@ def load(name: str) -> pd.DataFrame:
 
 
 def load_sleepstudy() -> pd.DataFrame:
-    """Reaction times of 18 lorry drivers over ten days of sleep deprivation (180 rows).
+    """Reaction times of 18 people over ten days of a sleep-restriction study (180 rows).
+
+    Days 0 and 1 were training and day 2 the baseline; three hours in bed per night followed.
 
     Returns
     -------
@@ -123,8 +125,8 @@ def load_dyestuff2() -> pd.DataFrame:
 
     References
     ----------
-    Box, G. E. P. and Tiao, G. C. (1973). Bayesian Inference in Statistical Analysis. Addison-Wesley,
-    section 5.1.2.
+    Box, G. E. P. and Tiao, G. C. (1973). Bayesian Inference in Statistical Analysis.
+    Addison-Wesley, section 5.1.2.
 
     Examples
     --------
@@ -188,8 +190,8 @@ def load_orthodont() -> pd.DataFrame:
 
     References
     ----------
-    Potthoff, R. F. and Roy, S. N. (1964). A generalized multivariate analysis of variance model useful
-    especially for growth curve problems. Biometrika 51, 313-326.
+    Potthoff, R. F. and Roy, S. N. (1964). A generalized multivariate analysis of variance model
+    useful especially for growth curve problems. Biometrika 51, 313-326.
 
     Examples
     --------
@@ -231,8 +233,8 @@ def load_oats() -> pd.DataFrame:
 
     References
     ----------
-    Yates, F. (1935). Complex experiments. Supplement to the Journal of the Royal Statistical Society 2,
-    181-247.
+    Yates, F. (1935). Complex experiments. Supplement to the Journal of the Royal Statistical
+    Society 2, 181-247.
 
     Examples
     --------
@@ -252,7 +254,8 @@ def load_rail() -> pd.DataFrame:
 
     References
     ----------
-    Devore, J. L. (2000). Probability and Statistics for Engineering and the Sciences, 5th ed. Duxbury.
+    Devore, J. L. (2000). Probability and Statistics for Engineering and the Sciences, 5th ed.
+    Duxbury.
 
     Examples
     --------
@@ -272,7 +275,8 @@ def load_ergostool() -> pd.DataFrame:
 
     References
     ----------
-    Devore, J. L. (2000). Probability and Statistics for Engineering and the Sciences, 5th ed. Duxbury.
+    Devore, J. L. (2000). Probability and Statistics for Engineering and the Sciences, 5th ed.
+    Duxbury.
 
     Examples
     --------
@@ -292,7 +296,8 @@ def load_pixel() -> pd.DataFrame:
 
     References
     ----------
-    Pinheiro, J. C. and Bates, D. M. (2000). Mixed-Effects Models in S and S-PLUS. Springer, section A.24.
+    Pinheiro, J. C. and Bates, D. M. (2000). Mixed-Effects Models in S and S-PLUS. Springer,
+    section A.24.
 
     Examples
     --------
@@ -308,8 +313,8 @@ def load_cake() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``replicate`` (1 to 15 within a recipe), ``recipe`` (A to C), ``temperature`` (degrees Fahrenheit,
-        a factor), ``angle`` (degrees), ``temp`` (the temperature as a number).
+        ``replicate`` (1 to 15 within a recipe), ``recipe`` (A to C), ``temperature`` (degrees
+        Fahrenheit, a factor), ``angle`` (degrees), ``temp`` (the temperature as a number).
 
     References
     ----------
