@@ -2,14 +2,14 @@
  *
  * The kernels put independent things (groups, or partial sums) side by side in the lanes, so
  * no sum of user data is reordered by the compiler: no -ffast-math is needed or used.
- * A compiler without vector extensions gets one lane and the same source.
+ * A compiler without vector extensions gets one lane and the same source, as does -DLMM_SCALAR.
  *
  * LMM_CLONED marks a function to be compiled for several x86-64 levels; the loader picks one.
  */
 #ifndef LMMCORE_SIMD_H
 #define LMMCORE_SIMD_H
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(LMM_SCALAR)
 typedef double lmm_vec __attribute__((vector_size(64), aligned(8), may_alias));
 #define LMM_LANES 8
 #else

@@ -399,17 +399,10 @@ def _components(
     parts = []
     for j, name in enumerate(sorted(vc_formula)):
         text = vc_formula[name]
-        factor = _FACTOR.match(text)
-        if factor and factor[1] in table.columns:
-            parts.append(indicator(j, f"C({factor[1]})", code_groups(table[factor[1]], factor[1])))
-            parts[-1] = _renamed(parts[-1], name)
+        simple = _simple_component(j, text, table, env)
+        if simple is not None:
+            parts.append(_renamed(simple, name))
             continue
-        terms = parse_terms(text)
-        if terms.plain is not None and len(terms.plain) == 1 and not terms.intercept:
-            values = env.plain(terms.plain[0])
-            if values is not None:
-                parts.append(_renamed(one_column(j, terms.plain[0], values), name))
-                continue
         order = np.argsort(grouping.codes, kind="stable")
         ends = np.cumsum(np.bincount(grouping.codes, minlength=grouping.n_levels))
         rows = np.split(order, ends[:-1])
@@ -420,6 +413,27 @@ def _components(
         labels = tuple((j, label) for _, label in part.labels)
         parts.append(Components(part.names, part.indptr, part.columns, part.values, labels))
     return join(parts)
+
+
+def _simple_component(
+    j: int, text: str, table: pd.DataFrame, env: _Environment
+) -> Components | None:
+    """Return an indicator per level or one numeric column; None when patsy has to look at it."""
+    factor = _FACTOR.match(text)
+    if factor:
+        name = factor[1]
+    else:
+        terms = parse_terms(text)
+        if terms.plain is None or terms.intercept or len(terms.plain) != 1:
+            return None
+        (name,) = terms.plain
+    if name not in table.columns or missing_labels(table[name]).any():
+        return None
+    values = None if factor else env.plain(name)
+    if values is not None:
+        return one_column(j, name, values)
+    prefix = f"C({name})" if factor else name
+    return indicator(j, prefix, code_groups(table[name], name))
 
 
 def _renamed(part: Components, name: str) -> Components:
