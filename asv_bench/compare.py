@@ -1,7 +1,7 @@
 """Compare lmmcore with other packages, or measure the memory of its fits.
 
-Peers take turns, so that each ratio is of runs close in time; ratios hold on a busy machine, where
-seconds do not.
+Peers take turns, so that each ratio is of runs close in time. Run it on an idle machine: packages
+that use several threads lose far more than others to what else runs.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import math
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import lmmcore
 import problems
 from peers import PEERS, SLOW, Fit, Run
 from problems import Problem
+
+import lmmcore
 
 AT_LEAST = 0.05  # seconds of a repetition: several fits where one is shorter
 MOST = 30  # fits of a repetition
@@ -62,7 +65,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _names(known: tuple[str, ...]):  # noqa: ANN202
+def _names(known: tuple[str, ...]) -> Callable[[str], list[str]]:
     def split(text: str) -> list[str]:
         names = text.split(",")
         for name in names:
@@ -76,35 +79,36 @@ def _names(known: tuple[str, ...]):  # noqa: ANN202
 def _measure(
     problem: Problem, names: list[str], repeat: int, limit: float
 ) -> tuple[dict[str, list[Run]], dict[str, str]]:
-    """Return the repetitions of each peer, and why others have none.
-
-    A repetition that a peer leaves out has no entry at the end of its list.
-    """
+    """Return the repetitions of each peer, and why others have none."""
     fits: dict[str, Fit] = {}
-    runs: dict[str, list[Run]] = {}
+    runs: dict[str, list[Run]] = {name: [] for name in names}
     spent: dict[str, float] = {}
     missing: dict[str, str] = {}
     for turn in range(repeat + 1):
-        for name in names:
-            if name in missing or (turn > 1 and spent[name] > limit):
+        for name in [name for name in names if name not in missing]:
+            if turn > 1 and spent[name] > limit:
                 continue
+            start = time.perf_counter()
             try:
                 if turn == 0:
                     fits[name] = PEERS[name](problem)
-                    fits[name]()  # imports and first calls
-                    spent[name] = fits[name]().seconds
-                    runs[name] = []
+                    fits[name]()  # a warm-up: imports and first calls
                 else:
-                    once = spent[name] if turn == 1 else runs[name][-1].seconds
-                    many = min(MOST, math.ceil(AT_LEAST / once))
-                    taken = [fits[name]() for _ in range(many)]
-                    runs[name].append(Run(median(run.seconds for run in taken), taken[-1].criterion))
-                    spent[name] += sum(run.seconds for run in taken)
+                    runs[name].append(_repetition(fits[name]))
             except ImportError as error:
                 missing[name] = f"not installed ({error})"
             except Exception as error:
                 missing[name] = f"failed ({type(error).__name__}: {error})"
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
     return {name: done for name, done in runs.items() if name not in missing}, missing
+
+
+def _repetition(fit: Fit) -> Run:
+    """Return the median of as many fits as it takes to have something to measure."""
+    runs = [fit()]
+    while sum(run.seconds for run in runs) < AT_LEAST and len(runs) < MOST:
+        runs.append(fit())
+    return Run(median(run.seconds for run in runs), runs[-1].criterion)
 
 
 def _table(runs: dict[str, list[Run]], missing: dict[str, str]) -> None:

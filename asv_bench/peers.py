@@ -102,7 +102,7 @@ def lme_python(problem: Problem) -> Callable[[], float]:
     from lme_python import lmer
 
     frame = polars.DataFrame({str(name): c.to_numpy() for name, c in problem.frame.items()})
-    return lambda: lmer(problem.lmer, frame, reml=True).reml_criterion
+    return lambda: lmer(problem.lmer, frame, reml=True).reml_criterion or math.nan
 
 
 @timed

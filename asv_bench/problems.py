@@ -48,7 +48,7 @@ class Problem:
         """Write the problem to a folder; `load` reads it."""
         fields = [self.name, self.title, self.formula, self.groups, self.re_formula]
         columns = {str(name): column.to_numpy() for name, column in self.frame.items()}
-        np.savez(folder / f"{self.name}.npz", FIELDS=fields, **columns)
+        np.savez(folder / f"{self.name}.npz", allow_pickle=False, FIELDS=fields, **columns)
 
 
 def load(folder: Path, name: str) -> Problem:
@@ -70,7 +70,7 @@ class Recipe:
     groups: int
     fixed: int  # columns of X, the constant among them
     random: int = 1  # columns of Z, the first of X
-    visits: bool = False  # x1 counts the rows of a group
+    visits: bool = False  # x1 is the time of a visit, irregular so that no two groups are alike
     shuffled: bool = False
 
     def make(self, name: str) -> Problem:
@@ -81,7 +81,8 @@ class Recipe:
         rng.standard_normal(out=x[1:])
         if self.visits:
             first = np.flatnonzero(np.diff(group, prepend=-1))
-            x[1] = 0.3 * (np.arange(self.rows) - first[group]) - 1.0
+            visit = np.arange(self.rows) - first[group]
+            x[1] = 0.3 * (visit + rng.random(self.rows)) - 1.0
         y = rng.standard_normal(self.rows)
         effects = 0.7 * rng.standard_normal((self.groups, self.random)) @ self._factor().T
         for j, beta in enumerate(0.8 ** np.arange(self.fixed)):
