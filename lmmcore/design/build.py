@@ -20,7 +20,7 @@ from ..errors import (
     OptionError,
     suggest,
 )
-from .columns import Column, as_column, matrix_columns
+from .columns import Column, as_column, matrix_columns, table_column
 from .components import Components, VCSpec, from_spec, indicator, join, one_column
 from .design import Design, RandomTerm, check
 from .formula import Bar, MixedFormula, Terms, parse_formula, parse_terms
@@ -212,19 +212,18 @@ class _Environment:
 
     def _plain(self, name: str) -> np.ndarray | None:
         try:
-            series = self.table[name]
+            values = table_column(self.table, name)
         except KeyError:
             return None
-        if not isinstance(series, pd.Series):
-            raise DataValueError(f"data has several columns named {name!r}; expected one")
-        kind = getattr(series.dtype, "kind", "O")
-        if kind == "O" and series.dtype == object:
+        kind = values.dtype.kind
+        if kind == "O" and values.dtype == object:
             # Numbers among objects are numbers; patsy would take them for categories.
-            found = pd.api.types.infer_dtype(series, skipna=True)
-            kind = (
-                "f" if found in ("integer", "floating", "mixed-integer-float", "decimal") else kind
-            )
-        return as_column(series, name, "variable") if kind in "fiu" else None
+            found = pd.api.types.infer_dtype(values, skipna=True)
+            numbers = ("integer", "floating", "mixed-integer-float", "decimal")
+            kind = "f" if found in numbers else kind
+        if not isinstance(values, np.ndarray):
+            values = pd.Series(values)
+        return as_column(values, name, "variable") if kind in "fiu" else None
 
     def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
         """Return the columns of a right-hand side and their names."""

@@ -73,6 +73,22 @@ def _not_numeric(name: str, role: str, given: str) -> DataTypeError:
     )
 
 
+def table_column(table: pd.DataFrame, name: str) -> Any:
+    """Return a column of a frame, as an array where pandas gives it without building a Series.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    """
+    at = table.columns.get_loc(name)
+    if not isinstance(at, int):
+        raise DataValueError(f"data has several columns named {name!r}; expected one")
+    # Building a Series costs more than everything else that is done with a column of a small frame.
+    direct = getattr(table, "_get_column_array", None)
+    return table.iloc[:, at] if direct is None else direct(at)
+
+
 def matrix_columns(
     values: Any, names: Sequence[str] | None, prefix: str, role: str
 ) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:

@@ -32,6 +32,19 @@ class Batch:
         outer: np.ndarray,
     ) -> None: ...
 
+def assemble(
+    trace: np.ndarray,
+    quad: np.ndarray,
+    outer: np.ndarray,
+    p: int,
+    reml: bool,
+    of_q: float,
+    on_x: float,
+    on_e: float,
+) -> tuple[np.ndarray, np.ndarray]: ...
+def chain_rule(
+    g: np.ndarray, h: np.ndarray, factors: list[np.ndarray], slopes: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]: ...
 def pack(a: np.ndarray) -> np.ndarray: ...
 def whiten(
     s: np.ndarray,

@@ -279,6 +279,118 @@ cdef class Batch:
         free(work)
 
 
+def assemble(const double[::1] trace, const double[:, ::1] quad, const double[:, ::1] outer,
+             Py_ssize_t p, bint reml, double of_q, double on_x, double on_e):
+    """Gradient (m,) and Hessian (m, m) in the coordinates of G from the sums over groups.
+
+    With x the entries of `outer` that belong to X (REML only), w those of X and e, q that of e:
+    ``g_c = trace_c - tr x_c - of_q q_c`` and
+    ``h_cd = quad_cd + on_x <x_c, x_d> + on_e (2 <w_c, w_d> + q_c q_d)``.
+    """
+    cdef Py_ssize_t m = trace.shape[0], c, d, i, j, at
+    cdef double t, u, x, w
+    cdef cnp.npy_intp shape[2]
+    shape[0] = shape[1] = m
+    cdef cnp.ndarray gradient = cnp.PyArray_EMPTY(1, shape, cnp.NPY_DOUBLE, 0)
+    cdef cnp.ndarray hessian = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, 0)
+    cdef double* g = <double*> cnp.PyArray_DATA(gradient)
+    cdef double* h = <double*> cnp.PyArray_DATA(hessian)
+    cdef Py_ssize_t last = p * (p + 1) // 2
+    with nogil:
+        for c in range(m):
+            t = trace[c] - of_q * outer[c, last + p]
+            if reml:
+                at = 0
+                for i in range(p):
+                    t -= outer[c, at + i]
+                    at += i + 1
+            g[c] = t
+            for d in range(c + 1):
+                x = 0.0
+                if reml:
+                    at = 0
+                    for i in range(p):
+                        for j in range(i):
+                            x += 2.0 * outer[c, at] * outer[d, at]
+                            at += 1
+                        x += outer[c, at] * outer[d, at]
+                        at += 1
+                w = 0.0
+                for j in range(p):
+                    w += outer[c, last + j] * outer[d, last + j]
+                u = outer[c, last + p] * outer[d, last + p]
+                h[c * m + d] = 0.5 * (quad[c, d] + quad[d, c]) + on_x * x + on_e * (2.0 * w + u)
+                h[d * m + c] = h[c * m + d]
+    return gradient, hessian
+
+
+def chain_rule(const double[::1] g, const double[:, ::1] h, list factors, list slopes):
+    """Gradient and Hessian in theta from those in the coordinates of G = L L'.
+
+    Per term, L is k x k and the slopes dL (m, k, k); dG = dL L' + L dL', and L linear in theta
+    adds 2 tr(D dL_i dL_j') with D = dd/dG.
+    """
+    cdef Py_ssize_t n = g.shape[0], total = 0, at, start, k, m, i, j, a, b, c, d, u
+    cdef double t
+    cdef const double[:, ::1] factor
+    cdef const double[:, :, ::1] slope
+    for item in slopes:
+        total += item.shape[0]
+    cdef cnp.npy_intp shape[2]
+    shape[0] = shape[1] = total
+    cdef cnp.ndarray gradient = cnp.PyArray_ZEROS(1, shape, cnp.NPY_DOUBLE, 0)
+    cdef cnp.ndarray hessian = cnp.PyArray_ZEROS(2, shape, cnp.NPY_DOUBLE, 0)
+    cdef double* grad = <double*> cnp.PyArray_DATA(gradient)
+    cdef double* hess = <double*> cnp.PyArray_DATA(hessian)
+    cdef double* jac = <double*> calloc(2 * total * n + 1, sizeof(double))
+    cdef double* product = jac + total * n
+    if jac == NULL:
+        raise MemoryError()
+    at = start = 0
+    for u in range(len(factors)):
+        factor = factors[u]
+        slope = slopes[u]
+        k, m = factor.shape[0], slope.shape[0]
+        for i in range(m):
+            c = at
+            for a in range(k):
+                for b in range(a + 1):
+                    t = 0.0
+                    for d in range(k):
+                        t += slope[i, a, d] * factor[b, d] + factor[a, d] * slope[i, b, d]
+                    jac[(start + i) * n + c] = t
+                    c += 1
+        for i in range(m):
+            for j in range(i + 1):
+                t = 0.0
+                c = at
+                for a in range(k):
+                    for b in range(a + 1):
+                        if g[c] != 0.0:
+                            for d in range(k):
+                                t += g[c] * slope[i, a, d] * slope[j, b, d]
+                                t += g[c] * slope[i, b, d] * slope[j, a, d]
+                        c += 1
+                hess[(start + i) * total + start + j] = t
+                hess[(start + j) * total + start + i] = t
+        at += k * (k + 1) // 2
+        start += m
+    for i in range(total):
+        for c in range(n):
+            grad[i] += jac[i * n + c] * g[c]
+            for d in range(n):
+                product[i * n + c] += jac[i * n + d] * h[d, c]
+        for j in range(i + 1):
+            t = 0.0
+            for c in range(n):
+                t += product[i * n + c] * jac[j * n + c]
+            hess[i * total + j] += t
+            if j < i:
+                hess[j * total + i] += t
+    free(jac)
+    return gradient, hessian
+
+
 def pack(const double[:, ::1] a):
     """Put the rows of a (G, m) side by side in lanes: (blocks, m, LANES), zeros at the end."""
     cdef cnp.npy_intp shape[3]

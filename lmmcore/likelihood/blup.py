@@ -117,10 +117,9 @@ def conditional(cp: CrossProducts, likelihood: ProfiledLikelihood, point: Point)
     scale = float(cp.basis.map[-1, -1])
     blocks = []
     for block in cp.blocks:
-        levels = [width // t.k for width, t in zip(block.widths, engine.terms)]
-        lam = engine._factor(tuple(levels), point.factors)
-        units = np.concatenate([np.tile(t.units, m) for t, m in zip(engine.terms, levels)])
-        lam = lam / units[:, None]
+        levels = tuple(width // t.k for width, t in zip(block.widths, engine.terms))
+        lam = engine.factor(levels, point.factors)
+        lam = lam / engine.units(levels)[:, None]
         s = symmetric(block.s)
         ze = block.w[:, :, index] @ solution / scale
         root = lam

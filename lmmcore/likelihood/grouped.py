@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log2
 
 import numpy as np
 
 from .._dense import cholesky_inverse
 from ..crossproducts.crossproducts import CrossProducts, GroupBlock
 from ..errors import DesignError
-from ..extension.matrices import lower_indices, symmetric, symmetric_index
+from ..extension.matrices import symmetric, symmetric_index
 from ..parallel import map_chunks
 from . import _grouped
 from .classes import compress
@@ -118,14 +119,10 @@ class GroupedEngine:
         between = np.zeros_like(total)
         for levels, batch in self._batches:
             zero = [np.zeros((t.k, t.k)) for t in self.terms]
-            self._sum_criterion(batch, self._factor(levels, zero), between)
+            self._sum_criterion(batch, self.factor(levels, zero), between)
         self.within = total - symmetric(between)
         diagonal = np.arange(self.p + 1)
         self.within[diagonal, diagonal] = np.maximum(self.within[diagonal, diagonal], 0.0)
-        rows, cols = lower_indices(self.p + 1)
-        self._is_x = rows < self.p
-        self._is_diagonal = rows == cols
-        self._times = np.where(self._is_diagonal, 1.0, 2.0)
 
     def _term_shapes(self, cp: CrossProducts, sizes: Sequence[int]) -> list[TermShape]:
         shapes: list[TermShape] = []
@@ -148,13 +145,13 @@ class GroupedEngine:
                 at += width
         for t, k in enumerate(sizes):
             size = square[n_levels_columns[t] : n_levels_columns[t + 1]] / cp.n
-            if np.any(size <= 0.0):
+            if not size.min() > 0.0:
                 which = cp.term_columns[t][int(np.argmin(size))]
                 raise DesignError(
                     f"the random effects column {which!r} is zero in every row; expected a column "
                     "that varies. Remove the term"
                 )
-            units = 2.0 ** np.round(0.5 * np.log2(size))
+            units = np.array([2.0 ** round(0.5 * log2(x)) for x in size.tolist()])
             n_coordinates = k * (k + 1) // 2
             shapes.append(TermShape(k, units, int(levels[t]), slice(start, start + n_coordinates)))
             start += n_coordinates
@@ -163,7 +160,7 @@ class GroupedEngine:
     def _add(self, block: GroupBlock, cp: CrossProducts, index: np.ndarray) -> None:
         g, k, _ = block.s.shape
         levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
-        units = np.concatenate([np.tile(t.units, m) for t, m in zip(self.terms, levels)])
+        units = self.units(levels)
         unit = np.diag(1.0 / units)
         if cp.z_map is not None and block.columns is None:
             unit = cp.z_map / units
@@ -190,7 +187,13 @@ class GroupedEngine:
         )
         self._batches.append((levels, batch))
 
-    def _factor(self, levels: tuple[int, ...], factors: Sequence[np.ndarray]) -> np.ndarray:
+    def units(self, levels: tuple[int, ...]) -> np.ndarray:
+        """Return the units of the columns of groups with so many levels of each term."""
+        if levels == (1,):
+            return self.terms[0].units
+        return np.concatenate([np.tile(t.units, m) for t, m in zip(self.terms, levels)])
+
+    def factor(self, levels: tuple[int, ...], factors: Sequence[np.ndarray]) -> np.ndarray:
         """Return Λ of a batch: the factor of each term, once per level."""
         if len(factors) == 1 and levels[0] == 1:
             return np.ascontiguousarray(factors[0])
@@ -225,7 +228,7 @@ class GroupedEngine:
         gram = self.within.copy()
         log_det = 0.0
         for levels, batch in self._batches:
-            log_det += self._sum_criterion(batch, self._factor(levels, factors), gram)
+            log_det += self._sum_criterion(batch, self.factor(levels, factors), gram)
         inverse, ok = cholesky_inverse(gram)
         if not ok or not np.isfinite(log_det):
             return None
@@ -247,7 +250,7 @@ class GroupedEngine:
 
         out = empty()
         for levels, batch in self._batches:
-            lam = self._factor(levels, factors)
+            lam = self.factor(levels, factors)
             n_chunks = -(-batch.n_blocks // CHUNK)
             if n_chunks == 1:
                 batch.derivatives(lam, state.inverse, reml, *weights, 0, batch.n_blocks, *out)
@@ -274,10 +277,7 @@ class GroupedEngine:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
         )
-        weights = np.where(self._is_x, float(reml), n_eff)
-        gradient = trace - outer @ (weights * self._is_diagonal)
-        hessian = quad - (outer * (weights * self._times)) @ outer.T
-        return gradient, hessian
+        return _grouped.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
 
     def scoring(
         self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float
@@ -286,11 +286,7 @@ class GroupedEngine:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
-        on_x = np.where(self._is_x, float(reml), 0.0)
-        corner = np.where(self._is_x, 0.0, state.r2 / sigma2)
-        gradient = trace - outer @ ((on_x + corner) * self._is_diagonal)
-        information = quad + (outer * (on_x * self._times)) @ outer.T
-        return gradient, information
+        return _grouped.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
 
 
 def _pack(a: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..crossproducts.crossproducts import CrossProducts
-from ..extension.matrices import lower_indices
 from ..extension.protocols import CovarianceStructure
+from . import _grouped
 from .grouped import GroupedEngine, State, TermShape
 
 
@@ -116,23 +116,19 @@ class ProfiledLikelihood:
 
     def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From γ to θ: G = ΛΛ', ∂G = ∂ΛΛ' + Λ∂Λ'."""
-        jacobian = np.zeros((len(g), self.n_parameters))
-        curvature = np.zeros((self.n_parameters, self.n_parameters))
-        for term, structure, at, factor in zip(
-            self.terms, self.structures, self._slices, point.factors
+        parts = self.parts(point.theta)
+        slopes = [
+            structure.factor_derivative(theta, term.k)
+            for structure, theta, term in zip(self.structures, parts, self.terms)
+        ]
+        gradient, hessian = _grouped.chain_rule(g, h, point.factors, slopes)
+        for term, structure, theta, at, factor in zip(
+            self.terms, self.structures, parts, self._slices, point.factors
         ):
-            theta = point.theta[at]
-            slope = structure.factor_derivative(theta, term.k)
-            half = slope @ factor.T
-            rows, cols = lower_indices(term.k)
-            jacobian[term.coordinates, at] = (half[:, rows, cols] + half[:, cols, rows]).T
-            d = term.matrix(g)
-            m = len(slope)
-            curvature[at, at] = 2.0 * (d @ slope).reshape(m, -1) @ slope.reshape(m, -1).T
             second = structure.factor_second_derivative(theta, term.k)
             if second is not None:
-                curvature[at, at] += 2.0 * np.einsum("ijab,ab->ij", second, d @ factor)
-        return jacobian.T @ g, jacobian.T @ h @ jacobian + curvature
+                hessian[at, at] += 2.0 * np.einsum("ijab,ab->ij", second, term.matrix(g) @ factor)
+        return gradient, hessian
 
     # The objective of an optimizer
 
