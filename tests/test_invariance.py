@@ -24,7 +24,7 @@ def value_of(y, x, g, z, weights, theta, reml=True, units=None):
     return likelihood.value(likelihood.parameters([covariance * np.outer(term.units, term.units)]))
 
 
-@settings(max_examples=150)
+@settings(max_examples=500)
 @given(grouped_models(decades=2.0), st.booleans(), st.integers(0, 2**32 - 1))
 def test_criterion(problem, reml, seed):
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.linalg.lapack import dpstrf
 
 SMALL = 512  # fewer groups cost less than looking for classes
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -51,13 +52,27 @@ def compress(
         new_r.append(r[rest])  # equal hashes of unequal groups
         new_w.append(w[rest])
         new_m.append(alone[rest])
-        triangle = np.asarray(np.linalg.qr(w[members].reshape(len(members), size), mode="r"))
+        triangle = _few_rows(w[members].reshape(len(members), size))
         new_w.append(triangle.reshape(-1, k, c))
         new_r.append(np.broadcast_to(r[members[0]], (len(triangle), k, k)))
         multiplicity = np.zeros(len(triangle))
         multiplicity[0] = len(members)
         new_m.append(multiplicity)
     return np.concatenate(new_r), np.concatenate(new_w), np.concatenate(new_m)
+
+
+def _few_rows(rows: np.ndarray) -> np.ndarray:
+    """Return at most as many rows as there are columns, with the same cross-products.
+
+    The likelihood sums these very products, so that forming them first loses nothing.
+    """
+    gram = rows.T @ rows
+    scale = np.sqrt(gram.diagonal())
+    scale[scale == 0.0] = 1.0
+    root, pivots, rank, _ = dpstrf(gram / (scale[:, None] * scale))
+    out = np.zeros((max(1, rank), len(gram)))
+    out[:rank, pivots - 1] = np.triu(root)[:rank]
+    return out * scale
 
 
 def _class_codes(s: np.ndarray) -> np.ndarray:
