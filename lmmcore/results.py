@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from .convergence import Convergence
 from .design.columns import stack
 from .display.summary import Summary, summarize
-from .likelihood.blup import Conditional, conditional
+from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .params import MixedLMParams
@@ -207,11 +208,14 @@ class MixedLMResults:
     def _conditional(self) -> Conditional:
         return conditional(self.model.crossproducts, self._likelihood, self._point)
 
+    def _named_blocks(self) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
+        return self._conditional.with_names(self.model.exog_re_names, self.model.vcomp_names)
+
     @cached_property
     def random_effects(self) -> dict[Any, pd.Series]:
         """BLUPs of the random effects: a Series for each group label."""
         out: dict[Any, pd.Series] = {}
-        for block, index in self._conditional.with_names(self.model):
+        for block, index in self._named_blocks():
             out.update(
                 (label, pd.Series(values, index=names))
                 for label, values, names in zip(block.labels, block.means, index)
@@ -223,7 +227,7 @@ class MixedLMResults:
         """Covariance matrix of each group's random effects given the data, β and the variances."""
         scale = self.scale
         out: dict[Any, pd.DataFrame] = {}
-        for block, index in self._conditional.with_names(self.model):
+        for block, index in self._named_blocks():
             out.update(
                 (label, pd.DataFrame(scale * cov, index=names, columns=names))
                 for label, cov, names in zip(block.labels, block.covariances, index)

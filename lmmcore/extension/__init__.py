@@ -1,5 +1,6 @@
 """All that the author of an extension imports."""
 
+from ..errors import OptionError, suggest
 from .hookspecs import hookimpl
 from .manager import Plugin, find, plugins, register, unregister
 from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
@@ -10,6 +11,7 @@ __all__ = [
     "Objective",
     "OptimizeOutcome",
     "Optimizer",
+    "OptionError",
     "Plugin",
     "eigh",
     "find",
@@ -18,6 +20,7 @@ __all__ = [
     "plugins",
     "register",
     "semidefinite_cholesky",
+    "suggest",
     "symmetric",
     "unregister",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from ..crossproducts.crossproducts import ColumnLabel, CrossProducts
 from ..design.design import Design
 from ..extension.matrices import symmetric
 from .profiled import Point, ProfiledLikelihood
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +43,13 @@ class Conditional:
     blocks: tuple[ConditionalBlock, ...]
     n_terms: int
 
-    def with_names(self, model: MixedLM) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
-        """Yield every block with the names of each group's random effects."""
-        shared = model.exog_re_names
-        vc = model.vcomp_names
+    def with_names(
+        self, shared: list[str], components: list[str]
+    ) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
+        """Yield every block with the names of each group's random effects.
+
+        `shared` are the names of the random coefficients, `components` those of the components.
+        """
         for block in self.blocks:
             if block.columns is None:
                 yield block, [shared] * len(block.groups)
@@ -58,7 +58,10 @@ class Conditional:
             yield (
                 block,
                 [
-                    [*shared, *(f"{vc[t - self.n_terms]}[{name}]" for t, name in columns[k:])]
+                    [
+                        *shared,
+                        *(f"{components[t - self.n_terms]}[{name}]" for t, name in columns[k:]),
+                    ]
                     for columns in block.columns
                 ],
             )

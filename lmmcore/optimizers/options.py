@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import OptionError, suggest
+from ..extension import OptionError, suggest
 
 
 def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""Evaluation of parsed terms in a table: plain columns directly, all else by patsy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import patsy
+
+from ..errors import DataValueError, FormulaError, NameNotFoundError, suggest
+from .columns import Column, as_column, table_column
+from .formula import MixedFormula, Terms
+
+
+class Evaluator:
+    """Evaluates parsed terms in a frame: plain columns directly, all else by patsy."""
+
+    def __init__(self, frame: FrameType | None, table: pd.DataFrame) -> None:
+        self.frame = frame
+        self.table = table
+        self._known: dict[str, np.ndarray | None] = {}
+
+    def plain(self, name: str) -> np.ndarray | None:
+        """Return a numeric column of the frame, or None when patsy has to look at it."""
+        if name not in self._known:
+            self._known[name] = self._plain(name)
+        return self._known[name]
+
+    def _plain(self, name: str) -> np.ndarray | None:
+        try:
+            values = table_column(self.table, name)
+        except KeyError:
+            return None
+        kind = values.dtype.kind
+        if kind == "O" and values.dtype == object:
+            # Numbers among objects are numbers; patsy would take them for categories.
+            found = pd.api.types.infer_dtype(values, skipna=True)
+            numbers = ("integer", "floating", "mixed-integer-float", "decimal")
+            kind = "f" if found in numbers else kind
+        if not isinstance(values, np.ndarray):
+            values = pd.Series(values)
+        return as_column(values, name, "variable") if kind in "fiu" else None
+
+    def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+        """Return the columns of a right-hand side and their names."""
+        direct = self._direct(terms)
+        if direct is not None:
+            return direct
+        matrix = self._patsy(terms.text, what)
+        names = tuple(matrix.design_info.column_names)
+        return _split(np.asarray(matrix), names), names
+
+    def fixed_part(
+        self, parsed: MixedFormula
+    ) -> tuple[np.ndarray, str, tuple[Column, ...], tuple[str, ...], Any]:
+        """Return response, its name, columns of X, their names and what rebuilds them."""
+        direct = self._direct(parsed.fixed)
+        y = None if parsed.response_name is None else self.plain(parsed.response_name)
+        if y is None and parsed.response_name is not None and parsed.response_name in self.table:
+            y = as_column(self.table[parsed.response_name], parsed.response_name, "the response")
+        if y is None:
+            matrix = self._patsy(f"0 + {parsed.response}", "the response")
+            if matrix.shape[1] != 1:
+                raise DataValueError(
+                    f"the response {parsed.response!r} gives {matrix.shape[1]} columns; expected "
+                    "one number per row"
+                )
+            y = np.ascontiguousarray(np.asarray(matrix)[:, 0])
+        name = parsed.response_name or parsed.response
+        if direct is not None:
+            return (y, name, *direct, parsed.fixed)
+        matrix = self._patsy(parsed.fixed.text, "fixed effects")
+        names = tuple(matrix.design_info.column_names)
+        return y, name, _split(np.asarray(matrix), names), names, matrix.design_info
+
+    def _direct(self, terms: Terms) -> tuple[tuple[Column, ...], tuple[str, ...]] | None:
+        if terms.plain is None:
+            return None
+        columns = [self.plain(name) for name in terms.plain]
+        if any(c is None for c in columns):
+            return None
+        if terms.intercept:
+            return (None, *columns), ("Intercept", *terms.plain)
+        return tuple(columns), terms.plain
+
+    def _patsy(self, text: str, what: str, table: pd.DataFrame | None = None) -> Any:
+        table = _for_patsy(self.table if table is None else table, text)
+        spaces = [] if self.frame is None else [self.frame.f_locals, self.frame.f_globals]
+        try:
+            return patsy.dmatrix(
+                text,
+                table,
+                patsy.EvalEnvironment(spaces),
+                NA_action=patsy.NAAction(NA_types=[]),
+            )
+        except patsy.PatsyError as exc:
+            reason = str(exc).split("\n")[0]
+            name = re.search(r"name '([^']+)' is not defined|no data named '([^']+)'", reason)
+            if name:
+                missing = name[1] or name[2]
+                raise NameNotFoundError(
+                    f"the {what} {text!r} use {missing!r}, which is no column of data"
+                    + suggest(missing, map(str, table.columns))
+                ) from exc
+            if "mismatched" not in reason and "missing" in reason.lower():
+                raise DataValueError(
+                    f"the {what} {text!r}: {reason}; use missing='drop' or complete the data"
+                ) from exc
+            raise FormulaError(f"the {what} {text!r} cannot be evaluated: {reason}") from exc
+        except (NameError, KeyError) as exc:
+            missing = getattr(exc, "name", None) or str(exc.args[0])
+            raise NameNotFoundError(
+                f"the {what} {text!r} use {missing!r}, which is no column of data"
+                + suggest(missing, map(str, table.columns))
+            ) from exc
+        except (TypeError, ValueError, AttributeError, SyntaxError) as exc:
+            raise FormulaError(
+                f"the {what} {text!r} cannot be evaluated: {type(exc).__name__}: {exc}"
+            ) from exc
+
+    def by_group(self, text: str, rows: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
+        """Return the matrix of a component's formula in one group and its column names."""
+        matrix = self._patsy(text.lstrip("~ "), f"variance component {name!r}:", rows)
+        return np.asarray(matrix), list(matrix.design_info.column_names)
+
+
+def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
+    """Replace pandas' nullable types, which patsy does not know, in the columns that are used."""
+    used = [
+        name
+        for name in table.columns
+        if str(name) in text
+        and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
+        and pd.api.types.is_numeric_dtype(table[name].dtype)
+    ]
+    if not used:
+        return table
+    new: dict[Any, Any] = {}
+    for name in used:
+        if pd.api.types.is_bool_dtype(table[name].dtype) and not table[name].isna().any():
+            new[name] = table[name].to_numpy(dtype=bool)
+        else:
+            new[name] = table[name].to_numpy(dtype=float, na_value=np.nan)
+    return table.assign(**new)
+
+
+def _split(matrix: np.ndarray, names: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(None if x == "Intercept" else matrix[:, j] for j, x in enumerate(names))
