@@ -9,12 +9,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from .at_parameters import AtParameters
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossproducts import CrossProducts
-from .design.build import from_arrays, from_formula
+from .design.build import as_frame, from_arrays, from_formula
+from .design.columns import matrix_columns, stack
 from .design.components import VCSpec
 from .design.design import Design
+from .design.evaluate import rebuild
 from .errors import (
     ConvergenceWarning,
     DataValueError,
@@ -24,7 +28,6 @@ from .errors import (
 )
 from .estimation import estimate
 from .extension import find
-from .likelihood.grouped import GroupedEngine
 from .likelihood.profiled import ProfiledLikelihood
 from .params import MixedLMParams
 from .results import MixedLMResults
@@ -32,7 +35,7 @@ from .results import MixedLMResults
 DEFAULT_METHOD = "newton"
 
 
-class MixedLM:
+class MixedLM(AtParameters):
     """A linear mixed-effects model.
 
     ``y = X β + Z b + e`` within groups, ``b ~ N(0, σ² G)`` independently for each group,
@@ -75,8 +78,9 @@ class MixedLM:
 
     Notes
     -----
-    The model is immutable: fits do not change it, and it does not change its input. Source of the
-    formulas: Pinheiro and Bates (2000), *Mixed-Effects Models in S and S-PLUS*, chapter 2.
+    A fit changes nothing in the model but the attribute ``reml``, which says what `loglike`, `score`
+    and `hessian` evaluate; input is never changed. Source of the formulas: Pinheiro and Bates
+    (2000), *Mixed-Effects Models in S and S-PLUS*, chapter 2.
 
     Examples
     --------
@@ -153,6 +157,7 @@ class MixedLM:
     def _setup(self, design: Design, use_sqrt: bool, formula: str | None) -> None:
         self.design = design
         self.use_sqrt = use_sqrt
+        self.reml = True
         self.formula = formula
         self.crossproducts: CrossProducts = cross_products(design)
         basis = self.crossproducts.basis
@@ -180,6 +185,7 @@ class MixedLM:
         self.k_re2 = self.k_re * (self.k_re + 1) // 2
         self.k_vc = 0 if design.components is None else len(design.components.names)
         self.n_groups = design.grouping.n_levels
+        self.n_totobs = self.nobs
 
     # Data, in the shapes in which statsmodels has them
 
@@ -217,6 +223,69 @@ class MixedLM:
     def group_name(self) -> str:
         """Name of the grouping factor."""
         return self.design.grouping.name
+
+    @cached_property
+    def row_indices(self) -> dict[Any, list[int]]:
+        """Rows of each group, by label."""
+        order = np.argsort(self.design.grouping.codes, kind="stable")
+        ends = np.cumsum(np.bincount(self.design.grouping.codes, minlength=self.n_groups))
+        parts = np.split(order, ends[:-1])
+        return {label: rows.tolist() for label, rows in zip(self.group_labels, parts)}
+
+    def group_list(self, array: Any) -> list[np.ndarray] | None:
+        """Split an array by group: a list of arrays in the order of ``group_labels``."""
+        if array is None:
+            return None
+        values = np.asarray(array)
+        if len(values) != self.nobs:
+            raise DataValueError(
+                f"array has {len(values)} rows; expected {self.nobs}, one for each observation"
+            )
+        return [values[rows] for rows in self.row_indices.values()]
+
+    @cached_property
+    def endog_li(self) -> list[np.ndarray]:
+        """The response of each group."""
+        return self.group_list(self.endog) or []
+
+    @cached_property
+    def exog_li(self) -> list[np.ndarray]:
+        """The fixed effects' columns of each group."""
+        return self.group_list(self.exog) or []
+
+    @cached_property
+    def exog_re_li(self) -> list[np.ndarray]:
+        """The random coefficients' columns of each group."""
+        return self.group_list(self.exog_re) or []
+
+    def predict(self, params: Any, exog: Any = None) -> np.ndarray:
+        """Return X β (m,) for the fixed effects β, for the model's rows or others.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            The first k_fe entries of an array are β.
+        exog : DataFrame or array_like (m, k_fe), optional
+            New rows: a frame with the variables of the formula, or the columns of exog.
+        """
+        beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)
+        beta = np.asarray(beta, dtype=float)[: self.k_fe]
+        return self._rows_of(exog) @ beta
+
+    def _rows_of(self, exog: Any) -> np.ndarray:
+        if exog is None:
+            return self.exog
+        info = self.design.fixed_info
+        if info is not None and not isinstance(exog, np.ndarray):
+            return rebuild(info, as_frame(exog))[:, self._kept_columns]
+        columns, names = matrix_columns(exog, None, "x", "exog")
+        if isinstance(exog, pd.DataFrame) and set(self.exog_names) <= set(names):
+            columns = tuple(columns[names.index(name)] for name in self.exog_names)
+        if len(columns) != self.k_fe:
+            raise DataValueError(
+                f"exog has {len(columns)} columns; expected {self.k_fe}: {', '.join(self.exog_names)}"
+            )
+        return stack(columns, len(columns[0]))
 
     def fit(
         self,
@@ -278,6 +347,7 @@ class MixedLM:
         found = estimate(
             likelihood, optimizers, self._term_names, self.group_name, start, options, callback
         )
+        self.reml = bool(reml)
         if not found.convergence.converged:
             what = "Use the default method, or raise maxiter"
             if self._engine.rank >= self.nobs - self.k_fe:
@@ -292,14 +362,6 @@ class MixedLM:
                 stacklevel=2,
             )
         return MixedLMResults(self, likelihood, found, bool(reml))
-
-    @cached_property
-    def _term_names(self) -> list[tuple[str, ...]]:
-        return [t.names for t in self.design.terms] + [(name,) for name in self.vcomp_names]
-
-    @cached_property
-    def _engine(self) -> GroupedEngine:
-        return GroupedEngine(self.crossproducts, [len(names) for names in self._term_names])
 
     def _likelihood(self, reml: bool) -> ProfiledLikelihood:
         structures = [find("covariance", t.covariance) for t in self.design.terms]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ import pandas as pd
 from .convergence import Convergence
 from .design.columns import stack
 from .display.summary import Summary, summarize
+from .errors import LmmcoreWarning
+from .inference.wald import CovarianceOfParams, covariance_of_params, interval, p_values
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
@@ -143,6 +146,107 @@ class MixedLMResults:
         """Standard errors of the fixed effects (k_fe,)."""
         return pd.Series(np.sqrt(np.diag(self.cov_fe)), index=self.model.exog_names)
 
+    # Inference by the observed information
+
+    @cached_property
+    def _cov_params(self) -> CovarianceOfParams:
+        packed = self.model._packed
+        point = packed.at(self.params_object, profile_fe=False)
+        hessian = packed.hessian(point, self.reml)
+        return covariance_of_params(hessian, self.cov_fe.to_numpy(), self.convergence.boundary)
+
+    def cov_params(self) -> pd.DataFrame:
+        """Return the covariance matrix of `params`, the inverse observed information.
+
+        Where a covariance matrix of random effects is singular, the entries of covariance parameters
+        are NaN; `cov_params_note` says why.
+        """
+        names = self.params.index
+        return pd.DataFrame(self._cov_params.values, index=names, columns=names)
+
+    @property
+    def cov_params_note(self) -> str:
+        """Why standard errors of covariance parameters are NaN; empty when they are not."""
+        return self._cov_params.reason
+
+    @property
+    def normalized_cov_params(self) -> np.ndarray:
+        """`cov_params` divided by σ²."""
+        return self._cov_params.values / self.scale
+
+    @cached_property
+    def hess_diag(self) -> np.ndarray:
+        """Diagonal of the Hessian of the log-likelihood in `params`."""
+        packed = self.model._packed
+        point = packed.at(self.params_object, profile_fe=False)
+        return np.diag(packed.hessian(point, self.reml)).copy()
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        """Standard errors of `params` (covariance parameters relative to σ²).
+
+        Those of the fixed effects allow for the estimation of the covariance parameters, as in
+        statsmodels; `bse_fe` takes these as known, as in lme4.
+        """
+        return pd.Series(np.sqrt(np.diag(self._cov_params.values)), index=self.params.index)
+
+    @property
+    def bse_re(self) -> pd.Series:
+        """Standard errors of the covariance parameters times σ, as statsmodels scales them."""
+        return self.bse.iloc[self.k_fe :] * np.sqrt(self.scale)
+
+    @property
+    def tvalues(self) -> pd.Series:
+        """`params` divided by `bse`."""
+        return self.params / self.bse
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values of `tvalues` by the normal distribution."""
+        return pd.Series(p_values(self.tvalues.to_numpy()), index=self.params.index)
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return limits of level 1 − alpha for `params`, by normal quantiles."""
+        limits = interval(self.params.to_numpy(), self.bse.to_numpy(), alpha)
+        return pd.DataFrame(limits, index=self.params.index)
+
+    @property
+    def use_t(self) -> bool:
+        """False: tests take the normal distribution."""
+        return False
+
+    @property
+    def df_modelwc(self) -> int:
+        """Number of fixed effects."""
+        return self.k_fe
+
+    @property
+    def df_resid(self) -> int:
+        """Number of rows minus number of fixed effects."""
+        return self.nobs - self.k_fe
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 k − 2 log-likelihood; NaN under REML, with a warning that says why."""
+        return self._information_criterion(2.0, "aic")
+
+    @property
+    def bic(self) -> float:
+        """Schwarz' criterion, k log n − 2 log-likelihood; NaN under REML, with a warning."""
+        return self._information_criterion(float(np.log(self.nobs)), "bic")
+
+    def _information_criterion(self, price: float, name: str) -> float:
+        if self.reml:
+            warnings.warn(
+                f"{name} is NaN under REML, whose likelihoods of models with different fixed effects "
+                "cannot be compared; fit with reml=False",
+                LmmcoreWarning,
+                stacklevel=3,
+            )
+            return float("nan")
+        off_diagonal = sum(len(t.names) * (len(t.names) + 1) // 2 for t in self.model.design.terms)
+        return self.criterion + price * (self.k_fe + off_diagonal + self.k_vc + 1)
+
     # Covariance of the random effects
 
     @cached_property
@@ -260,6 +364,19 @@ class MixedLMResults:
     def resid(self) -> pd.Series:
         """Residuals y − X β̂ − Z b̂ (n,)."""
         return pd.Series(self.model.endog - self.fittedvalues.to_numpy(), self.fittedvalues.index)
+
+    def predict(self, exog: Any = None) -> pd.Series:
+        """Return X β̂ (m,), the prediction by the fixed effects alone.
+
+        Parameters
+        ----------
+        exog : DataFrame or array_like, optional
+            New rows: a frame with the variables of the formula, or the columns of exog; by default
+            the rows of the model.
+        """
+        values = self.model.predict(self._beta, exog)
+        index = self.model.design.row_labels if exog is None else getattr(exog, "index", None)
+        return pd.Series(values, index=index)
 
     def summary(self, alpha: float = 0.05) -> Summary:
         """Return tables of the estimates; ``print`` it, or see ``as_text`` and ``as_html``.

@@ -12,7 +12,7 @@ import pandas as pd
 import patsy
 
 from ..errors import DataValueError, FormulaError, NameNotFoundError, suggest
-from .columns import Column, as_column, table_column
+from .columns import Column, as_column, stack, table_column
 from .formula import MixedFormula, Terms
 
 
@@ -150,3 +150,26 @@ def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
 
 def _split(matrix: np.ndarray, names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(None if x == "Intercept" else matrix[:, j] for j, x in enumerate(names))
+
+
+def rebuild(info: Any, table: pd.DataFrame) -> np.ndarray:
+    """Return the matrix (m, p) of a fixed part for new rows.
+
+    Parameters
+    ----------
+    info : Terms or patsy.DesignInfo
+        As kept by the design.
+    """
+    if isinstance(info, Terms):
+        columns, _ = Evaluator(None, table).columns(info, "fixed effects")
+        return stack(columns, len(table))
+    try:
+        built = patsy.build_design_matrices(
+            [info], _for_patsy(table, info.describe()), NA_action=patsy.NAAction(NA_types=[])
+        )
+    except (patsy.PatsyError, NameError, KeyError) as exc:
+        raise NameNotFoundError(
+            f"exog does not have what the formula {info.describe()!r} needs: "
+            f"{str(exc).splitlines()[0]}; expected its variables, with known levels"
+        ) from exc
+    return np.asarray(built[0])

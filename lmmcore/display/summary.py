@@ -7,9 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
-from ..errors import OptionError
+from ..inference.wald import interval, p_values
 
 if TYPE_CHECKING:
     from ..results import MixedLMResults
@@ -79,8 +78,6 @@ class Summary:
 
 def summarize(results: MixedLMResults, alpha: float) -> Summary:
     """Return the summary of a fit."""
-    if not 0.0 < alpha < 1.0:
-        raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")
     model = results.model
     kind = "REML" if results.reml else "maximum likelihood"
     counts = model.design.grouping.codes
@@ -150,8 +147,8 @@ def _random_table(results: MixedLMResults) -> Table:
 def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
     beta, se = results.fe_params.to_numpy(), results.bse_fe.to_numpy()
     z = beta / se
-    p = 2.0 * ndtr(-np.abs(z))
-    reach = float(ndtri(1.0 - alpha / 2.0)) * se
+    p = p_values(z)
+    limits = interval(beta, se, alpha)
     level = f"{100 * (1 - alpha):g} %"
     rows = tuple(
         (
@@ -160,8 +157,8 @@ def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
             _number(se[i]),
             f"{z[i]:.3f}",
             "<0.001" if p[i] < 0.001 else f"{p[i]:.3f}",
-            _number(beta[i] - reach[i]),
-            _number(beta[i] + reach[i]),
+            _number(limits[i, 0]),
+            _number(limits[i, 1]),
         )
         for i, name in enumerate(results.fe_params.index)
     )

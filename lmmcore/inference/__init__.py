@@ -1,1 +1,1 @@
-"""Degrees of freedom, tests, profiles, bootstrap; none yet."""
+"""Standard errors, tests and intervals."""

@@ -1,0 +1,78 @@
+"""Standard errors, tests and intervals from the observed information (normal quantiles)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from ..errors import OptionError
+
+
+@dataclass(frozen=True, eq=False)
+class CovarianceOfParams:
+    """Covariance matrix of all parameters, NaN where it does not exist.
+
+    Attributes
+    ----------
+    values : array (k, k)
+    reason : str
+        Why entries are NaN; empty when none is.
+    """
+
+    values: np.ndarray
+    reason: str
+
+
+def covariance_of_params(
+    hessian: np.ndarray, cov_fe: np.ndarray, boundary: tuple[str, ...]
+) -> CovarianceOfParams:
+    """Invert the observed information.
+
+    Parameters
+    ----------
+    hessian : array (k, k)
+        Of the log-likelihood at the estimate; rows of zeros belong to parameters that are fixed.
+    cov_fe : array (p, p)
+        What stands for the fixed effects when the whole cannot be inverted.
+    boundary : tuple of str
+        The boundary directions of the fit, in words.
+    """
+    k, p = len(hessian), len(cov_fe)
+    out = np.full((k, k), np.nan)
+    if boundary:
+        out[:p, :p] = cov_fe
+        return CovarianceOfParams(
+            out,
+            "no standard errors of variance parameters: the estimate lies on the boundary ("
+            + "; ".join(boundary)
+            + "), where the information matrix says nothing about their spread",
+        )
+    free = np.flatnonzero(np.diag(hessian) != 0.0)
+    information = -hessian[np.ix_(free, free)]
+    scale = 1.0 / np.sqrt(np.abs(np.diag(information)))
+    scaled = information * np.outer(scale, scale)
+    if np.linalg.eigvalsh(scaled)[0] <= 1e-12:
+        out[:p, :p] = cov_fe
+        return CovarianceOfParams(
+            out,
+            "no standard errors of variance parameters: the observed information is not positive "
+            "definite at the estimate",
+        )
+    out[:] = 0.0
+    out[np.ix_(free, free)] = np.linalg.inv(scaled) * np.outer(scale, scale)
+    return CovarianceOfParams(out, "")
+
+
+def p_values(z: np.ndarray) -> np.ndarray:
+    """Return two-sided p-values of normal statistics."""
+    return 2.0 * ndtr(-np.abs(z))
+
+
+def interval(estimates: np.ndarray, se: np.ndarray, alpha: float) -> np.ndarray:
+    """Return limits (k, 2) of level 1 − alpha."""
+    if not 0.0 < alpha < 1.0:
+        raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")
+    reach = float(ndtri(1.0 - alpha / 2.0)) * se
+    return np.column_stack([estimates - reach, estimates + reach])

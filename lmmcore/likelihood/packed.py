@@ -1,0 +1,219 @@
+"""The likelihood at any parameters, in the parameterisation of statsmodels.
+
+Parameters are β, the lower triangle of the covariance matrix of the random coefficients and the
+variance components, both divided by σ²; σ² is always profiled out, β only when asked for. The
+engine's derivative sums serve here too: they take the residual of any β in place of the best one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..crossproducts.crossproducts import CrossProducts
+from ..errors import DataValueError
+from ..extension.matrices import lower_indices, semidefinite_cholesky
+from ..params import MixedLMParams
+from . import _grouped
+from .grouped import GroupedEngine, State
+
+
+@dataclass(frozen=True, eq=False)
+class PackedPoint:
+    """What is needed at one set of parameters.
+
+    Attributes
+    ----------
+    factors : list of arrays
+        Λ_t in the engine's units.
+    state : State
+    u : array (p + 1,)
+        ``[X y] u`` is the residual, in the basis.
+    qf : float
+        e'V⁻¹e in the basis.
+    """
+
+    factors: list[np.ndarray]
+    state: State
+    u: np.ndarray
+    qf: float
+
+
+class PackedLikelihood:
+    """Log-likelihood, score and Hessian of a model with unstructured terms.
+
+    Parameters
+    ----------
+    engine : GroupedEngine
+    cp : CrossProducts
+    order : int array (p,)
+        Position in the basis of each fixed effect.
+    k_re, k_vc : int
+        Numbers of random coefficients and variance components.
+    """
+
+    def __init__(
+        self, engine: GroupedEngine, cp: CrossProducts, order: np.ndarray, k_re: int, k_vc: int
+    ) -> None:
+        self.engine, self.order = engine, order
+        self.k_re, self.k_vc = k_re, k_vc
+        kept = cp.basis.kept
+        last = float(cp.basis.map[-1, -1])
+        # β = matrix b - shift for the coordinates b of the fixed effects in the basis.
+        self.matrix = (cp.basis.map[np.ix_(kept, kept)] / last)[order]
+        self.shift = (cp.basis.map[kept, -1] / last)[order]
+        self.y_scale = last
+        self.log_det = cp.basis.log_det()
+        self.log_weights = cp.log_weights
+        self._where, self._units = self._coordinates()
+
+    def _coordinates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return each coordinate's place among the packed covariance parameters, and its unit.
+
+        Entries between different terms are no coordinates: the model holds them at zero.
+        """
+        packed = np.full((self.k_re, self.k_re), -1)
+        rows, cols = lower_indices(self.k_re)
+        packed[rows, cols] = np.arange(len(rows))
+        where, units, start = [], [], 0
+        n_components = 0
+        for term in self.engine.terms:
+            a, b = lower_indices(term.k)
+            if start < self.k_re:
+                where.append(packed[start + a, start + b])
+                start += term.k
+            else:
+                where.append(np.array([len(rows) + n_components]))
+                n_components += 1
+            units.append(term.units[a] * term.units[b])
+        return np.concatenate(where), np.concatenate(units)
+
+    def n_eff(self, reml: bool) -> int:
+        return self.engine.n - (self.engine.p if reml else 0)
+
+    def factors(self, params: MixedLMParams) -> list[np.ndarray]:
+        """Return Λ_t of each term, in the engine's units.
+
+        Raises
+        ------
+        DataValueError
+            Wrong shapes, or a matrix that is no covariance matrix.
+        """
+        if params.cov_re.shape != (self.k_re, self.k_re) or len(params.vcomp) != self.k_vc:
+            raise DataValueError(
+                f"params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} variance "
+                f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
+            )
+        out, start, component = [], 0, 0
+        for term in self.engine.terms:
+            if start < self.k_re:
+                g = params.cov_re[start : start + term.k, start : start + term.k]
+                start += term.k
+            else:
+                g = params.vcomp[component : component + 1, None]
+                component += 1
+            g = g * np.outer(term.units, term.units)
+            factor = semidefinite_cholesky(g)
+            error = np.abs(factor @ factor.T - g).max(initial=0.0)
+            if not error <= 1e-8 * np.abs(g).max(initial=0.0):
+                what = "cov_re" if term.k > 1 or component == 0 else "vcomp"
+                raise DataValueError(
+                    f"params: {what} is not positive semidefinite, so that it is no covariance matrix; "
+                    "expected non-negative variances and correlations between -1 and 1"
+                )
+            out.append(factor)
+        return out
+
+    def at(self, params: MixedLMParams, profile_fe: bool) -> PackedPoint:
+        """Evaluate the sums at parameters, with their β or the best one."""
+        factors = self.factors(params)
+        state = self.engine.state(factors)
+        if state is None:
+            raise DataValueError(
+                "params: the likelihood is not finite there; expected smaller values"
+            )
+        p = self.engine.p
+        u = np.ones(p + 1)
+        if profile_fe:
+            u[:p] = -(state.inverse[:p, :p].T @ state.root[p, :p])
+            return PackedPoint(factors, state, u, state.r2)
+        beta = np.asarray(params.fe_params, dtype=float)
+        if beta.shape != (p,):
+            raise DataValueError(
+                f"params has {beta.size} fixed effects; expected {p}, one for each column of exog"
+            )
+        u[:p] = -np.linalg.solve(self.matrix, beta + self.shift)
+        root = np.tril(state.root)
+        return PackedPoint(factors, state, u, float(np.sum((root.T @ u) ** 2)))
+
+    def fe_params(self, point: PackedPoint) -> np.ndarray:
+        """Return β (p,)."""
+        return -self.matrix @ point.u[:-1] - self.shift
+
+    def scale(self, point: PackedPoint, reml: bool) -> float:
+        """Return the estimate of σ² for these parameters."""
+        return point.qf / self.y_scale**2 / self.n_eff(reml)
+
+    def loglike(self, point: PackedPoint, reml: bool) -> float:
+        """Return the log-likelihood, σ² profiled out."""
+        m = self.n_eff(reml)
+        value = point.state.log_det_v - self.log_weights
+        value += m * (1.0 + np.log(2.0 * np.pi * self.scale(point, reml)))
+        if reml:
+            value += point.state.log_det_h - self.log_det
+        return -0.5 * float(value)
+
+    def _sums(self, point: PackedPoint, reml: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        inverse = point.state.inverse.copy()
+        inverse[-1] = point.u / point.qf**0.5
+        at_point = State(point.state.log_det_v, point.state.root, inverse)
+        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
+        return self.engine.derivatives(point.factors, at_point, reml, weights)
+
+    def _spread(self, values: np.ndarray) -> np.ndarray:
+        """Put derivatives in the coordinates where statsmodels packs them."""
+        out = np.zeros(self.k_re * (self.k_re + 1) // 2 + self.k_vc)
+        out[self._where] = values * self._units
+        return out
+
+    def score_fe(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        """Return the derivative in β (p,): X'V⁻¹e / σ̂²."""
+        p = self.engine.p
+        root = np.tril(point.state.root)
+        crossed = (root @ (root.T @ point.u))[:p]  # Q'V⁻¹e
+        return np.linalg.solve(self.matrix.T, crossed) * self.n_eff(reml) / point.qf
+
+    def score_cov(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        """Return the derivative in the packed covariance parameters, β held fixed."""
+        m = float(self.n_eff(reml))
+        gradient, _ = _grouped.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
+        return self._spread(-0.5 * gradient)
+
+    def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
+        p, m = self.engine.p, float(self.n_eff(reml))
+        trace, quad, outer = self._sums(point, reml)
+        # β is a parameter here, so that nothing is subtracted for profiling it: no terms in w.
+        last = p * (p + 1) // 2
+        crossed = outer[:, last : last + p].copy()
+        quantities = outer.copy()
+        quantities[:, last : last + p] = 0.0
+        _, hessian = _grouped.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
+        k = self.k_re * (self.k_re + 1) // 2 + self.k_vc
+        out = np.zeros((p + k, p + k))
+        index = p + self._where
+        scale = np.outer(self._units, self._units)
+        out[np.ix_(index, index)] = -0.5 * hessian * scale
+        root = np.tril(point.state.root)
+        to_raw = np.linalg.inv(self.matrix)  # b = to_raw (β + shift)
+        h = to_raw.T @ (root[:p, :p] @ root[:p, :p].T) @ to_raw
+        xe = to_raw.T @ (root @ (root.T @ point.u))[:p]
+        out[:p, :p] = -m * h / point.qf + 2.0 * m * np.outer(xe, xe) / point.qf**2
+        # w_c = X'V⁻¹Z E_c Z'V⁻¹e, from the metric of the sums; q_c = e'V⁻¹Z E_c Z'V⁻¹e / qf.
+        w = crossed @ root[:p, :p].T @ to_raw * point.qf**0.5
+        q = outer[:, last + p]
+        mixed = -m * w / point.qf + m * np.outer(q, xe) / point.qf
+        out[index, :p] = mixed * self._units[:, None]
+        out[:p, index] = out[index, :p].T
+        return out
