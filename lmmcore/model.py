@@ -215,6 +215,15 @@ class MixedLM(AtParameters):
         return [] if self.design.components is None else list(self.design.components.names)
 
     @property
+    def param_names(self) -> list[str]:
+        """Names of ``results.params``: fixed effects, "… Var" and "a x b Cov", "… Var"."""
+        names = list(self.exog_names)
+        for i, name in enumerate(self.exog_re_names):
+            names += [f"{other} x {name} Cov" for other in self.exog_re_names[:i]]
+            names.append(f"{name} Var")
+        return names + [f"{name} Var" for name in self.vcomp_names]
+
+    @property
     def group_labels(self) -> list[Any]:
         """Sorted labels of the groups."""
         return list(self.design.grouping.labels.tolist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,15 @@ if TYPE_CHECKING:
     from .model import MixedLM
 
 
+Series: TypeAlias = "pd.Series | np.ndarray"
+Frame: TypeAlias = "pd.DataFrame | np.ndarray"
+
+
 class MixedLMResults:
     """The result of a fit. It is frozen: attributes are computed when first asked for.
+
+    Vectors and matrices are labelled pandas objects when the model came from a formula or from pandas
+    objects, and arrays when it came from arrays.
 
     Attributes
     ----------
@@ -56,6 +63,19 @@ class MixedLMResults:
             convergence=found.convergence,
             reml=reml,
         )
+
+    @property
+    def _labelled(self) -> bool:
+        return self.model.design.labelled
+
+    def _series(self, values: np.ndarray, index: Any) -> Series:
+        """Return a Series where the model was given pandas objects, as statsmodels does."""
+        return pd.Series(values, index=index) if self._labelled else values
+
+    def _frame(self, values: np.ndarray, names: list[str]) -> Frame:
+        if not self._labelled:
+            return values
+        return pd.DataFrame(values, index=names, columns=names)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")
@@ -119,9 +139,9 @@ class MixedLMResults:
     # Fixed effects
 
     @cached_property
-    def fe_params(self) -> pd.Series:
+    def fe_params(self) -> Series:
         """The fixed effects β̂ (k_fe,)."""
-        return pd.Series(self._beta, index=self.model.exog_names)
+        return self._series(self._beta.copy(), self.model.exog_names)
 
     @cached_property
     def _beta(self) -> np.ndarray:
@@ -130,21 +150,24 @@ class MixedLMResults:
         b = state.inverse[:p, :p].T @ state.root[p, :p]
         return self.model.crossproducts.basis.coefficients(b)[self.model._basis_order]
 
-    @cached_property
-    def cov_fe(self) -> pd.DataFrame:
+    @property
+    def cov_fe(self) -> Frame:
         """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe)."""
+        return self._frame(self._cov_fe.copy(), self.model.exog_names)
+
+    @cached_property
+    def _cov_fe(self) -> np.ndarray:
         state, p = self._state, self.k_fe
         inverse = state.inverse[:p, :p].T @ state.inverse[:p, :p]
         cov = self.model.crossproducts.basis.covariance(inverse)
         cov *= self._likelihood.sigma2(state)
         order = self.model._basis_order
-        names = self.model.exog_names
-        return pd.DataFrame(cov[np.ix_(order, order)], index=names, columns=names)
+        return cov[np.ix_(order, order)]
 
     @cached_property
-    def bse_fe(self) -> pd.Series:
+    def bse_fe(self) -> Series:
         """Standard errors of the fixed effects (k_fe,)."""
-        return pd.Series(np.sqrt(np.diag(self.cov_fe)), index=self.model.exog_names)
+        return self._series(np.sqrt(np.diag(self._cov_fe)), self.model.exog_names)
 
     # Inference by the observed information
 
@@ -153,16 +176,15 @@ class MixedLMResults:
         packed = self.model._packed
         point = packed.at(self.params_object, profile_fe=False)
         hessian = packed.hessian(point, self.reml)
-        return covariance_of_params(hessian, self.cov_fe.to_numpy(), self.convergence.boundary)
+        return covariance_of_params(hessian, self._cov_fe, self.convergence.boundary)
 
-    def cov_params(self) -> pd.DataFrame:
+    def cov_params(self) -> Frame:
         """Return the covariance matrix of `params`, the inverse observed information.
 
         Where a covariance matrix of random effects is singular, the entries of covariance parameters
         are NaN; `cov_params_note` says why.
         """
-        names = self.params.index
-        return pd.DataFrame(self._cov_params.values, index=names, columns=names)
+        return self._frame(self._cov_params.values.copy(), self.model.param_names)
 
     @property
     def cov_params_note(self) -> str:
@@ -182,33 +204,34 @@ class MixedLMResults:
         return np.diag(packed.hessian(point, self.reml)).copy()
 
     @cached_property
-    def bse(self) -> pd.Series:
+    def bse(self) -> Series:
         """Standard errors of `params` (covariance parameters relative to σ²).
 
         Those of the fixed effects allow for the estimation of the covariance parameters, as in
         statsmodels; `bse_fe` takes these as known, as in lme4.
         """
-        return pd.Series(np.sqrt(np.diag(self._cov_params.values)), index=self.params.index)
+        return self._series(np.sqrt(np.diag(self._cov_params.values)), self.model.param_names)
 
     @property
-    def bse_re(self) -> pd.Series:
+    def bse_re(self) -> Series:
         """Standard errors of the covariance parameters times σ, as statsmodels scales them."""
-        return self.bse.iloc[self.k_fe :] * np.sqrt(self.scale)
+        values = np.asarray(self.bse)[self.k_fe :] * np.sqrt(self.scale)
+        return self._series(values, self.model.param_names[self.k_fe :])
 
     @property
-    def tvalues(self) -> pd.Series:
+    def tvalues(self) -> Series:
         """`params` divided by `bse`."""
         return self.params / self.bse
 
     @property
-    def pvalues(self) -> pd.Series:
+    def pvalues(self) -> Series:
         """Two-sided p-values of `tvalues` by the normal distribution."""
-        return pd.Series(p_values(self.tvalues.to_numpy()), index=self.params.index)
+        return self._series(p_values(np.asarray(self.tvalues)), self.model.param_names)
 
-    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+    def conf_int(self, alpha: float = 0.05) -> Frame:
         """Return limits of level 1 − alpha for `params`, by normal quantiles."""
-        limits = interval(self.params.to_numpy(), self.bse.to_numpy(), alpha)
-        return pd.DataFrame(limits, index=self.params.index)
+        limits = interval(np.asarray(self.params), np.asarray(self.bse), alpha)
+        return pd.DataFrame(limits, index=self.model.param_names) if self._labelled else limits
 
     @property
     def use_t(self) -> bool:
@@ -256,21 +279,24 @@ class MixedLMResults:
         return [term.to_user(f @ f.T) for term, f in zip(likelihood.terms, self._point.factors)]
 
     @cached_property
-    def cov_re_unscaled(self) -> pd.DataFrame:
-        """Covariance matrix of the random coefficients divided by σ² (k_re, k_re)."""
+    def _cov_re_unscaled(self) -> np.ndarray:
         out = np.zeros((self.k_re, self.k_re))
         at = 0
         for term, g in zip(self.model.design.terms, self._relative):
             k = len(term.names)
             out[at : at + k, at : at + k] = g
             at += k
-        names = self.model.exog_re_names
-        return pd.DataFrame(out, index=names, columns=names)
+        return out
 
-    @cached_property
-    def cov_re(self) -> pd.DataFrame:
+    @property
+    def cov_re_unscaled(self) -> Frame:
+        """Covariance matrix of the random coefficients divided by σ² (k_re, k_re)."""
+        return self._frame(self._cov_re_unscaled.copy(), self.model.exog_re_names)
+
+    @property
+    def cov_re(self) -> Frame:
         """Covariance matrix of the random coefficients (k_re, k_re)."""
-        return self.cov_re_unscaled * self.scale
+        return self._frame(self._cov_re_unscaled * self.scale, self.model.exog_re_names)
 
     @cached_property
     def vcomp(self) -> np.ndarray:
@@ -291,20 +317,14 @@ class MixedLMResults:
         """All parameters; covariances relative to σ²."""
         vcomp = self.vcomp / self.scale
         return MixedLMParams.from_components(
-            self._beta.copy(), self.cov_re_unscaled.to_numpy().copy(), vcomp=vcomp
+            self._beta.copy(), self._cov_re_unscaled.copy(), vcomp=vcomp
         )
 
     @cached_property
-    def params(self) -> pd.Series:
+    def params(self) -> Series:
         """Fixed effects, lower triangle of cov_re / σ², vcomp / σ², packed as statsmodels does."""
-        names = list(self.model.exog_names)
-        re_names = self.model.exog_re_names
-        for i, name in enumerate(re_names):
-            names += [
-                f"{name} Var" if j == i else f"{re_names[j]} x {name} Cov" for j in range(i + 1)
-            ]
-        names += [f"{name} Var" for name in self.model.vcomp_names]
-        return pd.Series(self.params_object.get_packed(use_sqrt=False, has_fe=True), index=names)
+        packed = self.params_object.get_packed(use_sqrt=False, has_fe=True)
+        return self._series(packed, self.model.param_names)
 
     # Random effects
 
@@ -353,19 +373,20 @@ class MixedLMResults:
     # Rows
 
     @cached_property
-    def fittedvalues(self) -> pd.Series:
+    def fittedvalues(self) -> Series:
         """Fitted values with the random effects, X β̂ + Z b̂ (n,)."""
         design = self.model.design
         fitted = stack((design.fixed[j] for j in self.model._kept_columns), design.n_rows)
         values = fitted @ self._beta + self._conditional.row_effects(design)
-        return pd.Series(values, index=design.row_labels)
+        return self._series(values, design.row_labels)
 
     @cached_property
-    def resid(self) -> pd.Series:
+    def resid(self) -> Series:
         """Residuals y − X β̂ − Z b̂ (n,)."""
-        return pd.Series(self.model.endog - self.fittedvalues.to_numpy(), self.fittedvalues.index)
+        values = self.model.endog - np.asarray(self.fittedvalues)
+        return self._series(values, self.model.design.row_labels)
 
-    def predict(self, exog: Any = None) -> pd.Series:
+    def predict(self, exog: Any = None) -> Series:
         """Return X β̂ (m,), the prediction by the fixed effects alone.
 
         Parameters
@@ -375,8 +396,9 @@ class MixedLMResults:
             the rows of the model.
         """
         values = self.model.predict(self._beta, exog)
-        index = self.model.design.row_labels if exog is None else getattr(exog, "index", None)
-        return pd.Series(values, index=index)
+        if exog is None:
+            return self._series(values, self.model.design.row_labels)
+        return pd.Series(values, exog.index) if hasattr(exog, "index") else values
 
     def summary(self, alpha: float = 0.05) -> Summary:
         """Return tables of the estimates; ``print`` it, or see ``as_text`` and ``as_html``.

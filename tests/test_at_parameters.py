@@ -235,4 +235,4 @@ def test_predictions_for_new_rows():
         fit.predict(np.ones((4, 2)))
     y, x = data["Reaction"].to_numpy(), np.column_stack([np.ones(180), data["Days"]])
     by_arrays = MixedLM(y, x, data["Subject"]).fit()
-    close(by_arrays.predict(x[:3]), by_arrays.predict().iloc[:3])
+    close(by_arrays.predict(x[:3]), np.asarray(by_arrays.predict())[:3])

@@ -236,3 +236,33 @@ def test_one_thousand_groups_come_back_by_label():
     means = pd.Series(y).groupby(g).mean()
     shrunk = fit.random_effects_frame["Group"]
     assert np.corrcoef(means, shrunk)[0, 1] == pytest.approx(1.0)
+
+
+def test_labels_come_out_where_labels_went_in():
+    data = lmmcore.datasets.load_sleepstudy()
+    y, x = data["Reaction"].to_numpy(), np.column_stack([np.ones(180), data["Days"]])
+    plain = MixedLM(y, x, data["Subject"], exog_re=x).fit()
+    labelled = MixedLM(data["Reaction"], pd.DataFrame(x), data["Subject"], exog_re=x).fit()
+    names = [
+        "params", "fe_params", "bse", "bse_fe", "bse_re", "tvalues", "pvalues", "cov_re", "cov_fe",
+        "cov_re_unscaled", "fittedvalues", "resid",
+    ]  # fmt: skip
+    for name in names:
+        assert isinstance(getattr(plain, name), np.ndarray), name
+        assert isinstance(getattr(labelled, name), (pd.Series, pd.DataFrame)), name
+        np.testing.assert_allclose(getattr(plain, name), getattr(labelled, name), rtol=1e-9)
+    for call in ("cov_params", "conf_int", "predict"):
+        assert isinstance(getattr(plain, call)(), np.ndarray)
+        assert isinstance(getattr(labelled, call)(), (pd.Series, pd.DataFrame))
+    assert plain.summary().as_text().splitlines()[4] == labelled.summary().as_text().splitlines()[4]
+    assert plain.model.param_names == [
+        "const", "x1", "x_re1 Var", "x_re1 x x_re2 Cov", "x_re2 Var",
+    ]  # fmt: skip
+
+
+def test_the_formula_interface_by_its_other_name():
+    import lmmcore.api as smf
+
+    data = lmmcore.datasets.load_sleepstudy()
+    fit = smf.mixedlm("Reaction ~ Days", data, groups=data["Subject"]).fit()
+    assert fit.llf == pytest.approx(-893.23254269746053)

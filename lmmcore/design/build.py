@@ -52,6 +52,7 @@ def from_arrays(
     """Build the design of ``MixedLM(endog, exog, groups, exog_re, exog_vc)``."""
     drop = check_missing(missing)
     index = getattr(endog, "index", None) if isinstance(endog, (pd.Series, pd.DataFrame)) else None
+    labelled = any(isinstance(a, (pd.Series, pd.DataFrame)) for a in (endog, exog))
     endog_name = _series_name(endog, "y")
     if isinstance(endog, pd.DataFrame):
         (y,), _ = matrix_columns(endog, None, "y", "endog")
@@ -84,7 +85,7 @@ def from_arrays(
     grouping = code_groups(_rows(groups, keep), group_name)
     design = Design(
         y, endog_name, fixed, fixed_names, grouping, terms, random,
-        weights=w, row_labels=index,
+        weights=w, row_labels=index, labelled=labelled,
     )  # fmt: skip
     if keep is not None:
         design = _take(design, keep)

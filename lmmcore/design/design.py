@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,8 @@ class Design:
         What patsy needs to build X for new data, or None.
     n_dropped : int
         Rows left out because of missing values.
+    labelled : bool
+        Whether the data came as pandas objects, so that results are labelled.
     """
 
     endog: np.ndarray
@@ -68,7 +70,7 @@ class Design:
     row_labels: Any = None
     fixed_info: Any = None
     n_dropped: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
+    labelled: bool = True
 
     @property
     def n_rows(self) -> int:

@@ -112,7 +112,7 @@ def _random_table(results: MixedLMResults) -> Table:
     model = results.model
     rows: list[tuple[str, ...]] = []
     group, at = model.group_name, 0
-    cov = results.cov_re.to_numpy()
+    cov = np.asarray(results.cov_re)
     widest = max((len(t.names) for t in model.design.terms), default=1)
     for term in model.design.terms:
         k = len(term.names)
@@ -145,7 +145,7 @@ def _random_table(results: MixedLMResults) -> Table:
 
 
 def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
-    beta, se = results.fe_params.to_numpy(), results.bse_fe.to_numpy()
+    beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
     z = beta / se
     p = p_values(z)
     limits = interval(beta, se, alpha)
@@ -160,7 +160,7 @@ def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
             _number(limits[i, 0]),
             _number(limits[i, 1]),
         )
-        for i, name in enumerate(results.fe_params.index)
+        for i, name in enumerate(results.model.exog_names)
     )
     columns = ("", "Estimate", "SE", "z", "P>|z|", f"{level} from", "to")
     return Table("Fixed effects", columns, rows)
