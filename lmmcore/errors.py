@@ -76,6 +76,10 @@ class RankDeficientWarning(LmmcoreWarning):
     """Columns of the fixed effects were dropped, as others determine them."""
 
 
+class UnusedArgumentWarning(LmmcoreWarning, FutureWarning):
+    """An argument that statsmodels knows elsewhere and that does nothing here."""
+
+
 class ConvergenceWarning(LmmcoreWarning):
     """The optimizer stopped before the certificate of an optimum held."""
 

@@ -63,7 +63,7 @@ def estimate(
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
-    for name, optimizer in optimizers:
+    for name, optimizer in optimizers if likelihood.n_parameters else ():
         starts = [theta]
         for attempt in range(3):
             found, outcome = _descend(
@@ -81,7 +81,9 @@ def estimate(
         if best is None or best.holds:
             break
         theta = best.point.theta
-    assert best is not None
+    if best is None or likelihood.n_parameters == 0:
+        best = _examine(likelihood, theta)
+        name, message = "none", "nothing was optimised"
     words = tuple(_boundary_words(likelihood, best, names, group))
     certificate = Convergence(
         converged=best.holds,
@@ -248,6 +250,9 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
     if point.gradient is None or point.hessian is None or not np.isfinite(point.value):
         return
     g, h = point.gradient, point.hessian
+    if len(g) == 0:
+        found.holds, found.decrement = True, 0.0
+        return
     if not all(f.any(axis=0).all() for f in point.factors):
         free = []
         for theta, structure, factor in zip(

@@ -25,14 +25,19 @@ from .errors import (
     DesignError,
     OptionError,
     RankDeficientWarning,
+    UnusedArgumentWarning,
 )
 from .estimation import estimate
-from .extension import find
+from .extension import CovarianceStructure, find, lower_indices
+from .likelihood.fixed import FixedPattern
 from .likelihood.profiled import ProfiledLikelihood
+from .likelihood.start import neutral_start
 from .params import MixedLMParams
 from .results import MixedLMResults
 
 DEFAULT_METHOD = "newton"
+# Arguments of the fits of other classes of statsmodels.
+UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
 
 
 class MixedLM(AtParameters):
@@ -300,6 +305,12 @@ class MixedLM(AtParameters):
         self,
         start_params: MixedLMParams | np.ndarray | None = None,
         reml: bool = True,
+        niter_sa: int = 0,
+        do_cg: bool = True,
+        fe_pen: Any = None,
+        cov_pen: Any = None,
+        free: MixedLMParams | None = None,
+        full_output: bool = False,
         method: str | Sequence[str] | None = None,
         *,
         callback: Callable[[int, float], None] | None = None,
@@ -314,6 +325,18 @@ class MixedLM(AtParameters):
             ``MixedLMParams.get_packed(use_sqrt)`` with or without the fixed effects. By default
             the start comes from the data.
         reml : bool
+        niter_sa : int
+            Accepted for compatibility, without effect.
+        do_cg : bool
+            If false, nothing is optimised: the result is that of `start_params`.
+        fe_pen, cov_pen : None
+            Penalties are not in this version.
+        free : MixedLMParams, optional
+            A mask: where its ``cov_re`` (lower triangle) or ``vcomp`` is 0, the entry of the Cholesky
+            factor of cov_re, or the root of the component, stays as in `start_params` (by default
+            the identity). ``cov_re = np.eye(k)`` makes the random coefficients independent.
+        full_output : bool
+            Whether ``results.hist`` holds the path of the optimizer.
         method : str or sequence of str, optional
             Name of an optimizer, or names tried in turn until the certificate holds; the default is
             trust-region Newton on the exact Hessian. ``lmmcore.plugins()`` lists them.
@@ -337,27 +360,33 @@ class MixedLM(AtParameters):
         -----
         ConvergenceWarning
             When the certificate does not hold.
+        UnusedArgumentWarning
+            When an argument does nothing here.
         """
         if not isinstance(reml, (bool, np.bool_)):
             raise OptionError(f"reml={reml!r}; expected True (REML) or False (ML)")
-        if method is None:
-            names: list[str] = [DEFAULT_METHOD]
-        elif isinstance(method, str):
-            names = [method]
-        else:
-            names = list(method) if isinstance(method, Sequence) else []
-        if not names or not all(isinstance(name, str) for name in names):
-            raise OptionError(
-                f"method={method!r}; expected the name of an optimizer or several names"
-            )
-        optimizers = [(name, find("optimizer", name.lower())) for name in names]
+        for name, penalty in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
+            if penalty is not None:
+                raise OptionError(
+                    f"{name}={penalty!r}; penalties are not in this version, leave it out"
+                )
+        options = _used(options)
+        optimizers = _optimizers(method)
         likelihood = self._likelihood(bool(reml))
         start = None if start_params is None else self._start(likelihood, start_params)
+        if free is not None:
+            at = likelihood.covariances(start) if start is not None else None
+            structures = self._fixed_pattern(likelihood, free, start)
+            likelihood = self._likelihood(bool(reml), structures)
+            start = None if at is None else likelihood.parameters(at)
+        if not do_cg:
+            start = neutral_start(likelihood) if start is None else start
+            optimizers = []
         found = estimate(
             likelihood, optimizers, self._term_names, self.group_name, start, options, callback
         )
         self.reml = bool(reml)
-        if not found.convergence.converged:
+        if optimizers and not found.convergence.converged:
             what = "Use the default method, or raise maxiter"
             if self._engine.rank >= self.nobs - self.k_fe:
                 what = (
@@ -370,11 +399,44 @@ class MixedLM(AtParameters):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return MixedLMResults(self, likelihood, found, bool(reml))
+        return MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
 
-    def _likelihood(self, reml: bool) -> ProfiledLikelihood:
-        structures = [find("covariance", t.covariance) for t in self.design.terms]
-        structures += [find("covariance", "unstructured")] * self.k_vc
+    def _fixed_pattern(
+        self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None
+    ) -> list[CovarianceStructure]:
+        """Return structures that hold entries of the factors where they start."""
+        if free.cov_re.shape != (self.k_re, self.k_re) or len(free.vcomp) != self.k_vc:
+            raise DataValueError(
+                f"free has cov_re of shape {free.cov_re.shape} and {len(free.vcomp)} components; "
+                f"expected ({self.k_re}, {self.k_re}) and {self.k_vc}, as the model has"
+            )
+        masks = [*self._blocks(free.cov_re), *(np.array([[v]]) for v in free.vcomp)]
+        out: list[CovarianceStructure] = []
+        for t, (term, mask) in enumerate(zip(likelihood.terms, masks)):
+            factor = np.diag(term.units) if start is None else likelihood.factors(start)[t]
+            index = lower_indices(term.k)
+            if not np.isin(mask[index], (0.0, 1.0)).all():
+                raise DataValueError(
+                    f"free has entries {mask[index].tolist()}; expected 1 (estimated) or 0 (held fixed)"
+                )
+            out.append(FixedPattern(mask[index] == 1.0, factor[index]))
+        return out
+
+    def _blocks(self, matrix: np.ndarray) -> list[np.ndarray]:
+        """Return the diagonal block of each term of a (k_re, k_re) matrix."""
+        out, at = [], 0
+        for term in self.design.terms:
+            k = len(term.names)
+            out.append(np.asarray(matrix)[at : at + k, at : at + k])
+            at += k
+        return out
+
+    def _likelihood(
+        self, reml: bool, structures: Sequence[CovarianceStructure] | None = None
+    ) -> ProfiledLikelihood:
+        if structures is None:
+            names = [t.covariance for t in self.design.terms] + ["unstructured"] * self.k_vc
+            structures = [find("covariance", name) for name in names]
         sizes = [len(names) for names in self._term_names]
         return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, self._engine)
 
@@ -401,14 +463,35 @@ class MixedLM(AtParameters):
                 f"start_params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} "
                 f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
             )
-        blocks, at = [], 0
-        for term in self.design.terms:
-            k = len(term.names)
-            blocks.append(params.cov_re[at : at + k, at : at + k])
-            at += k
+        blocks = self._blocks(params.cov_re)
         blocks += [np.array([[v]]) for v in params.vcomp]
         scaled = [g * np.outer(t.units, t.units) for g, t in zip(blocks, likelihood.terms)]
         return likelihood.parameters(scaled)
+
+
+def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
+    """Return the optimizers of the argument `method`."""
+    if method is None:
+        names: list[str] = [DEFAULT_METHOD]
+    elif isinstance(method, str):
+        names = [method]
+    else:
+        names = list(method) if isinstance(method, Sequence) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
+    return [(name, find("optimizer", name.lower())) for name in names]
+
+
+def _used(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options without those that fits of other statsmodels classes take."""
+    unused = [name for name in options if name in UNUSED]
+    for name in unused:
+        warnings.warn(
+            f"Argument {name} not used by MixedLM.fit; leave it out",
+            UnusedArgumentWarning,
+            stacklevel=3,
+        )
+    return {name: value for name, value in options.items() if name not in unused}
 
 
 def mixedlm(

@@ -14,6 +14,7 @@ from .convergence import Convergence
 from .design.columns import stack
 from .display.summary import Summary, summarize
 from .errors import LmmcoreWarning
+from .inference.profile import profile_variance
 from .inference.wald import CovarianceOfParams, covariance_of_params, interval, p_values
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
@@ -50,11 +51,19 @@ class MixedLMResults:
     model: MixedLM
     convergence: Convergence
     reml: bool
+    freepat: MixedLMParams | None
+    _full_output: bool
     _likelihood: ProfiledLikelihood
     _point: Point
 
     def __init__(
-        self, model: MixedLM, likelihood: ProfiledLikelihood, found: Estimate, reml: bool
+        self,
+        model: MixedLM,
+        likelihood: ProfiledLikelihood,
+        found: Estimate,
+        reml: bool,
+        freepat: MixedLMParams | None = None,
+        full_output: bool = False,
     ) -> None:
         self.__dict__.update(
             model=model,
@@ -62,6 +71,8 @@ class MixedLMResults:
             _point=found.point,
             convergence=found.convergence,
             reml=reml,
+            freepat=freepat,
+            _full_output=full_output,
         )
 
     @property
@@ -176,6 +187,10 @@ class MixedLMResults:
         packed = self.model._packed
         point = packed.at(self.params_object, profile_fe=False)
         hessian = packed.hessian(point, self.reml)
+        if self.freepat is not None:
+            fixed = np.flatnonzero(self.freepat.get_packed(use_sqrt=False, has_fe=True) == 0.0)
+            fixed = fixed[fixed >= self.k_fe]
+            hessian[fixed] = hessian[:, fixed] = 0.0
         return covariance_of_params(hessian, self._cov_fe, self.convergence.boundary)
 
     def cov_params(self) -> Frame:
@@ -399,6 +414,50 @@ class MixedLMResults:
         if exog is None:
             return self._series(values, self.model.design.row_labels)
         return pd.Series(values, exog.index) if hasattr(exog, "index") else values
+
+    @property
+    def hist(self) -> list[dict[str, Any]] | None:
+        """The path of the optimizer if ``fit(full_output=True)``, else None."""
+        if not self._full_output:
+            return None
+        c = self.convergence
+        return [
+            {
+                "converged": c.converged, "fopt": self.criterion, "iterations": c.iterations,
+                "fcalls": c.evaluations, "message": c.message, "path": list(c.path),
+            }
+        ]  # fmt: skip
+
+    def profile_re(
+        self,
+        re_ix: int | str,
+        vtype: str,
+        num_low: int = 5,
+        dist_low: float = 1.0,
+        num_high: int = 5,
+        dist_high: float = 1.0,
+        method: str = "newton",
+    ) -> np.ndarray:
+        """Return the profile likelihood of a variance.
+
+        Parameters
+        ----------
+        re_ix : int or str
+            A random coefficient (its number or name) or the name of a variance component.
+        vtype : {"re", "vc"}
+        num_low, num_high : int
+            Number of points below and above the estimate.
+        dist_low, dist_high : float
+            Distance of the outermost points, as a variance.
+        method : str
+            Optimizer of the restricted fits.
+
+        Returns
+        -------
+        array (num_low + 1 + num_high, 2)
+            Variances and log-likelihoods. The ratio to σ² is what is held fixed.
+        """
+        return profile_variance(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, method)
 
     def summary(self, alpha: float = 0.05) -> Summary:
         """Return tables of the estimates; ``print`` it, or see ``as_text`` and ``as_html``.

@@ -26,7 +26,7 @@ def test_against_the_dense_reference(problem, reml):
     n, p = problem.x.shape
     assume(model._engine.rank < n - p - 1)
     fit = model.fit(reml=reml)
-    g = fit.cov_re_unscaled.to_numpy()
+    g = np.asarray(fit.cov_re_unscaled)
     dense = problem.dense(reml)
     expected = dense.estimates([g])
     assert fit.criterion == pytest.approx(dense.criterion([g]), rel=1e-8, abs=1e-6)

@@ -7,10 +7,13 @@ from typing import Any
 
 from ..extension import OptionError, suggest
 
+# Options of statsmodels' fits: where a method has no use for one, it is no mistake to give it.
+COMMON = frozenset({"gtol", "maxiter", "eps", "maxcor", "ftol", "tol", "disp", "maxls"})
+
 
 def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults `known`, replaced by what was given."""
+    """Return the defaults `known`, replaced by what was given of them."""
     for name in given:
-        if name not in known:
+        if name not in known and name not in COMMON:
             raise OptionError(f"optimizer {method!r} got the option {name!r}{suggest(name, known)}")
-    return {**known, **given}
+    return {**known, **{name: value for name, value in given.items() if name in known}}
