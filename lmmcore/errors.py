@@ -80,6 +80,10 @@ class UnusedArgumentWarning(LmmcoreWarning, FutureWarning):
     """An argument that statsmodels knows elsewhere and that does nothing here."""
 
 
+class DeprecatedFormatWarning(LmmcoreWarning, FutureWarning):
+    """A form of input that statsmodels has deprecated."""
+
+
 class ConvergenceWarning(LmmcoreWarning):
     """The optimizer stopped before the certificate of an optimum held."""
 

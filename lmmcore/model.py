@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -34,10 +35,23 @@ from .likelihood.profiled import ProfiledLikelihood
 from .likelihood.start import neutral_start
 from .params import MixedLMParams
 from .results import MixedLMResults
+from .simulate import MixedLMDistribution
 
 DEFAULT_METHOD = "newton"
 # Arguments of the fits of other classes of statsmodels.
 UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """Names of a model's parts, under the names that statsmodels' ``model.data`` has."""
+
+    xnames: list[str]
+    ynames: str
+    param_names: list[str]
+    exog_re_names: list[str]
+    exog_re_names_full: list[str]
+    vcomp_names: list[str]
 
 
 class MixedLM(AtParameters):
@@ -229,6 +243,15 @@ class MixedLM(AtParameters):
         return names + [f"{name} Var" for name in self.vcomp_names]
 
     @property
+    def data(self) -> ModelNames:
+        """The names that other code reads from ``model.data``."""
+        full = self.param_names[self.k_fe : self.k_fe + self.k_re2]
+        return ModelNames(
+            self.exog_names, self.endog_names, self.param_names, self.exog_re_names, full,
+            self.vcomp_names,
+        )  # fmt: skip
+
+    @property
     def group_labels(self) -> list[Any]:
         """Sorted labels of the groups."""
         return list(self.design.grouping.labels.tolist())
@@ -271,6 +294,20 @@ class MixedLM(AtParameters):
     def exog_re_li(self) -> list[np.ndarray]:
         """The random coefficients' columns of each group."""
         return self.group_list(self.exog_re) or []
+
+    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> MixedLMDistribution:
+        """Return the distribution of the response at given parameters; ``rvs`` draws from it.
+
+        Parameters
+        ----------
+        params : array (k_fe + k_re2 + k_vc,)
+            As ``results.params``: covariances relative to σ².
+        scale : float
+            σ².
+        exog : array (n, k_fe), optional
+            Columns of the fixed effects; by default those of the model.
+        """
+        return MixedLMDistribution(self, params, scale, exog)
 
     def predict(self, params: Any, exog: Any = None) -> np.ndarray:
         """Return X β (m,) for the fixed effects β, for the model's rows or others.

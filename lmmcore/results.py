@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +14,8 @@ import pandas as pd
 from .convergence import Convergence
 from .design.columns import stack
 from .display.summary import Summary, summarize
-from .errors import LmmcoreWarning
+from .errors import DataTypeError, LmmcoreWarning
+from .inference.contrasts import ContrastResults, constraints, t_test, wald_test
 from .inference.profile import profile_variance
 from .inference.wald import CovarianceOfParams, covariance_of_params, interval, p_values
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
@@ -248,6 +250,37 @@ class MixedLMResults:
         limits = interval(np.asarray(self.params), np.asarray(self.bse), alpha)
         return pd.DataFrame(limits, index=self.model.param_names) if self._labelled else limits
 
+    def t_test(self, r_matrix: Any, use_t: bool | None = None) -> ContrastResults:
+        """Test linear hypotheses about the fixed effects, one by one.
+
+        Parameters
+        ----------
+        r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
+            Such as ``"x1 = x2, x3 = 1"``; values on the right are zero when not given.
+        use_t : bool, optional
+            Whether to take the t distribution with `df_resid` degrees of freedom; by default the normal.
+
+        Returns
+        -------
+        ContrastResults
+            Standard errors are those of `bse_fe`.
+        """
+        return t_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_t))
+
+    def wald_test(self, r_matrix: Any, use_f: bool | None = None) -> ContrastResults:
+        """Test linear hypotheses about the fixed effects together, by χ² or by F; see `t_test`."""
+        return wald_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_f))
+
+    def f_test(self, r_matrix: Any) -> ContrastResults:
+        """Test linear hypotheses together by F with `df_resid` denominator degrees of freedom."""
+        return self.wald_test(r_matrix, use_f=True)
+
+    def _hypothesis(self, r_matrix: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        return constraints(r_matrix, self.model.exog_names)
+
+    def _df(self, small_sample: bool | None) -> float | None:
+        return float(self.df_resid) if small_sample else None
+
     @property
     def use_t(self) -> bool:
         """False: tests take the normal distribution."""
@@ -459,12 +492,46 @@ class MixedLMResults:
         """
         return profile_variance(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, method)
 
-    def summary(self, alpha: float = 0.05) -> Summary:
-        """Return tables of the estimates; ``print`` it, or see ``as_text`` and ``as_html``.
+    def save(self, fname: Any) -> None:
+        """Write the results to a file (pickle); `load` reads them."""
+        with open(fname, "wb") as file:
+            pickle.dump(self, file)
+
+    @classmethod
+    def load(cls, fname: Any) -> MixedLMResults:
+        """Read results that `save` wrote. Load only files that you trust: pickle runs their code.
+
+        Raises
+        ------
+        DataTypeError
+            The file holds something else.
+        """
+        with open(fname, "rb") as file:
+            found = pickle.load(file)
+        if not isinstance(found, cls):
+            raise DataTypeError(
+                f"{fname} holds a {type(found).__name__}; expected results written by save()"
+            )
+        return found
+
+    def summary(
+        self,
+        yname: str | None = None,
+        xname_fe: Sequence[str] | None = None,
+        xname_re: Sequence[str] | None = None,
+        title: str | None = None,
+        alpha: float = 0.05,
+    ) -> Summary:
+        """Return tables of the estimates: ``print`` it, or see ``as_text``, ``as_html``, ``as_latex``.
 
         Parameters
         ----------
+        yname : str, optional
+            Name of the response.
+        xname_fe, xname_re : sequence of str, optional
+            Names of the fixed effects, and of the covariance parameters.
+        title : str, optional
         alpha : float
             One minus the level of the confidence intervals (normal quantiles).
         """
-        return summarize(self, alpha)
+        return summarize(self, alpha, yname, xname_fe, xname_re, title)

@@ -185,6 +185,7 @@ BY_ARRAYS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Using deprecated variance components format")
 @pytest.mark.parametrize("case", BY_ARRAYS, ids=str)
 def test_arrays(case):
     arguments, keywords, own, words = BY_ARRAYS[case]

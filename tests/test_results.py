@@ -105,7 +105,8 @@ def test_variance_components_inside_groups():
     by_spec = MixedLM(y, ones, g, exog_re=ones, exog_vc=spec).fit()
     assert by_spec.criterion == pytest.approx(fit.criterion, rel=1e-12)
     mapping = {"cask": dict(zip("ABCDEFGHIJ", mats))}
-    by_mapping = MixedLM(y, ones, g, exog_re=ones, exog_vc=mapping).fit()
+    with pytest.warns(FutureWarning, match="deprecated variance components format"):
+        by_mapping = MixedLM(y, ones, g, exog_re=ones, exog_vc=mapping).fit()
     assert by_mapping.criterion == pytest.approx(fit.criterion, rel=1e-12)
     np.testing.assert_allclose(by_spec.fittedvalues, fit.fittedvalues, rtol=1e-9)
     assert by_spec.vcomp == pytest.approx(fit.vcomp, rel=1e-8)

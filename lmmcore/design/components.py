@@ -7,13 +7,14 @@ that a group knows its columns by label and groups of two chunks of data can be 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataTypeError, DataValueError
+from ..errors import DataTypeError, DataValueError, DeprecatedFormatWarning
 from .groups import Grouping
 
 
@@ -120,6 +121,11 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
         When the number of groups or the rows of a matrix do not fit the groups.
     """
     if isinstance(spec, Mapping):
+        warnings.warn(
+            "Using deprecated variance components format: exog_vc is a mapping; build a VCSpec",
+            DeprecatedFormatWarning,
+            stacklevel=5,
+        )
         names = sorted(spec)
         mats = [[_lookup(spec[n], label, n) for label in grouping.labels.tolist()] for n in names]
         colnames = [[[str(j) for j in range(_width(m))] for m in row] for row in mats]

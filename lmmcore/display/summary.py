@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from ..errors import OptionError
 from ..inference.wald import interval, p_values
 
 if TYPE_CHECKING:
@@ -43,28 +46,60 @@ class Table:
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Summary:
-    """Tables of a fit."""
+    """Tables of a fit.
+
+    Attributes
+    ----------
+    title : str
+    facts : tuple of (name, value)
+    sections : tuple of Table
+    closing : str
+        The certificate of convergence.
+    parameters : DataFrame
+        All parameters in the layout of statsmodels: estimate, standard error, z, p, interval.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...]
-    tables: tuple[Table, ...]
+    sections: tuple[Table, ...]
     closing: str
+    parameters: pd.DataFrame
+
+    @property
+    def tables(self) -> list[pd.DataFrame]:
+        """The facts and all parameters, as frames of text."""
+        return [pd.DataFrame(list(self.facts)), self.parameters]
 
     def as_text(self) -> str:
         """Return the summary as text."""
         width = max(len(name) for name, _ in self.facts)
         facts = "\n".join(f"  {name.ljust(width)}  {value}" for name, value in self.facts)
-        parts = [self.title, facts, *(t.as_text() for t in self.tables), self.closing]
+        parts = [self.title, facts, *(t.as_text() for t in self.sections), self.closing]
         return "\n\n".join(parts)
 
     def as_html(self) -> str:
         """Return the summary as HTML tables."""
         facts = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in self.facts)
-        tables = "".join(t.as_html() for t in self.tables)
+        tables = "".join(t.as_html() for t in self.sections)
         closing = f"<p>{escape(self.closing)}</p>"
         return f"<h4>{escape(self.title)}</h4><table>{facts}</table>{tables}{closing}"
+
+    def as_latex(self) -> str:
+        """Return a LaTeX table of all parameters with the facts below its caption."""
+        caption = _latex(f"{self.title}. " + "; ".join(f"{n}: {v}" for n, v in self.facts))
+        columns = " & ".join(["", *map(_latex, self.parameters.columns)])
+        rows = [
+            " & ".join([_latex(str(name)), *map(_latex, row)])
+            for name, row in zip(self.parameters.index, self.parameters.to_numpy())
+        ]
+        body = " \\\\\n".join([columns + " \\\\ \\hline", *rows]).replace("\\hline \\\\", "\\hline")
+        align = "l" + "r" * self.parameters.shape[1]
+        return (
+            f"\\begin{{table}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{align}}}\n\\hline\n"
+            f"{body} \\\\ \\hline\n\\end{{tabular}}\n\\end{{table}}"
+        )
 
     def __str__(self) -> str:
         return self.as_text()
@@ -76,14 +111,24 @@ class Summary:
         return self.as_html()
 
 
-def summarize(results: MixedLMResults, alpha: float) -> Summary:
+def summarize(
+    results: MixedLMResults,
+    alpha: float,
+    yname: str | None = None,
+    xname_fe: Sequence[str] | None = None,
+    xname_re: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Summary:
     """Return the summary of a fit."""
     model = results.model
     kind = "REML" if results.reml else "maximum likelihood"
-    counts = model.design.grouping.codes
-    sizes = np.bincount(counts)
+    sizes = np.bincount(model.design.grouping.codes)
+    fixed = _names(xname_fe, "xname_fe", model.exog_names)
+    covariance = _names(xname_re, "xname_re", model.param_names[model.k_fe :])
+    response = yname or model.endog_names
+    formula = model.formula if yname is None and xname_fe is None else None
     facts = [
-        ("Formula", model.formula or f"{model.endog_names} ~ {' + '.join(model.exog_names)}"),
+        ("Formula", formula or f"{response} ~ {' + '.join(fixed) or '0'}"),
         ("Observations", f"{results.nobs:,}" + _dropped(model.design.n_dropped)),
         (
             "Groups",
@@ -97,11 +142,47 @@ def summarize(results: MixedLMResults, alpha: float) -> Summary:
     if model.dropped:
         facts.append(("Dropped columns", ", ".join(model.dropped) + " (determined by others)"))
     return Summary(
-        f"Linear mixed-effects model fit by {kind}",
+        title or f"Linear mixed-effects model fit by {kind}",
         tuple(facts),
-        (_random_table(results), _fixed_table(results, alpha)),
+        (_random_table(results), _fixed_table(results, alpha, fixed)),
         str(results.convergence),
+        _parameters(results, alpha, [*fixed, *covariance]),
     )
+
+
+def _names(given: Sequence[str] | None, argument: str, own: list[str]) -> list[str]:
+    if given is None:
+        return own
+    if len(given) != len(own):
+        raise OptionError(
+            f"{argument} has {len(given)} names; expected {len(own)}, for {', '.join(own)}"
+        )
+    return [str(name) for name in given]
+
+
+def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.DataFrame:
+    """Return the table of all parameters in the layout of statsmodels."""
+    p = results.k_fe
+    beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
+    limits = interval(beta, se, alpha)
+    z = beta / se
+    rows = [
+        [f"{x:.3f}" for x in (beta[i], se[i], z[i], p_values(z)[i], *limits[i])] for i in range(p)
+    ]
+    values = results.scale * np.asarray(results.params)[p:]
+    errors = np.sqrt(results.scale) * np.asarray(results.bse)[p:]
+    rows += [
+        [f"{v:.3f}", "" if np.isnan(e) else f"{e:.3f}", "", "", "", ""]
+        for v, e in zip(values, errors)
+    ]
+    columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
+    return pd.DataFrame(rows, index=names, columns=columns)
+
+
+def _latex(text: str) -> str:
+    for char in "&%$#_{}":
+        text = text.replace(char, "\\" + char)
+    return text.replace("~", "\\textasciitilde{}").replace("−", "$-$")
 
 
 def _dropped(n: int) -> str:
@@ -144,7 +225,7 @@ def _random_table(results: MixedLMResults) -> Table:
     return Table("Random effects", columns, tuple(rows))
 
 
-def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
+def _fixed_table(results: MixedLMResults, alpha: float, names: list[str]) -> Table:
     beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
     z = beta / se
     p = p_values(z)
@@ -160,7 +241,7 @@ def _fixed_table(results: MixedLMResults, alpha: float) -> Table:
             _number(limits[i, 0]),
             _number(limits[i, 1]),
         )
-        for i, name in enumerate(results.model.exog_names)
+        for i, name in enumerate(names)
     )
     columns = ("", "Estimate", "SE", "z", "P>|z|", f"{level} from", "to")
     return Table("Fixed effects", columns, rows)

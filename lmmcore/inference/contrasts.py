@@ -1,0 +1,180 @@
+"""Wald tests of linear hypotheses about the fixed effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import patsy
+from scipy import stats
+
+from ..errors import DataValueError, FormulaError
+from .wald import interval
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastResults:
+    """The result of a test, under the names that statsmodels uses.
+
+    Attributes
+    ----------
+    distribution : {"norm", "t", "chi2", "F"}
+    statistic : array (m,) or float
+        z or t of each row, or one statistic for all rows together.
+    pvalue : array (m,) or float
+    effect, sd : array (m,) or None
+        Estimate and standard error of each row; None for a joint test.
+    df_num, df_denom : float or None
+    c_names : tuple of str
+    """
+
+    distribution: str
+    statistic: Any
+    pvalue: Any
+    effect: np.ndarray | None
+    sd: np.ndarray | None
+    df_num: float | None
+    df_denom: float | None
+    c_names: tuple[str, ...]
+
+    @property
+    def tvalue(self) -> Any:
+        """The statistic."""
+        return self.statistic
+
+    @property
+    def fvalue(self) -> Any:
+        """The statistic of an F test."""
+        return self.statistic
+
+    def conf_int(self, alpha: float = 0.05) -> np.ndarray:
+        """Return limits (m, 2) of level 1 − alpha for each row."""
+        if self.effect is None or self.sd is None:
+            raise DataValueError(
+                "a joint test has no interval; test the rows one by one with t_test"
+            )
+        if self.distribution == "norm":
+            return interval(self.effect, self.sd, alpha)
+        reach = stats.t.ppf(1 - alpha / 2, self.df_denom) * self.sd
+        return np.column_stack([self.effect - reach, self.effect + reach])
+
+    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return a table with a row for each hypothesis."""
+        limits = self.conf_int(alpha)
+        letter = "z" if self.distribution == "norm" else "t"
+        return pd.DataFrame(
+            {
+                "coef": self.effect,
+                "std err": self.sd,
+                letter: self.statistic,
+                f"P>|{letter}|": self.pvalue,
+                "Conf. Int. Low": limits[:, 0],
+                "Conf. Int. Upp.": limits[:, 1],
+            },
+            index=list(self.c_names),
+        )
+
+    def __str__(self) -> str:
+        if self.effect is not None:
+            return str(self.summary_frame())
+        if self.distribution == "F":
+            return (
+                f"F test: F = {self.statistic:.4g}, p = {self.pvalue:.4g}, "
+                f"df_num = {self.df_num:g}, df_denom = {self.df_denom:g}"
+            )
+        return (
+            f"Wald test: chi2 = {self.statistic:.4g}, p = {self.pvalue:.4g}, df = {self.df_num:g}"
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def constraints(
+    hypothesis: Any, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return matrix (m, p), values (m,) and names of linear hypotheses.
+
+    Parameters
+    ----------
+    hypothesis : str, list of str, array (p,) or (m, p), or (array, values)
+        Text such as ``"x1 = x2, x3 = 1"`` with the names of the fixed effects.
+    names : sequence of str
+        Names of the fixed effects.
+    """
+    p = len(names)
+    if isinstance(hypothesis, str) or (
+        isinstance(hypothesis, (list, tuple)) and all(isinstance(h, str) for h in hypothesis)
+    ):
+        text = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
+        try:
+            found = patsy.DesignInfo(list(names)).linear_constraint(text)
+        except patsy.PatsyError as exc:
+            raise FormulaError(
+                f"the hypothesis {hypothesis!r} cannot be read: {str(exc).splitlines()[0]}; expected "
+                f"linear equations in {', '.join(names)}, such as '{names[-1]} = 0'"
+            ) from exc
+        labels = [x.strip() for part in text for x in part.split(",")]
+        if len(labels) != len(found.coefs):
+            labels = [f"c{i}" for i in range(len(found.coefs))]
+        return found.coefs, found.constants[:, 0], tuple(labels)
+    values: Any = 0.0
+    if isinstance(hypothesis, tuple) and len(hypothesis) == 2:
+        hypothesis, values = hypothesis
+    matrix = np.atleast_2d(np.asarray(hypothesis, dtype=float))
+    if matrix.ndim != 2 or matrix.shape[1] != p:
+        raise DataValueError(
+            f"r_matrix for a test of fixed effects should have {p} columns, one for each of "
+            f"{', '.join(names)}; it has shape {matrix.shape}"
+        )
+    right = np.broadcast_to(np.asarray(values, dtype=float), (len(matrix),))
+    return matrix, right, tuple(f"c{i}" for i in range(len(matrix)))
+
+
+def t_test(
+    beta: np.ndarray,
+    cov: np.ndarray,
+    hypothesis: tuple[np.ndarray, np.ndarray, tuple[str, ...]],
+    df: float | None,
+) -> ContrastResults:
+    """Test each row; `df` None takes the normal distribution."""
+    matrix, values, names = hypothesis
+    effect = matrix @ beta
+    sd = np.sqrt(np.einsum("ij,jk,ik->i", matrix, cov, matrix))
+    z = (effect - values) / sd
+    tail = stats.norm.sf(np.abs(z)) if df is None else stats.t.sf(np.abs(z), df)
+    return ContrastResults(
+        "norm" if df is None else "t", z, 2.0 * tail, effect, sd, None, df, names
+    )
+
+
+def wald_test(
+    beta: np.ndarray,
+    cov: np.ndarray,
+    hypothesis: tuple[np.ndarray, np.ndarray, tuple[str, ...]],
+    df: float | None,
+) -> ContrastResults:
+    """Test all rows together by χ² (`df` None) or by F with `df` denominator degrees of freedom.
+
+    Raises
+    ------
+    DataValueError
+        When rows depend on each other.
+    """
+    matrix, values, names = hypothesis
+    rank = int(np.linalg.matrix_rank(matrix))
+    if rank < len(matrix):
+        raise DataValueError(
+            f"the {len(matrix)} hypotheses have rank {rank}; expected rows that do not depend on each "
+            "other. Leave out the redundant ones"
+        )
+    distance = matrix @ beta - values
+    statistic = float(distance @ np.linalg.solve(matrix @ cov @ matrix.T, distance))
+    if df is None:
+        p = float(stats.chi2.sf(statistic, rank))
+        return ContrastResults("chi2", statistic, p, None, None, rank, rank, names)
+    f = statistic / rank
+    return ContrastResults("F", f, float(stats.f.sf(f, rank, df)), None, None, rank, df, names)

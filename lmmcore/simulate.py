@@ -1,0 +1,81 @@
+"""Drawing responses from a model at given parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import DataValueError
+from .extension.matrices import semidefinite_cholesky
+
+if TYPE_CHECKING:
+    from .model import MixedLM
+
+
+class MixedLMDistribution:
+    """The distribution of the response of a model.
+
+    Parameters
+    ----------
+    model : MixedLM
+    params : array (k_fe + k_re2 + k_vc,)
+        As ``results.params``: covariances relative to σ².
+    scale : float
+        σ².
+    exog : array (n, k_fe), optional
+        Columns of the fixed effects; by default those of the model.
+    """
+
+    def __init__(self, model: MixedLM, params: Any, scale: float, exog: Any = None) -> None:
+        self.model = model
+        self.scale = float(scale)
+        if not self.scale > 0:
+            raise DataValueError(f"scale={scale!r}; expected a positive residual variance")
+        given = model._params(params, use_sqrt=False, has_fe=True)
+        self.fe_params = given.fe_params
+        self.cov_re = self.scale * given.cov_re
+        self.vcomp = self.scale * given.vcomp
+        self.exog = model.exog if exog is None else np.asarray(exog, dtype=float)
+        if self.exog.shape != (model.nobs, model.k_fe):
+            raise DataValueError(
+                f"exog has shape {self.exog.shape}; expected ({model.nobs}, {model.k_fe}), as the model"
+            )
+        model._packed.factors(given)  # refuses what is no covariance matrix
+
+    def rvs(
+        self, n: int = 0, rng: np.random.Generator | np.random.RandomState | int | None = None
+    ) -> np.ndarray:
+        """Draw a response (nobs,).
+
+        Parameters
+        ----------
+        n : int
+            Accepted for compatibility, without effect: the number of rows is that of the model.
+        rng : Generator, RandomState or int, optional
+        """
+        if rng is None or isinstance(rng, (int, np.integer)):
+            rng = np.random.default_rng(rng)
+        model, design = self.model, self.model.design
+        y = self.exog @ self.fe_params
+        codes = design.grouping.codes
+        if model.k_re:
+            root = semidefinite_cholesky(self.cov_re)
+            b = rng.standard_normal((model.n_groups, model.k_re)) @ root.T
+            y = y + np.sum(model.exog_re * b[codes], axis=1)
+        components = design.components
+        if components is not None:
+            rows = np.repeat(np.arange(model.nobs), np.diff(components.indptr))
+            component = np.array([t for t, _ in components.labels])[components.columns]
+            sd = np.sqrt(self.vcomp)[component]
+            # One effect for each component, group and column, drawn in that order.
+            own = component.astype(np.int64) * model.n_groups + codes[rows]
+            own = own * len(components.labels) + components.columns
+            _, inverse = np.unique(own, return_inverse=True)
+            effects = rng.standard_normal(int(inverse.max(initial=-1)) + 1)
+            y = y + np.bincount(
+                rows, weights=effects[inverse] * sd * components.values, minlength=model.nobs
+            )
+        noise = np.sqrt(self.scale) * rng.standard_normal(model.nobs)
+        weights = design.weights
+        return y + (noise if weights is None else noise / np.sqrt(weights))
