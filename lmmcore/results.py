@@ -17,7 +17,13 @@ from .display.summary import Summary, summarize
 from .errors import DataTypeError, LmmcoreWarning
 from .inference.contrasts import ContrastResults, constraints, t_test, wald_test
 from .inference.profile import profile_variance
-from .inference.wald import CovarianceOfParams, covariance_of_params, interval, p_values
+from .inference.wald import (
+    CovarianceOfParams,
+    covariance_of_params,
+    covariance_of_variances,
+    interval,
+    p_values,
+)
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
@@ -229,9 +235,36 @@ class MixedLMResults:
         """
         return self._series(np.sqrt(np.diag(self._cov_params.values)), self.model.param_names)
 
+    @cached_property
+    def cov_variances(self) -> Frame:
+        """Covariance matrix of the estimates in `cov_re` (lower triangle), `vcomp` and `scale`.
+
+        From the observed information, by the delta method; NaN on the boundary (`cov_params_note`).
+        """
+        packed = self.model._packed
+        point = packed.at(self.params_object, profile_fe=False)
+        values = covariance_of_variances(
+            self._cov_params.values[self.k_fe :, self.k_fe :],
+            np.asarray(self.params)[self.k_fe :],
+            packed.log_scale_slope(point, self.reml),
+            self.scale,
+            packed.n_eff(self.reml),
+        )
+        return self._frame(values, [*self.model.param_names[self.k_fe :], "Residual Var"])
+
+    @property
+    def bse_variances(self) -> Series:
+        """Standard errors of the entries of `cov_re` and `vcomp` and of `scale` as they stand."""
+        names = [*self.model.param_names[self.k_fe :], "Residual Var"]
+        return self._series(np.sqrt(np.diag(np.asarray(self.cov_variances))), names)
+
     @property
     def bse_re(self) -> Series:
-        """Standard errors of the covariance parameters times σ, as statsmodels scales them."""
+        """`bse` of the covariance parameters times σ: what statsmodels has under this name.
+
+        It is neither the standard error of the relative parameters (that is in `bse`) nor that of
+        `cov_re` and `vcomp`: see `bse_variances`.
+        """
         values = np.asarray(self.bse)[self.k_fe :] * np.sqrt(self.scale)
         return self._series(values, self.model.param_names[self.k_fe :])
 

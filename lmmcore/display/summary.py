@@ -170,7 +170,7 @@ def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.D
         [f"{x:.3f}" for x in (beta[i], se[i], z[i], p_values(z)[i], *limits[i])] for i in range(p)
     ]
     values = results.scale * np.asarray(results.params)[p:]
-    errors = np.sqrt(results.scale) * np.asarray(results.bse)[p:]
+    errors = np.asarray(results.bse_variances)[:-1]
     rows += [
         [f"{v:.3f}", "" if np.isnan(e) else f"{e:.3f}", "", "", "", ""]
         for v, e in zip(values, errors)

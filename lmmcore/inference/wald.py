@@ -65,6 +65,38 @@ def covariance_of_params(
     return CovarianceOfParams(out, "")
 
 
+def covariance_of_variances(
+    cov: np.ndarray, relative: np.ndarray, log_scale_slope: np.ndarray, scale: float, n_eff: int
+) -> np.ndarray:
+    """Return the covariance matrix (k + 1, k + 1) of the estimates σ̂² γ̂ and σ̂².
+
+    With C the covariance matrix of the relative parameters γ̂ (σ² profiled out), σ̂² moves with γ̂ by
+    its slope and has a variance of 2σ⁴/n_eff of its own; the rest is the delta method.
+
+    Parameters
+    ----------
+    cov : array (k, k)
+    relative : array (k,)
+        γ̂.
+    log_scale_slope : array (k,)
+        ∂ log σ̂² / ∂γ.
+    scale : float
+        σ̂².
+    n_eff : int
+        n − p under REML, else n.
+    """
+    k = len(relative)
+    with_scale = np.vstack([np.eye(k), scale * log_scale_slope])  # of (γ, σ²) in γ
+    joint = with_scale @ cov @ with_scale.T
+    joint[k, k] += 2.0 * scale**2 / n_eff
+    # (σ²γ, σ²) in (γ, σ²).
+    change = np.zeros((k + 1, k + 1))
+    change[:k, :k] = scale * np.eye(k)
+    change[:k, k] = relative
+    change[k, k] = 1.0
+    return change @ joint @ change.T
+
+
 def p_values(z: np.ndarray) -> np.ndarray:
     """Return two-sided p-values of normal statistics."""
     return 2.0 * ndtr(-np.abs(z))

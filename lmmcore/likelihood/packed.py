@@ -190,6 +190,11 @@ class PackedLikelihood:
         gradient, _ = _grouped.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
         return self._spread(-0.5 * gradient)
 
+    def log_scale_slope(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        """Return the derivative of log σ̂² in the packed covariance parameters."""
+        _, _, outer = self._sums(point, reml)
+        return -self._spread(outer[:, -1])
+
     def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
         p, m = self.engine.p, float(self.n_eff(reml))
