@@ -129,6 +129,7 @@ def from_formula(
     bars = _bars(parsed, groups, re_formula, vc_formula)
     group_name, labels = _group_variable(parsed, bars, groups, table)
     w = _weights(weights, table)
+    _check_lengths([*labels, ("weights", w)], table, subset is not None)
     keep = None
     n_rows = len(table)
     if drop:
@@ -138,12 +139,6 @@ def from_formula(
             labels = [(name, _rows(v, keep)) for name, v in labels]
             w = None if w is None else w[keep]
     factors = [code_groups(values, name) for name, values in labels]
-    for factor in factors:
-        if len(factor.codes) != len(table):
-            raise DataValueError(
-                f"groups {factor.name!r} has {len(factor.codes)} labels but data has {len(table)} "
-                "rows; expected one label per row"
-            )
     grouping = factors[0] if len(factors) == 1 else interaction(factors)
     env = Evaluator(frame, table)
     y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
@@ -238,6 +233,16 @@ def _group_variable(
     if isinstance(groups, str):
         return groups, [(groups, _column(table, groups, "groups="))]
     return "Group", [("Group", groups)]
+
+
+def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset: bool) -> None:
+    for name, values in given:
+        if values is not None and len(values) != len(table):
+            of = "the subset of data" if subset else "data"
+            raise DataValueError(
+                f"{name!r} has {len(values)} entries but {of} has {len(table)} rows; expected one "
+                "label or weight for each row"
+            )
 
 
 def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
