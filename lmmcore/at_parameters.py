@@ -47,6 +47,15 @@ class AtParameters:
 
     @cached_property
     def _engine(self) -> GroupedEngine:
+        centred = all(term.covariance == "unstructured" for term in self.design.terms)
+        sizes = [len(names) for names in self._term_names]
+        return GroupedEngine(self.crossproducts, sizes, centred)
+
+    @cached_property
+    def _plain_engine(self) -> GroupedEngine:
+        """The engine for structures that hold for the columns as they were given only."""
+        if not self._engine.is_centred:
+            return self._engine
         return GroupedEngine(self.crossproducts, [len(names) for names in self._term_names])
 
     @cached_property

@@ -309,9 +309,10 @@ def _boundary_words(
         zero = values <= 1e-8 * _least(likelihood, t)
         if not zero.any():
             continue
-        g = factor @ factor.T
+        g = term.to_user(factor @ factor.T)
         variances = np.diag(g)
-        nothing = variances <= 1e-8 * _least(likelihood, t)
+        size = 1.0 / np.diag(term.basis) ** 2
+        nothing = variances * size <= 1e-8 * _least(likelihood, t)
         for name in np.array(names[t], dtype=object)[nothing]:
             words.append(
                 f"the variance of {_shown(name, group)} is zero: the groups differ no more than "

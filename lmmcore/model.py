@@ -31,6 +31,7 @@ from .errors import (
 from .estimation import estimate
 from .extension import CovarianceStructure, find, lower_indices
 from .likelihood.fixed import FixedPattern
+from .likelihood.grouped import GroupedEngine
 from .likelihood.profiled import ProfiledLikelihood
 from .likelihood.start import neutral_start
 from .params import MixedLMParams
@@ -409,12 +410,13 @@ class MixedLM(AtParameters):
                 )
         options = _used(options)
         optimizers = _optimizers(method)
-        likelihood = self._likelihood(bool(reml))
+        engine = self._engine if free is None else self._plain_engine
+        likelihood = self._likelihood(bool(reml), engine=engine)
         start = None if start_params is None else self._start(likelihood, start_params)
         if free is not None:
             at = likelihood.covariances(start) if start is not None else None
             structures = self._fixed_pattern(likelihood, free, start)
-            likelihood = self._likelihood(bool(reml), structures)
+            likelihood = self._likelihood(bool(reml), structures, engine)
             start = None if at is None else likelihood.parameters(at)
         if not do_cg:
             start = neutral_start(likelihood) if start is None else start
@@ -450,7 +452,9 @@ class MixedLM(AtParameters):
         masks = [*self._blocks(free.cov_re), *(np.array([[v]]) for v in free.vcomp)]
         out: list[CovarianceStructure] = []
         for t, (term, mask) in enumerate(zip(likelihood.terms, masks)):
-            factor = np.diag(term.units) if start is None else likelihood.factors(start)[t]
+            factor = likelihood.factors(start)[t] if start is not None else None
+            if factor is None:  # the identity, in the engine
+                factor = np.linalg.inv(term.basis)
             index = lower_indices(term.k)
             if not np.isin(mask[index], (0.0, 1.0)).all():
                 raise DataValueError(
@@ -469,13 +473,18 @@ class MixedLM(AtParameters):
         return out
 
     def _likelihood(
-        self, reml: bool, structures: Sequence[CovarianceStructure] | None = None
+        self,
+        reml: bool,
+        structures: Sequence[CovarianceStructure] | None = None,
+        engine: GroupedEngine | None = None,
     ) -> ProfiledLikelihood:
         if structures is None:
             names = [t.covariance for t in self.design.terms] + ["unstructured"] * self.k_vc
             structures = [find("covariance", name) for name in names]
         sizes = [len(names) for names in self._term_names]
-        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, self._engine)
+        return ProfiledLikelihood(
+            self.crossproducts, structures, sizes, reml, engine or self._engine
+        )
 
     def _start(
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray
@@ -502,7 +511,7 @@ class MixedLM(AtParameters):
             )
         blocks = self._blocks(params.cov_re)
         blocks += [np.array([[v]]) for v in params.vcomp]
-        scaled = [g * np.outer(t.units, t.units) for g, t in zip(blocks, likelihood.terms)]
+        scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
         return likelihood.parameters(scaled)
 
 

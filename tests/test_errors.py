@@ -91,7 +91,7 @@ BY_FORMULA = {
     "more columns than rows": ("y ~ x + w + (1 | g)", table()[::8], {}, errors.DesignError,
                                ValueError, ["rows"]),
     "zero slope column": ("y ~ x + (1 + z | g)", table(z=0.0), {}, errors.DesignError, ValueError,
-                          ["'z'", "zero in every row"]),
+                          ["'z'", "does not vary"]),
     "no tilde": ("y x", table(), {}, errors.FormulaError, ValueError, ["'~'", "response ~ terms"]),
     "two tildes": ("y ~ x ~ g", table(), {}, errors.FormulaError, ValueError, ["'~'"]),
     "no right side": ("y ~ ", table(), {}, errors.FormulaError, ValueError, ["'~'"]),

@@ -1,6 +1,7 @@
 """What must not depend on how the data are written down."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ def value_of(y, x, g, z, weights, theta, reml=True, units=None):
     covariance = root @ root.T
     if units is not None:
         covariance = covariance / np.outer(units, units)
-    return likelihood.value(likelihood.parameters([covariance * np.outer(term.units, term.units)]))
+    return likelihood.value(likelihood.parameters([term.to_engine(covariance)]))
 
 
 @settings(max_examples=500)
@@ -97,6 +98,24 @@ def test_leading_digits_are_not_lost():
         base.cov_re.loc["Days", "Days"], rel=1e-5
     )
     assert fit.scale == pytest.approx(base.scale, rel=1e-6)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e9])
+def test_a_shifted_slope_is_the_same_model(offset):
+    """With a random intercept the origin of a slope is a matter of taste, singular fits included."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(
+        {"y": rng.standard_normal(300), "x": rng.standard_normal(300), "g": np.arange(300) // 10}
+    )
+    data["y"] += rng.standard_normal(30)[data["g"]]
+    for y in (data["y"], data["y"] + rng.standard_normal(30)[data["g"]] * data["x"]):
+        here = lmmcore.mixedlm("y ~ x + (x | g)", data.assign(y=y)).fit()
+        there = lmmcore.mixedlm("y ~ x + (x | g)", data.assign(y=y, x=data["x"] + offset)).fit()
+        assert there.converged
+        assert there.criterion == pytest.approx(here.criterion, abs=1e-5)
+        assert there.cov_re.iloc[1, 1] == pytest.approx(here.cov_re.iloc[1, 1], rel=1e-4)
+        assert len(there.convergence.boundary) == len(here.convergence.boundary)
+        np.testing.assert_allclose(there.fittedvalues, here.fittedvalues, atol=1e-4)
 
 
 def test_number_of_threads_changes_no_digit():

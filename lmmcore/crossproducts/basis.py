@@ -101,7 +101,8 @@ def fit_basis(
     norms = np.sqrt(gram.diagonal())
     if norms[p] == 0.0:
         raise DesignError(
-            "the response is constant, so that there is nothing to explain; expected values that vary"
+            "the response is constant (or its squares are below the smallest floating point number), so "
+            "that there is nothing to explain; expected values that vary, of ordinary size"
         )
     # What rounding leaves of a column that equals its shift counts as nothing.
     floor = 8 * np.finfo(float).eps * np.sqrt(n)

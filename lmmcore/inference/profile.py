@@ -37,19 +37,20 @@ def profile_variance(
     left = np.linspace(low, estimate_at, num_low + 1)
     right = np.linspace(estimate_at, high, num_high + 1)[1:]
     values = np.concatenate([left, right]) / results.scale
-    term = likelihood.terms[t]
+    plain = model._plain_engine
+    term = plain.terms[t]
     optimizer = [(method, find("optimizer", method))]
     free = np.ones(term.k * (term.k + 1) // 2, dtype=bool)
     free[0] = False
     order = [column, *(j for j in range(term.k) if j != column)]
-    covariances = likelihood.covariances(results._point.theta)
+    covariances = [to.to_engine(g) for to, g in zip(plain.terms, results._relative)]
     out = []
     for value in values:
         held = np.zeros(len(free))
-        held[0] = np.sqrt(value) * term.units[column]
+        held[0] = np.sqrt(value) / term.basis[column, column]
         structures = list(likelihood.structures)
         structures[t] = FixedPattern(free, held, order)
-        restricted = model._likelihood(results.reml, structures)
+        restricted = model._likelihood(results.reml, structures, plain)
         start = restricted.parameters(covariances)
         found = estimate(restricted, optimizer, model._term_names, model.group_name, start)
         state = found.point.state

@@ -121,8 +121,7 @@ def conditional(cp: CrossProducts, likelihood: ProfiledLikelihood, point: Point)
     blocks = []
     for block in cp.blocks:
         levels = tuple(width // t.k for width, t in zip(block.widths, engine.terms))
-        lam = engine.factor(levels, point.factors)
-        lam = lam / engine.units(levels)[:, None]
+        lam = engine.basis(levels) @ engine.factor(levels, point.factors)
         s = symmetric(block.s)
         ze = block.w[:, :, index] @ solution / scale
         root = lam

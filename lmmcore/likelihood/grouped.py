@@ -34,8 +34,9 @@ class TermShape:
     ----------
     k : int
         Columns per level.
-    units : array (k,)
-        Powers of two: Z = (Z in the engine) * units.
+    basis : array (k, k), upper triangular
+        (Z of the user) @ basis is the Z of the engine: columns scaled by powers of two to a mean square
+        of about one and, in a centred engine, shifted along the constant column.
     levels : int
         Number of levels over all groups.
     coordinates : slice
@@ -43,7 +44,7 @@ class TermShape:
     """
 
     k: int
-    units: np.ndarray
+    basis: np.ndarray
     levels: int
     coordinates: slice
 
@@ -57,7 +58,12 @@ class TermShape:
 
     def to_user(self, g: np.ndarray) -> np.ndarray:
         """Return G_t for the columns of Z as the user gave them."""
-        return g / np.outer(self.units, self.units)
+        return self.basis @ g @ self.basis.T
+
+    def to_engine(self, g: np.ndarray) -> np.ndarray:
+        """Return G_t for the columns of Z in the engine."""
+        inverse = np.linalg.inv(self.basis)
+        return inverse @ g @ inverse.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +103,13 @@ class GroupedEngine:
     cp : CrossProducts
     term_sizes : sequence of int
         Columns per level of each term.
+    centred : bool
+        Whether a term whose first column is constant may have the others shifted along it. Any
+        covariance matrix stays one, but a structure such as the diagonal does not.
     """
 
-    def __init__(self, cp: CrossProducts, term_sizes: Sequence[int]) -> None:
+    def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
+        self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1
         self.n = cp.n
         kept = cp.basis.kept
         self.p = len(kept)
@@ -129,11 +139,13 @@ class GroupedEngine:
         start = 0
         levels = np.zeros(len(sizes), dtype=int)
         square = np.zeros(sum(sizes))
+        raw = square  # mean squares of the columns as the user gave them
         n_levels_columns = np.cumsum([0, *sizes])
         for block in cp.blocks:
             if cp.z_map is not None and block.columns is None:
                 full = symmetric(block.s.sum(axis=0))
-                diagonal = ((full @ cp.z_map) * cp.z_map).sum(axis=0)
+                raw = ((full @ cp.z_map) * cp.z_map).sum(axis=0)
+                diagonal = full.diagonal() if self._shifted else raw
             else:
                 diagonal = np.einsum("gjj->j", block.s)
             at = 0
@@ -144,26 +156,34 @@ class GroupedEngine:
                 levels[t] += len(block.groups) * (width // k)
                 at += width
         for t, k in enumerate(sizes):
-            size = square[n_levels_columns[t] : n_levels_columns[t + 1]] / cp.n
-            if not size.min() > 0.0:
+            columns = slice(n_levels_columns[t], n_levels_columns[t + 1])
+            size = square[columns] / cp.n
+            if not (size > 1e-26 * raw[columns] / cp.n).all():
                 which = cp.term_columns[t][int(np.argmin(size))]
+                what = (
+                    "does not vary beside the constant" if self._shifted else "is zero in every row"
+                )
                 raise DesignError(
-                    f"the random effects column {which!r} is zero in every row; expected a column "
-                    "that varies. Remove the term"
+                    f"the random effects column {which!r} {what}; expected a column that varies. "
+                    "Remove it"
                 )
             units = np.array([2.0 ** round(0.5 * log2(x)) for x in size.tolist()])
+            basis = np.diag(1.0 / units)
+            if self._shifted:
+                assert cp.z_map is not None
+                basis = np.linalg.inv(cp.z_map) / units
             n_coordinates = k * (k + 1) // 2
-            shapes.append(TermShape(k, units, int(levels[t]), slice(start, start + n_coordinates)))
+            where = slice(start, start + n_coordinates)
+            shapes.append(TermShape(k, basis, int(levels[t]), where))
             start += n_coordinates
         return shapes
 
     def _add(self, block: GroupBlock, cp: CrossProducts, index: np.ndarray) -> None:
         g, k, _ = block.s.shape
         levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
-        units = self.units(levels)
-        unit = np.diag(1.0 / units)
+        unit = self.basis(levels)
         if cp.z_map is not None and block.columns is None:
-            unit = cp.z_map / units
+            unit = cp.z_map @ unit
         w = block.w if self._whole else np.ascontiguousarray(block.w[:, :, index])
         r, white = np.zeros((g, k, k)), np.empty_like(w)
         rank = np.empty(g, dtype=np.int32)
@@ -187,11 +207,14 @@ class GroupedEngine:
         )
         self._batches.append((levels, batch))
 
-    def units(self, levels: tuple[int, ...]) -> np.ndarray:
-        """Return the units of the columns of groups with so many levels of each term."""
-        if levels == (1,):
-            return self.terms[0].units
-        return np.concatenate([np.tile(t.units, m) for t, m in zip(self.terms, levels)])
+    @property
+    def is_centred(self) -> bool:
+        """Whether columns of Z are shifted along the constant one."""
+        return self._shifted and bool(np.any(np.triu(self.terms[0].basis, 1)))
+
+    def basis(self, levels: tuple[int, ...]) -> np.ndarray:
+        """Return (Z of the user)⁻¹(Z of the engine) for groups with so many levels of each term."""
+        return self.factor(levels, [t.basis for t in self.terms])
 
     def factor(self, levels: tuple[int, ...], factors: Sequence[np.ndarray]) -> np.ndarray:
         """Return Λ of a batch: the factor of each term, once per level."""

@@ -66,28 +66,31 @@ class PackedLikelihood:
         self.y_scale = last
         self.log_det = cp.basis.log_det()
         self.log_weights = cp.log_weights
-        self._where, self._units = self._coordinates()
+        self.jacobian = self._jacobian()
 
-    def _coordinates(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return each coordinate's place among the packed covariance parameters, and its unit.
+    def _jacobian(self) -> np.ndarray:
+        """Return ∂γ/∂(packed covariance parameters), γ in the engine.
 
-        Entries between different terms are no coordinates: the model holds them at zero.
+        Entries between different terms have no effect: the model holds them at zero.
         """
-        packed = np.full((self.k_re, self.k_re), -1)
         rows, cols = lower_indices(self.k_re)
+        packed = np.full((self.k_re, self.k_re), -1)
         packed[rows, cols] = np.arange(len(rows))
-        where, units, start = [], [], 0
-        n_components = 0
+        out = np.zeros((self.engine.n_coordinates, len(rows) + self.k_vc))
+        start = component = 0
         for term in self.engine.terms:
             a, b = lower_indices(term.k)
             if start < self.k_re:
-                where.append(packed[start + a, start + b])
+                where = packed[start + a, start + b]
                 start += term.k
             else:
-                where.append(np.array([len(rows) + n_components]))
-                n_components += 1
-            units.append(term.units[a] * term.units[b])
-        return np.concatenate(where), np.concatenate(units)
+                where = np.array([len(rows) + component])
+                component += 1
+            for i in range(len(a)):
+                pattern = np.zeros((term.k, term.k))
+                pattern[a[i], b[i]] = pattern[b[i], a[i]] = 1.0
+                out[term.coordinates, where[i]] = term.to_engine(pattern)[a, b]
+        return out
 
     def n_eff(self, reml: bool) -> int:
         return self.engine.n - (self.engine.p if reml else 0)
@@ -113,7 +116,7 @@ class PackedLikelihood:
             else:
                 g = params.vcomp[component : component + 1, None]
                 component += 1
-            g = g * np.outer(term.units, term.units)
+            g = term.to_engine(g)
             factor = semidefinite_cholesky(g)
             error = np.abs(factor @ factor.T - g).max(initial=0.0)
             if not error <= 1e-8 * np.abs(g).max(initial=0.0):
@@ -171,12 +174,6 @@ class PackedLikelihood:
         weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
         return self.engine.derivatives(point.factors, at_point, reml, weights)
 
-    def _spread(self, values: np.ndarray) -> np.ndarray:
-        """Put derivatives in the coordinates where statsmodels packs them."""
-        out = np.zeros(self.k_re * (self.k_re + 1) // 2 + self.k_vc)
-        out[self._where] = values * self._units
-        return out
-
     def score_fe(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in β (p,): X'V⁻¹e / σ̂²."""
         p = self.engine.p
@@ -188,12 +185,12 @@ class PackedLikelihood:
         """Return the derivative in the packed covariance parameters, β held fixed."""
         m = float(self.n_eff(reml))
         gradient, _ = _grouped.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
-        return self._spread(-0.5 * gradient)
+        return -0.5 * gradient @ self.jacobian
 
     def log_scale_slope(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative of log σ̂² in the packed covariance parameters."""
         _, _, outer = self._sums(point, reml)
-        return -self._spread(outer[:, -1])
+        return -outer[:, -1] @ self.jacobian
 
     def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
@@ -205,11 +202,9 @@ class PackedLikelihood:
         quantities = outer.copy()
         quantities[:, last : last + p] = 0.0
         _, hessian = _grouped.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
-        k = self.k_re * (self.k_re + 1) // 2 + self.k_vc
+        k = self.jacobian.shape[1]
         out = np.zeros((p + k, p + k))
-        index = p + self._where
-        scale = np.outer(self._units, self._units)
-        out[np.ix_(index, index)] = -0.5 * hessian * scale
+        out[p:, p:] = -0.5 * self.jacobian.T @ hessian @ self.jacobian
         root = np.tril(point.state.root)
         to_raw = np.linalg.inv(self.matrix)  # b = to_raw (β + shift)
         h = to_raw.T @ (root[:p, :p] @ root[:p, :p].T) @ to_raw
@@ -219,6 +214,6 @@ class PackedLikelihood:
         w = crossed @ root[:p, :p].T @ to_raw * point.qf**0.5
         q = outer[:, last + p]
         mixed = -m * w / point.qf + m * np.outer(q, xe) / point.qf
-        out[index, :p] = mixed * self._units[:, None]
-        out[:p, index] = out[index, :p].T
+        out[p:, :p] = self.jacobian.T @ mixed
+        out[:p, p:] = out[p:, :p].T
         return out
