@@ -16,6 +16,9 @@ from .columns import Column, as_column, stack, table_column
 from .formula import MixedFormula, Terms
 
 
+WORD = re.compile(r"[^\W\d]\w*")
+
+
 class Evaluator:
     """Evaluates parsed terms in a frame: plain columns directly, all else by patsy."""
 
@@ -89,6 +92,7 @@ class Evaluator:
 
     def _patsy(self, text: str, what: str, table: pd.DataFrame | None = None) -> Any:
         table = _for_patsy(self.table if table is None else table, text)
+        _refuse_missing_categories(table, text)
         spaces = [] if self.frame is None else [self.frame.f_locals, self.frame.f_globals]
         try:
             return patsy.dmatrix(
@@ -150,6 +154,23 @@ def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
 
 def _split(matrix: np.ndarray, names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(None if x == "Intercept" else matrix[:, j] for j, x in enumerate(names))
+
+
+def _refuse_missing_categories(table: pd.DataFrame, text: str) -> None:
+    """Missing numbers stay NaN and are found later; a missing category would become one."""
+    words = set(WORD.findall(text))
+    for name in table.columns:
+        if str(name) not in words and f"'{name}'" not in text and f'"{name}"' not in text:
+            continue
+        values = table[name]
+        kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else "O"
+        if kind == "O" and values.isna().any():
+            row = int(np.argmax(values.isna().to_numpy()))
+            raise DataValueError(
+                f"{name!r} is missing in {int(values.isna().sum())} of {len(values)} rows (first: row "
+                f"{row}); expected a category in every row. Use missing='drop' to leave these rows out, "
+                "or give them a category"
+            )
 
 
 def rebuild(info: Any, table: pd.DataFrame) -> np.ndarray:
