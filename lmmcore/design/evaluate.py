@@ -15,7 +15,6 @@ from ..errors import DataValueError, FormulaError, NameNotFoundError, suggest
 from .columns import Column, as_column, stack, table_column
 from .formula import MixedFormula, Terms
 
-
 WORD = re.compile(r"[^\W\d]\w*")
 
 
