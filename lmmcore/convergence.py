@@ -54,7 +54,8 @@ class Convergence:
             head = f"Converged to {where} optimum"
         else:
             head = f"Not converged: {self.message};"
-        work = f"{self.iterations} iterations, {self.evaluations} evaluations, {self.seconds:.2g} s"
+        plural = "" if self.iterations == 1 else "s"
+        work = f"{self.iterations} iteration{plural}, {self.evaluations} evaluations, {self.seconds:.2g} s"
         proof = f"  Newton decrement {self.newton_decrement:.1e}"
         if not math.isnan(self.min_hessian_eigenvalue):
             proof += f", smallest Hessian eigenvalue {self.min_hessian_eigenvalue:.2g}"

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 __all__ = [
     "ConvergenceError",
     "DataNotFoundError",
+    "DataRemovedError",
     "DataValueError",
     "DesignError",
     "FormulaError",
@@ -54,6 +55,10 @@ class NameNotFoundError(LmmcoreError, KeyError):
 
 class DataNotFoundError(LmmcoreError, KeyError):
     """A data set that the package does not ship, or a file that does not exist."""
+
+
+class DataRemovedError(LmmcoreError, RuntimeError):
+    """What needs the rows of the data after ``remove_data``."""
 
 
 class OptionError(LmmcoreError, ValueError):

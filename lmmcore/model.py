@@ -17,7 +17,7 @@ from .crossproducts.accumulate import cross_products
 from .crossproducts.crossproducts import CrossProducts
 from .design.build import as_frame, from_arrays, from_formula
 from .design.columns import matrix_columns, stack
-from .design.components import VCSpec
+from .design.components import VCSpec, vc_spec
 from .design.design import Design
 from .design.evaluate import rebuild
 from .errors import (
@@ -170,9 +170,19 @@ class MixedLM(AtParameters):
             formula, data, groups, re_formula, vc_formula, weights, missing, subset,
             frame=sys._getframe(_depth),
         )  # fmt: skip
+        return cls._from_design(design, formula, use_sqrt)
+
+    @classmethod
+    def _from_design(cls, design: Design, formula: str | None, use_sqrt: bool) -> MixedLM:
         model = cls.__new__(cls)
         model._setup(design, use_sqrt, formula)
         return model
+
+    def initialize(self) -> None:
+        """Accepted for compatibility, without effect: a model is complete once it is built.
+
+        For changed data build another model: results of fits refer to the one that they came from.
+        """
 
     def _setup(self, design: Design, use_sqrt: bool, formula: str | None) -> None:
         self.design = design
@@ -206,6 +216,7 @@ class MixedLM(AtParameters):
         self.k_vc = 0 if design.components is None else len(design.components.names)
         self.n_groups = design.grouping.n_levels
         self.n_totobs = self.nobs
+        self.k_params = self.k_fe + self.k_re2
 
     # Data, in the shapes in which statsmodels has them
 
@@ -263,6 +274,11 @@ class MixedLM(AtParameters):
         return self.design.grouping.name
 
     @cached_property
+    def group_sizes(self) -> np.ndarray:
+        """Rows of each group (n_groups,), in the order of ``group_labels``."""
+        return np.bincount(self.design.grouping.codes, minlength=self.n_groups)
+
+    @cached_property
     def row_indices(self) -> dict[Any, list[int]]:
         """Rows of each group, by label."""
         order = np.argsort(self.design.grouping.codes, kind="stable")
@@ -295,6 +311,21 @@ class MixedLM(AtParameters):
     def exog_re_li(self) -> list[np.ndarray]:
         """The random coefficients' columns of each group."""
         return self.group_list(self.exog_re) or []
+
+    @cached_property
+    def exog_re2_li(self) -> list[np.ndarray] | None:
+        """Z_g'Z_g of each group (k_re, k_re); None without random coefficients."""
+        return [z.T @ z for z in self.exog_re_li] if self.k_re else None
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """The label of each row's group (n,)."""
+        return np.asarray(self.design.grouping.labels)[self.design.grouping.codes]
+
+    @cached_property
+    def exog_vc(self) -> VCSpec:
+        """The variance components inside groups, in the form in which statsmodels has them."""
+        return vc_spec(self.design.components, self.row_indices)
 
     def get_distribution(self, params: Any, scale: float, exog: Any = None) -> MixedLMDistribution:
         """Return the distribution of the response at given parameters; ``rvs`` draws from it.

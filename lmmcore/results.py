@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,17 +13,12 @@ import pandas as pd
 
 from .convergence import Convergence
 from .design.columns import stack
+from .design.removed import without_rows
 from .display.summary import Summary, summarize
 from .errors import DataTypeError, LmmcoreWarning
-from .inference.contrasts import ContrastResults, constraints, t_test, wald_test
+from .inference.bootstrap import bootstrap
+from .inference.inference import Inference
 from .inference.profile import profile_variance
-from .inference.wald import (
-    CovarianceOfParams,
-    covariance_of_params,
-    covariance_of_variances,
-    interval,
-    p_values,
-)
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
@@ -38,7 +33,7 @@ Series: TypeAlias = "pd.Series | np.ndarray"
 Frame: TypeAlias = "pd.DataFrame | np.ndarray"
 
 
-class MixedLMResults:
+class MixedLMResults(Inference):
     """The result of a fit. It is frozen: attributes are computed when first asked for.
 
     Vectors and matrices are labelled pandas objects when the model came from a formula or from pandas
@@ -188,146 +183,7 @@ class MixedLMResults:
         """Standard errors of the fixed effects (k_fe,)."""
         return self._series(np.sqrt(np.diag(self._cov_fe)), self.model.exog_names)
 
-    # Inference by the observed information
-
-    @cached_property
-    def _cov_params(self) -> CovarianceOfParams:
-        packed = self.model._packed
-        point = packed.at(self.params_object, profile_fe=False)
-        hessian = packed.hessian(point, self.reml)
-        if self.freepat is not None:
-            fixed = np.flatnonzero(self.freepat.get_packed(use_sqrt=False, has_fe=True) == 0.0)
-            fixed = fixed[fixed >= self.k_fe]
-            hessian[fixed] = hessian[:, fixed] = 0.0
-        return covariance_of_params(hessian, self._cov_fe, self.convergence.boundary)
-
-    def cov_params(self) -> Frame:
-        """Return the covariance matrix of `params`, the inverse observed information.
-
-        Where a covariance matrix of random effects is singular, the entries of covariance parameters
-        are NaN; `cov_params_note` says why.
-        """
-        return self._frame(self._cov_params.values.copy(), self.model.param_names)
-
-    @property
-    def cov_params_note(self) -> str:
-        """Why standard errors of covariance parameters are NaN; empty when they are not."""
-        return self._cov_params.reason
-
-    @property
-    def normalized_cov_params(self) -> np.ndarray:
-        """`cov_params` divided by σ²."""
-        return self._cov_params.values / self.scale
-
-    @cached_property
-    def hess_diag(self) -> np.ndarray:
-        """Diagonal of the Hessian of the log-likelihood in `params`."""
-        packed = self.model._packed
-        point = packed.at(self.params_object, profile_fe=False)
-        return np.diag(packed.hessian(point, self.reml)).copy()
-
-    @cached_property
-    def bse(self) -> Series:
-        """Standard errors of `params` (covariance parameters relative to σ²).
-
-        Those of the fixed effects allow for the estimation of the covariance parameters, as in
-        statsmodels; `bse_fe` takes these as known, as in lme4.
-        """
-        return self._series(np.sqrt(np.diag(self._cov_params.values)), self.model.param_names)
-
-    @cached_property
-    def cov_variances(self) -> Frame:
-        """Covariance matrix of the estimates in `cov_re` (lower triangle), `vcomp` and `scale`.
-
-        From the observed information, by the delta method; NaN on the boundary (`cov_params_note`).
-        """
-        packed = self.model._packed
-        point = packed.at(self.params_object, profile_fe=False)
-        values = covariance_of_variances(
-            self._cov_params.values[self.k_fe :, self.k_fe :],
-            np.asarray(self.params)[self.k_fe :],
-            packed.log_scale_slope(point, self.reml),
-            self.scale,
-            packed.n_eff(self.reml),
-        )
-        return self._frame(values, [*self.model.param_names[self.k_fe :], "Residual Var"])
-
-    @property
-    def bse_variances(self) -> Series:
-        """Standard errors of the entries of `cov_re` and `vcomp` and of `scale` as they stand."""
-        names = [*self.model.param_names[self.k_fe :], "Residual Var"]
-        return self._series(np.sqrt(np.diag(np.asarray(self.cov_variances))), names)
-
-    @property
-    def bse_re(self) -> Series:
-        """`bse` of the covariance parameters times σ: what statsmodels has under this name.
-
-        It is neither the standard error of the relative parameters (that is in `bse`) nor that of
-        `cov_re` and `vcomp`: see `bse_variances`.
-        """
-        values = np.asarray(self.bse)[self.k_fe :] * np.sqrt(self.scale)
-        return self._series(values, self.model.param_names[self.k_fe :])
-
-    @property
-    def tvalues(self) -> Series:
-        """`params` divided by `bse`."""
-        return self.params / self.bse
-
-    @property
-    def pvalues(self) -> Series:
-        """Two-sided p-values of `tvalues` by the normal distribution."""
-        return self._series(p_values(np.asarray(self.tvalues)), self.model.param_names)
-
-    def conf_int(self, alpha: float = 0.05) -> Frame:
-        """Return limits of level 1 − alpha for `params`, by normal quantiles."""
-        limits = interval(np.asarray(self.params), np.asarray(self.bse), alpha)
-        return pd.DataFrame(limits, index=self.model.param_names) if self._labelled else limits
-
-    def t_test(self, r_matrix: Any, use_t: bool | None = None) -> ContrastResults:
-        """Test linear hypotheses about the fixed effects, one by one.
-
-        Parameters
-        ----------
-        r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
-            Such as ``"x1 = x2, x3 = 1"``; values on the right are zero when not given.
-        use_t : bool, optional
-            Whether to take the t distribution with `df_resid` degrees of freedom; by default the normal.
-
-        Returns
-        -------
-        ContrastResults
-            Standard errors are those of `bse_fe`.
-        """
-        return t_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_t))
-
-    def wald_test(self, r_matrix: Any, use_f: bool | None = None) -> ContrastResults:
-        """Test linear hypotheses about the fixed effects together, by χ² or by F; see `t_test`."""
-        return wald_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_f))
-
-    def f_test(self, r_matrix: Any) -> ContrastResults:
-        """Test linear hypotheses together by F with `df_resid` denominator degrees of freedom."""
-        return self.wald_test(r_matrix, use_f=True)
-
-    def _hypothesis(self, r_matrix: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        return constraints(r_matrix, self.model.exog_names)
-
-    def _df(self, small_sample: bool | None) -> float | None:
-        return float(self.df_resid) if small_sample else None
-
-    @property
-    def use_t(self) -> bool:
-        """False: tests take the normal distribution."""
-        return False
-
-    @property
-    def df_modelwc(self) -> int:
-        """Number of fixed effects."""
-        return self.k_fe
-
-    @property
-    def df_resid(self) -> int:
-        """Number of rows minus number of fixed effects."""
-        return self.nobs - self.k_fe
+    # Information criteria
 
     @property
     def aic(self) -> float:
@@ -525,8 +381,83 @@ class MixedLMResults:
         """
         return profile_variance(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, method)
 
-    def save(self, fname: Any) -> None:
-        """Write the results to a file (pickle); `load` reads them."""
+    def bootstrap(
+        self,
+        nrep: int = 100,
+        method: str | None = None,
+        disp: bool = False,
+        store: bool = True,
+        rng: Any = None,
+        *,
+        kind: str = "groups",
+        fun: Callable[[MixedLMResults], Any] | None = None,
+        callback: Callable[[int, int], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Refit the model to resampled data.
+
+        Parameters
+        ----------
+        nrep : int
+            Number of replications.
+        method : str, optional
+            Optimizer; by default that of `fit`.
+        disp : bool
+            Accepted for compatibility, without effect; see `callback`.
+        store : bool
+            Whether ``results.bootstrap_results`` keeps the estimates.
+        rng : Generator, RandomState or int, optional
+        kind : {"groups", "parametric"}
+            Draw whole groups with replacement, or responses from the fitted model.
+        fun : callable, optional
+            Takes the results of a refit, returns a number or a vector; by default ``params``.
+        callback : callable, optional
+            Called after each refit with its number and `nrep`.
+
+        Returns
+        -------
+        mean, std : arrays (k,)
+        values : array (nrep, k)
+            A row of NaN where a refit failed, of which a warning tells the number.
+
+        Notes
+        -----
+        statsmodels resamples rows, which mixed models do not allow: the rows of a group are dependent.
+        """
+        values = bootstrap(self, nrep, method, rng, kind, fun, callback)
+        good = values[~np.isnan(values).any(axis=1)]
+        if store:
+            self.__dict__["bootstrap_results"] = values
+        return good.mean(axis=0), good.std(axis=0), values
+
+    def remove_data(self) -> None:
+        """Take the rows of the data out of these results and their model, to make them small.
+
+        Estimates, inference, random effects, `summary` and `predict` for new rows go on working;
+        what needs the rows (`fittedvalues`, `resid`, `predict` without an argument, the data of
+        the model) raises `DataRemovedError`. Other results of the same model lose the rows too.
+        """
+        model = self.model
+        model.group_sizes  # noqa: B018 — kept, as the summary shows them
+        for name in ("fittedvalues", "resid"):
+            self.__dict__.pop(name, None)
+        for name in (
+            "endog", "exog", "exog_re", "exog_vc", "groups", "row_indices", "endog_li", "exog_li",
+            "exog_re_li", "exog_re2_li",
+        ):  # fmt: skip
+            model.__dict__.pop(name, None)
+        model.design = without_rows(model.design)
+
+    def save(self, fname: Any, remove_data: bool = False) -> None:
+        """Write the results to a file (pickle); `load` reads them.
+
+        Parameters
+        ----------
+        fname : str or path
+        remove_data : bool
+            Whether to leave out the rows of the data (`remove_data`).
+        """
+        if remove_data:
+            self.remove_data()
         with open(fname, "wb") as file:
             pickle.dump(self, file)
 

@@ -216,7 +216,7 @@ def test_arguments_of_the_summary():
     assert list(summary.tables[1].columns)[-2:] == ["[0.05", "0.95]"]
     assert "RT ~ a + b" in summary.as_text()
     latex = summary.as_latex()
-    assert latex.count("\\\\") == 4
+    assert latex.count("\\\\") == 6 + 4
     assert "\\begin{tabular}{lrrrrrr}" in latex
     with pytest.raises(OptionError, match="xname_fe has 1 names; expected 2"):
         fit.summary(xname_fe=["a"])

@@ -56,9 +56,9 @@ def test_options(tmp_path, capsys):
     ]
     assert main(["fit", FORMULA, str(path), *arguments]) == 0
     out = capsys.readouterr().out
-    assert "1 rows with missing values left out" in out
+    assert "1 row with missing values" in out
     assert "bfgs" in out
-    assert "90 % from" in out
+    assert "0.95]" in out
     spelling = ["--groups", "Subject", "--re-formula", "1 + Days"]
     assert main(["fit", "Reaction ~ Days", "sleepstudy", *spelling]) == 0
     assert "1743.6283" in capsys.readouterr().out

@@ -2,14 +2,22 @@
 
 import doctest
 import importlib
+import pkgutil
 
 import pytest
 
-MODULES = ["lmmcore.model", "lmmcore.datasets", "lmmcore.testing.strategies"]
+import lmmcore
+
+MODULES = [m.name for m in pkgutil.walk_packages(lmmcore.__path__, "lmmcore.")]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [m for m in MODULES if not m.endswith("__main__")])
 def test_docstrings(name):
-    results = doctest.testmod(importlib.import_module(name))
-    assert results.attempted > 0
-    assert results.failed == 0
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder()
+    for name in ("lmmcore.model", "lmmcore.datasets", "lmmcore.inference.inference"):
+        found = finder.find(importlib.import_module(name))
+        assert sum(len(one.examples) for one in found) > 0, name

@@ -193,3 +193,26 @@ def _lookup(by_group: Any, label: Any, name: str) -> Any:
 def _width(mat: Any) -> int:
     shape = np.shape(mat) if not hasattr(mat, "shape") else mat.shape
     return int(shape[1]) if len(shape) == 2 else 1
+
+
+def vc_spec(components: Components | None, rows_of: Mapping[Any, Sequence[int]]) -> VCSpec:
+    """Return the components as one matrix for each component and group: the inverse of `from_spec`."""
+    if components is None:
+        return VCSpec([], [], [])
+    of_column = np.array([t for t, _ in components.labels])
+    lengths = np.diff(components.indptr)
+    colnames: list[list[list[str]]] = [[] for _ in components.names]
+    mats: list[list[Any]] = [[] for _ in components.names]
+    for rows in rows_of.values():
+        at = np.concatenate(
+            [np.arange(components.indptr[i], components.indptr[i + 1]) for i in rows]
+        )
+        row = np.repeat(np.arange(len(rows)), lengths[np.asarray(rows)])
+        for t in range(len(components.names)):
+            mine = of_column[components.columns[at]] == t
+            columns, inverse = np.unique(components.columns[at][mine], return_inverse=True)
+            matrix = np.zeros((len(rows), len(columns)))
+            matrix[row[mine], inverse] = components.values[at][mine]
+            mats[t].append(matrix)
+            colnames[t].append([components.labels[j][1] for j in columns])
+    return VCSpec(list(components.names), colnames, mats)

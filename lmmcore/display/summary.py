@@ -54,52 +54,96 @@ class Summary:
     ----------
     title : str
     facts : tuple of (name, value)
-    sections : tuple of Table
+        What statsmodels has at the head of its summary, in its order.
+    parameters : DataFrame
+        All parameters in the layout of statsmodels: estimate, standard error, z, p, interval; text.
+    notes : tuple of (name, value)
+        Formula, criterion and what was left out.
+    random : Table
+        Variances, standard deviations and correlations of the random effects.
     closing : str
         The certificate of convergence.
-    parameters : DataFrame
-        All parameters in the layout of statsmodels: estimate, standard error, z, p, interval.
     """
 
     title: str
     facts: tuple[tuple[str, str], ...]
-    sections: tuple[Table, ...]
-    closing: str
     parameters: pd.DataFrame
+    notes: tuple[tuple[str, str], ...]
+    random: Table
+    closing: str
 
     @property
     def tables(self) -> list[pd.DataFrame]:
-        """The facts and all parameters, as frames of text."""
-        return [pd.DataFrame(list(self.facts)), self.parameters]
+        """The facts in two pairs of columns and all parameters, as frames of text."""
+        return [pd.DataFrame(self._pairs()), self.parameters]
+
+    def _pairs(self) -> list[tuple[str, str, str, str]]:
+        """Return the facts side by side: the first half to the left."""
+        cells = [(f"{name}:", value) for name, value in self.facts]
+        half = (len(cells) + 1) // 2
+        right = cells[half:] + [("", "")] * (2 * half - len(cells))
+        return [(*a, *b) for a, b in zip(cells[:half], right)]
 
     def as_text(self) -> str:
         """Return the summary as text."""
-        width = max(len(name) for name, _ in self.facts)
-        facts = "\n".join(f"  {name.ljust(width)}  {value}" for name, value in self.facts)
-        parts = [self.title, facts, *(t.as_text() for t in self.sections), self.closing]
-        return "\n\n".join(parts)
+        table = [["", *self.parameters.columns]]
+        table += [[str(n), *row] for n, row in zip(self.parameters.index, self.parameters.values)]
+        widths = [max(len(row[j]) for row in table) for j in range(len(table[0]))]
+        lines = [
+            " ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
+            for row in table
+        ]
+        head = self._pairs()
+        wide = [max(len(row[j]) for row in head) for j in range(4)]
+        total = max(len(lines[0]), sum(wide) + 6)
+        gap = " " * (2 + (total - sum(wide) - 6) // 3)
+        facts = [gap.join(c.ljust(w) for c, w in zip(row, wide)).rstrip() for row in head]
+        width = max((len(name) for name, _ in self.notes), default=0)
+        notes = [f"{name.ljust(width)}  {value}" for name, value in self.notes]
+        return "\n".join(
+            [
+                self.title.center(total).rstrip(), "=" * total, *facts, "-" * total, lines[0].rstrip(),
+                "-" * total, *(line.rstrip() for line in lines[1:]), "=" * total, *notes, "",
+                self.random.as_text(), "", self.closing,
+            ]
+        )  # fmt: skip
 
     def as_html(self) -> str:
         """Return the summary as HTML tables."""
-        facts = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in self.facts)
-        tables = "".join(t.as_html() for t in self.sections)
-        closing = f"<p>{escape(self.closing)}</p>"
-        return f"<h4>{escape(self.title)}</h4><table>{facts}</table>{tables}{closing}"
+
+        def row(cells: Sequence[str], tag: str = "td") -> str:
+            return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+        facts = "".join(row(cells) for cells in self._pairs())
+        head = row(["", *self.parameters.columns], "th")
+        body = "".join(
+            f"<tr><th>{escape(str(name))}</th>" + row(cells)[4:]
+            for name, cells in zip(self.parameters.index, self.parameters.to_numpy().tolist())
+        )
+        notes = "".join(row(cells) for cells in self.notes)
+        return (
+            f"<h4>{escape(self.title)}</h4><table>{facts}</table><table>{head}{body}</table>"
+            f"<table>{notes}</table>{self.random.as_html()}<p>{escape(self.closing)}</p>"
+        )
 
     def as_latex(self) -> str:
-        """Return a LaTeX table of all parameters with the facts below its caption."""
-        caption = _latex(f"{self.title}. " + "; ".join(f"{n}: {v}" for n, v in self.facts))
-        columns = " & ".join(["", *map(_latex, self.parameters.columns)])
-        rows = [
-            " & ".join([_latex(str(name)), *map(_latex, row)])
+        """Return a LaTeX table: the facts, then all parameters."""
+        facts = [" & ".join(map(_latex, cells)) for cells in self._pairs()]
+        rows = [" & ".join(["", *map(_latex, self.parameters.columns)]) + " \\\\ \\hline"]
+        rows += [
+            " & ".join([_latex(str(name)), *map(_latex, row)]) + " \\\\"
             for name, row in zip(self.parameters.index, self.parameters.to_numpy())
         ]
-        body = " \\\\\n".join([columns + " \\\\ \\hline", *rows]).replace("\\hline \\\\", "\\hline")
         align = "l" + "r" * self.parameters.shape[1]
-        return (
-            f"\\begin{{table}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{align}}}\n\\hline\n"
-            f"{body} \\\\ \\hline\n\\end{{tabular}}\n\\end{{table}}"
-        )
+        return "\n".join(
+            [
+                "\\begin{table}", f"\\caption{{{_latex(self.title)}}}", "\\begin{center}",
+                "\\begin{tabular}{llll}", "\\hline", *(line + " \\\\" for line in facts), "\\hline",
+                "\\end{tabular}", "\\end{center}", "\\begin{center}",
+                f"\\begin{{tabular}}{{{align}}}", "\\hline", *rows, "\\hline", "\\end{tabular}",
+                "\\end{center}", "\\end{table}",
+            ]
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return self.as_text()
@@ -121,32 +165,40 @@ def summarize(
 ) -> Summary:
     """Return the summary of a fit."""
     model = results.model
-    kind = "REML" if results.reml else "maximum likelihood"
-    sizes = np.bincount(model.design.grouping.codes)
+    sizes = model.group_sizes
     fixed = _names(xname_fe, "xname_fe", model.exog_names)
     covariance = _names(xname_re, "xname_re", model.param_names[model.k_fe :])
     response = yname or model.endog_names
     formula = model.formula if yname is None and xname_fe is None else None
-    facts = [
+    facts = (
+        ("Model", "MixedLM"),
+        ("No. Observations", str(results.nobs)),
+        ("No. Groups", str(model.n_groups)),
+        ("Min. group size", str(sizes.min())),
+        ("Max. group size", str(sizes.max())),
+        ("Mean group size", f"{sizes.mean():.1f}"),
+        ("Dependent Variable", response),
+        ("Method", results.method),
+        ("Scale", _fact(results.scale)),
+        ("Log-Likelihood", _fact(results.llf)),
+        ("Converged", "Yes" if results.converged else "No"),
+    )
+    notes = [
         ("Formula", formula or f"{response} ~ {' + '.join(fixed) or '0'}"),
-        ("Observations", f"{results.nobs:,}" + _dropped(model.design.n_dropped)),
-        (
-            "Groups",
-            f"{model.n_groups:,} ({model.group_name}), of {sizes.min():,} to {sizes.max():,} rows",
-        ),
-        (
-            "REML criterion" if results.reml else "Deviance (−2 log-likelihood)",
-            f"{results.criterion:.4f}",
-        ),
+        ("REML criterion" if results.reml else "Deviance", f"{results.criterion:.4f}"),
     ]
+    if model.design.n_dropped:
+        n = model.design.n_dropped
+        notes.append(("Left out", f"{n:,} row{'' if n == 1 else 's'} with missing values"))
     if model.dropped:
-        facts.append(("Dropped columns", ", ".join(model.dropped) + " (determined by others)"))
+        notes.append(("Dropped columns", ", ".join(model.dropped) + " (determined by others)"))
     return Summary(
-        title or f"Linear mixed-effects model fit by {kind}",
-        tuple(facts),
-        (_random_table(results), _fixed_table(results, alpha, fixed)),
-        str(results.convergence),
+        title or "Mixed Linear Model Regression Results",
+        facts,
         _parameters(results, alpha, [*fixed, *covariance]),
+        tuple(notes),
+        _random_table(results),
+        str(results.convergence),
     )
 
 
@@ -166,14 +218,15 @@ def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.D
     beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
     limits = interval(beta, se, alpha)
     z = beta / se
+    p_value = p_values(z)
     rows = [
-        [f"{x:.3f}" for x in (beta[i], se[i], z[i], p_values(z)[i], *limits[i])] for i in range(p)
+        [_cell(beta[i]), _cell(se[i]), f"{z[i]:.3f}", f"{p_value[i]:.3f}", *map(_cell, limits[i])]
+        for i in range(p)
     ]
     values = results.scale * np.asarray(results.params)[p:]
     errors = np.asarray(results.bse_variances)[:-1]
     rows += [
-        [f"{v:.3f}", "" if np.isnan(e) else f"{e:.3f}", "", "", "", ""]
-        for v, e in zip(values, errors)
+        [_cell(v), "" if np.isnan(e) else _cell(e), "", "", "", ""] for v, e in zip(values, errors)
     ]
     columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
     return pd.DataFrame(rows, index=names, columns=columns)
@@ -182,11 +235,18 @@ def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.D
 def _latex(text: str) -> str:
     for char in "&%$#_{}":
         text = text.replace(char, "\\" + char)
+    for char in "<>|":
+        text = text.replace(char, f"${char}$")
     return text.replace("~", "\\textasciitilde{}").replace("−", "$-$")
 
 
-def _dropped(n: int) -> str:
-    return f" ({n:,} rows with missing values left out)" if n else ""
+def _cell(x: float) -> str:
+    """Return three decimals, or four significant digits where these would hide a small number."""
+    return f"{x:.3f}" if x == 0.0 or abs(x) >= 0.0995 else f"{x:.4g}"
+
+
+def _fact(x: float) -> str:
+    return f"{x:.4f}" if x == 0.0 or abs(x) >= 0.01 else f"{x:.4e}"
 
 
 def _random_table(results: MixedLMResults) -> Table:
@@ -223,28 +283,6 @@ def _random_table(results: MixedLMResults) -> Table:
     correlation = ("Correlation",) if widest > 1 else ()
     columns = ("", "Variance", "SD", *correlation, *[""] * max(0, widest - 2))
     return Table("Random effects", columns, tuple(rows))
-
-
-def _fixed_table(results: MixedLMResults, alpha: float, names: list[str]) -> Table:
-    beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
-    z = beta / se
-    p = p_values(z)
-    limits = interval(beta, se, alpha)
-    level = f"{100 * (1 - alpha):g} %"
-    rows = tuple(
-        (
-            name,
-            _number(beta[i]),
-            _number(se[i]),
-            f"{z[i]:.3f}",
-            "<0.001" if p[i] < 0.001 else f"{p[i]:.3f}",
-            _number(limits[i, 0]),
-            _number(limits[i, 1]),
-        )
-        for i, name in enumerate(names)
-    )
-    columns = ("", "Estimate", "SE", "z", "P>|z|", f"{level} from", "to")
-    return Table("Fixed effects", columns, rows)
 
 
 def _number(x: float) -> str:

@@ -156,13 +156,17 @@ def wald_test(
     cov: np.ndarray,
     hypothesis: tuple[np.ndarray, np.ndarray, tuple[str, ...]],
     df: float | None,
+    inverse: Any = None,
+    df_constraints: int | None = None,
 ) -> ContrastResults:
     """Test all rows together by χ² (`df` None) or by F with `df` denominator degrees of freedom.
+
+    `inverse` (m, m) stands for the inverse covariance matrix of the rows, `df_constraints` for m.
 
     Raises
     ------
     DataValueError
-        When rows depend on each other.
+        When rows depend on each other, or `inverse` has another shape.
     """
     matrix, values, names = hypothesis
     rank = int(np.linalg.matrix_rank(matrix))
@@ -172,9 +176,16 @@ def wald_test(
             "other. Leave out the redundant ones"
         )
     distance = matrix @ beta - values
-    statistic = float(distance @ np.linalg.solve(matrix @ cov @ matrix.T, distance))
+    if inverse is None:
+        statistic = float(distance @ np.linalg.solve(matrix @ cov @ matrix.T, distance))
+    else:
+        inverse = np.asarray(inverse, dtype=float)
+        if inverse.shape != (rank, rank):
+            raise DataValueError(f"invcov has shape {inverse.shape}; expected ({rank}, {rank})")
+        statistic = float(distance @ inverse @ distance)
+    m = rank if df_constraints is None else int(df_constraints)
     if df is None:
-        p = float(stats.chi2.sf(statistic, rank))
-        return ContrastResults("chi2", statistic, p, None, None, rank, rank, names)
-    f = statistic / rank
-    return ContrastResults("F", f, float(stats.f.sf(f, rank, df)), None, None, rank, df, names)
+        p = float(stats.chi2.sf(statistic, m))
+        return ContrastResults("chi2", statistic, p, None, None, m, m, names)
+    f = statistic / m
+    return ContrastResults("F", f, float(stats.f.sf(f, m, df)), None, None, m, df, names)

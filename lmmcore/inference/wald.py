@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ..errors import OptionError
+from ..errors import DataValueError, OptionError
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,3 +109,32 @@ def interval(estimates: np.ndarray, se: np.ndarray, alpha: float) -> np.ndarray:
         raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")
     reach = float(ndtri(1.0 - alpha / 2.0)) * se
     return np.column_stack([estimates - reach, estimates + reach])
+
+
+def combine(cov: np.ndarray, r_matrix: Any, column: Any, other: Any) -> np.ndarray:
+    """Return ``R C R'``, ``R C other'`` or the block of some columns of a covariance matrix C (k, k).
+
+    Raises
+    ------
+    OptionError
+        `column` together with `r_matrix` or `other`, or `other` alone.
+    DataValueError
+        A matrix with another number of columns than C.
+    """
+    if column is not None:
+        if r_matrix is not None or other is not None:
+            raise OptionError("column was given with r_matrix or other; expected column alone")
+        index = np.asarray(column)
+        return cov[index, index] if index.ndim == 0 else cov[np.ix_(index, index)]
+    if r_matrix is None:
+        if other is not None:
+            raise OptionError("other was given without r_matrix; expected both, or r_matrix alone")
+        return cov
+    left = np.asarray(r_matrix, dtype=float)
+    right = left if other is None else np.asarray(other, dtype=float)
+    for name, matrix in (("r_matrix", left), ("other", right)):
+        if matrix.ndim not in (1, 2) or matrix.shape[-1] != len(cov):
+            raise DataValueError(
+                f"{name} has shape {matrix.shape}; expected {len(cov)} columns, one for each parameter"
+            )
+    return left @ cov @ right.T

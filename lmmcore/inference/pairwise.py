@@ -1,0 +1,105 @@
+"""Comparisons of the levels of a factor, two by two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataValueError, DesignError, OptionError, suggest
+from .contrasts import ContrastResults
+from .multiplicity import adjust
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+
+@dataclass(frozen=True, eq=False)
+class PairwiseTests:
+    """Differences between the levels of a factor.
+
+    Attributes
+    ----------
+    result_frame : DataFrame
+        A row for each pair "b-a": estimate, standard error, statistic, p-value, interval (not
+        adjusted), and ``pvalue-m`` and ``reject-m`` for each method m of adjustment.
+    contrasts : array (pairs, k_fe)
+        The hypotheses.
+    contrast_labels : tuple of str
+    term_encoding_matrix : array (levels, columns of the term)
+    """
+
+    result_frame: pd.DataFrame
+    contrasts: np.ndarray
+    contrast_labels: tuple[str, ...]
+    term_encoding_matrix: np.ndarray
+
+    def __str__(self) -> str:
+        return self.result_frame.to_string()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def pairwise(
+    model: MixedLM,
+    test: Callable[[np.ndarray], ContrastResults],
+    term_name: str,
+    method: str | Sequence[str],
+    alpha: float,
+    factor_labels: Sequence[str] | None,
+) -> PairwiseTests:
+    """Compare the levels of a factor; see ``MixedLMResults.t_test_pairwise``."""
+    encoding, columns, levels = _encoding(model, term_name)
+    if factor_labels is not None:
+        if len(factor_labels) != len(levels):
+            raise DataValueError(
+                f"factor_labels has {len(factor_labels)} labels; expected {len(levels)}, for "
+                f"{', '.join(levels)}"
+            )
+        levels = [str(x) for x in factor_labels]
+    pairs = list(combinations(range(len(levels)), 2))
+    contrasts = np.zeros((len(pairs), model.k_fe))
+    for row, (i, j) in enumerate(pairs):
+        contrasts[row, columns] = encoding[j] - encoding[i]
+    labels = tuple(f"{levels[j]}-{levels[i]}" for i, j in pairs)
+    found = test(contrasts)
+    frame = found.summary_frame(alpha).set_axis(list(labels), axis=0)
+    for name in [method] if isinstance(method, str) else list(method):
+        adjusted = adjust(found.pvalue, name)
+        frame[f"pvalue-{name}"] = adjusted
+        frame[f"reject-{name}"] = adjusted <= alpha
+    return PairwiseTests(frame, contrasts, labels, encoding)
+
+
+def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the rows that code the levels, the columns of the term in the fit, and the levels."""
+    info: Any = model.design.fixed_info
+    slices = getattr(info, "term_name_slices", {})
+    factors = [
+        name
+        for term, name in zip(getattr(info, "terms", []), slices)
+        if len(term.factors) == 1 and info.factor_infos[term.factors[0]].type == "categorical"
+    ]
+    if term_name not in factors:
+        raise OptionError(
+            f"term_name={term_name!r} is no factor of the formula{suggest(str(term_name), factors)}; "
+            + (f"expected one of {', '.join(factors)}" if factors else "it has no factor alone")
+        )
+    where = slices[term_name]
+    kept = np.asarray(model._kept_columns)
+    columns = np.flatnonzero((kept >= where.start) & (kept < where.stop))
+    if len(columns) != where.stop - where.start:
+        raise DesignError(
+            f"the levels of {term_name} cannot be compared: columns of it were dropped, as others "
+            f"determine them ({', '.join(model.dropped)})"
+        )
+    term = list(info.terms)[list(slices).index(term_name)]
+    (factor,) = term.factors
+    (coding,) = info.term_codings[term]
+    matrix = np.asarray(coding.contrast_matrices[factor].matrix, dtype=float)
+    return matrix, columns, [str(x) for x in info.factor_infos[factor].categories]

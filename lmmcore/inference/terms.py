@@ -1,0 +1,123 @@
+"""Joint tests of the terms of a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import OptionError, suggest
+from .contrasts import ContrastResults
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+
+@dataclass(frozen=True, eq=False)
+class TermTests:
+    """Wald tests of terms, under the names that statsmodels uses.
+
+    Attributes
+    ----------
+    distribution : {"chi2", "F"}
+    table : DataFrame
+        Columns statistic, pvalue, df_constraint (and df_denom for F), a row for each term.
+    """
+
+    distribution: str
+    table: pd.DataFrame
+
+    @property
+    def statistic(self) -> np.ndarray:
+        """Statistics (m,)."""
+        return self.table["statistic"].to_numpy()
+
+    @property
+    def pvalues(self) -> np.ndarray:
+        """p-values (m,)."""
+        return self.table["pvalue"].to_numpy()
+
+    @property
+    def df_constraints(self) -> np.ndarray:
+        """Numerator degrees of freedom (m,)."""
+        return self.table["df_constraint"].to_numpy()
+
+    @property
+    def col_names(self) -> list[str]:
+        """Headings of `summary_frame`."""
+        last = ["df denom"] if self.distribution == "F" else []
+        return [self.distribution, f"P>{self.distribution}", "df constraint", *last]
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Return the table under headings that name the distribution."""
+        return self.table.set_axis(self.col_names, axis=1)
+
+    def __str__(self) -> str:
+        return self.summary_frame().to_string()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def columns_of_terms(model: MixedLM) -> dict[str, np.ndarray]:
+    """Return the positions of each term's columns among the fixed effects of the fit.
+
+    Columns that were dropped, as others determine them, are not there; without a formula of several
+    columns each column is a term.
+    """
+    slices = getattr(model.design.fixed_info, "term_name_slices", None)
+    if slices is None:
+        return {name: np.array([j]) for j, name in enumerate(model.exog_names)}
+    kept = np.asarray(model._kept_columns)
+    return {
+        name: np.flatnonzero((kept >= where.start) & (kept < where.stop))
+        for name, where in slices.items()
+    }
+
+
+def wald_terms(
+    model: MixedLM,
+    test: Callable[[np.ndarray], ContrastResults],
+    skip_single: bool,
+    extra_constraints: Sequence[tuple[str, Any]],
+    combine_terms: Sequence[str],
+) -> TermTests:
+    """Test each term; see ``MixedLMResults.wald_test_terms``."""
+    identity = np.eye(model.k_fe)
+    terms = columns_of_terms(model)
+    hypotheses = [
+        (name, identity[where])
+        for name, where in terms.items()
+        if len(where) and not (skip_single and len(where) == 1)
+    ]
+    for part in combine_terms:
+        inside = [where for name, where in terms.items() if part in name and len(where)]
+        if not inside:
+            raise OptionError(
+                f"combine_terms has {part!r}, which is in the name of no term{suggest(part, terms)}; "
+                f"expected part of one of {', '.join(terms)}"
+            )
+        hypotheses.append((part, identity[np.concatenate(inside)]))
+    hypotheses += [(name, np.atleast_2d(np.asarray(m, float))) for name, m in extra_constraints]
+    if not hypotheses:
+        raise OptionError(
+            "no term is left to test: every term has one column and skip_single is true; expected "
+            "skip_single=False, or extra_constraints"
+        )
+    rows, names, distribution = [], [], "chi2"
+    for name, matrix in hypotheses:
+        found = test(matrix)
+        distribution = found.distribution
+        row = {
+            "statistic": found.statistic,
+            "pvalue": found.pvalue,
+            "df_constraint": int(found.df_num or 0),
+        }
+        if distribution == "F":
+            row["df_denom"] = found.df_denom
+        rows.append(row)
+        names.append(name)
+    return TermTests(distribution, pd.DataFrame(rows, index=names))
