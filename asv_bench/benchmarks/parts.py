@@ -42,3 +42,17 @@ class Evaluation(OnProblem):
     def time_evaluation(self, name: str) -> None:
         """The criterion with gradient and Hessian."""
         self.likelihood.value_gradient_hessian(next(self.thetas))
+
+
+class AtParameters(OnProblem):
+    def setup(self, name: str) -> None:
+        super().setup(name)
+        self.model_ = self.model()
+        self.params_ = self.model_.fit().params_object
+
+    def time_loglike(self, name: str) -> None:
+        self.model_.loglike(self.params_)
+
+    def time_hessian(self, name: str) -> None:
+        """No more than ten evaluations of the log-likelihood."""
+        self.model_.hessian(self.params_)
