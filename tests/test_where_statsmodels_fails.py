@@ -10,7 +10,7 @@ from lmmcore import MixedLM
 
 
 def test_no_variance_between_groups():
-    """Called a singular matrix there: the optimum is at zero, and everything but its standard error exists."""
+    """A singular matrix there: the optimum is at zero, and all but its standard error exists."""
     rng = np.random.default_rng(1)
     g = np.repeat(np.arange(10), 6)
     y = rng.standard_normal(60)
