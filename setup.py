@@ -30,6 +30,7 @@ setup(
             extension("lmmcore._dense"),
             extension("lmmcore.crossproducts._rows"),
             extension("lmmcore.likelihood._grouped"),
+            extension("lmmcore.penalties._descent"),
         ],
         compiler_directives={
             "language_level": 3,

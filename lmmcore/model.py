@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,9 @@ from .likelihood.start import neutral_start
 from .params import MixedLMParams
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
+
+if TYPE_CHECKING:
+    from .regularized import RegularizedResults
 
 DEFAULT_METHOD = "newton"
 # Arguments of the fits of other classes of statsmodels.
@@ -398,8 +401,11 @@ class MixedLM(AtParameters):
             Accepted for compatibility, without effect.
         do_cg : bool
             If false, nothing is optimised: the result is that of `start_params`.
-        fe_pen, cov_pen : None
-            Penalties are not in this version.
+        fe_pen, cov_pen : penalty objects, optional
+            Smooth penalties, subtracted from the log-likelihood: ``fe_pen.func(β)`` with its gradient
+            ``fe_pen.deriv(β)``, and ``cov_pen.func(G, inverse of G)`` with ``cov_pen.deriv`` in the
+            lower triangle of G, the covariance matrix of the random coefficients relative to σ²;
+            those of statsmodels will do. β is then what maximises the penalised likelihood.
         free : MixedLMParams, optional
             A mask: where its ``cov_re`` (lower triangle) or ``vcomp`` is 0, the entry of the Cholesky
             factor of cov_re, or the root of the component, stays as in `start_params` (by default
@@ -436,9 +442,7 @@ class MixedLM(AtParameters):
             raise OptionError(f"reml={reml!r}; expected True (REML) or False (ML)")
         for name, penalty in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
             if penalty is not None:
-                raise OptionError(
-                    f"{name}={penalty!r}; penalties are not in this version, leave it out"
-                )
+                _check_smooth(penalty, name)
         options = _used(options)
         optimizers = _optimizers(method)
         engine = self._engine if free is None else self._plain_engine
@@ -469,7 +473,70 @@ class MixedLM(AtParameters):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
+        results = MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
+        if fe_pen is None and cov_pen is None:
+            return results
+        from .regularized import fit_smooth  # which needs the results' class
+
+        return fit_smooth(self, results, fe_pen, cov_pen, int(options.get("maxiter", 1000)))
+
+    def fit_regularized(
+        self,
+        start_params: MixedLMParams | np.ndarray | None = None,
+        method: Any = "l1",
+        alpha: Any = 0,
+        ceps: float = 1e-4,
+        ptol: float = 1e-6,
+        maxit: int = 200,
+        **fit_kwargs: Any,
+    ) -> RegularizedResults:
+        """Fit with a penalty on the fixed effects.
+
+        Parameters
+        ----------
+        start_params : MixedLMParams or array, optional
+            Where the unpenalised fit starts.
+        method : "l1" or a smooth penalty
+            The lasso at the variances of the unpenalised fit, or an object with ``func`` and ``deriv``,
+            for which all parameters are estimated together (see `fit`, `fe_pen`).
+        alpha : float or array (k_fe,)
+            Weight of the penalty; of each coefficient: 0 leaves it unpenalised.
+        ceps : float
+            Accepted for compatibility, without effect: coefficients of the lasso are exactly zero or not.
+        ptol : float
+            The lasso stops at a duality gap below its square (at most 1e-12) of the objective's spread.
+        maxit : int
+            Largest number of sweeps over all coefficients, in fifties.
+        **fit_kwargs
+            Arguments of the unpenalised `fit`, such as `reml`.
+
+        Returns
+        -------
+        RegularizedResults
+            With `penalty` in words and `gap`, the certificate of the lasso.
+
+        Notes
+        -----
+        With V the covariance matrix of y at the unpenalised estimates (σ² included), the lasso minimises
+        ``(y − Xβ)'V⁻¹(y − Xβ) + Σ alpha_j |β_j|``, the objective of statsmodels, whose coordinate descent
+        leaves a coefficient at zero once it has been there; this one goes on to the minimum.
+        """
+        from . import regularized  # which needs the results' class
+
+        if not isinstance(method, str):
+            _check_smooth(method, "method")
+            penalty = regularized.with_alpha(method, alpha)
+            found = self.fit(start_params, fe_pen=penalty, **fit_kwargs)
+            assert isinstance(found, regularized.RegularizedResults)
+            return found
+        if method.lower() != "l1":
+            raise OptionError(
+                f"method={method!r}; expected 'l1' (the lasso), or a smooth penalty object with func and "
+                "deriv"
+            )
+        if not ceps >= 0 or not ptol > 0:
+            raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
+        return regularized.fit_lasso(self, start_params, alpha, ptol, maxit, fit_kwargs)
 
     def _fixed_pattern(
         self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None
@@ -544,6 +611,15 @@ class MixedLM(AtParameters):
         blocks += [np.array([[v]]) for v in params.vcomp]
         scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
         return likelihood.parameters(scaled)
+
+
+def _check_smooth(penalty: Any, argument: str) -> None:
+    """Refuse what cannot be a smooth penalty."""
+    if not all(callable(getattr(penalty, name, None)) for name in ("func", "deriv")):
+        raise OptionError(
+            f"{argument}={penalty!r}; expected a smooth penalty: an object with func and deriv, such as "
+            "statsmodels.base._penalties.L2()"
+        )
 
 
 def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:

@@ -23,6 +23,7 @@ from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .params import MixedLMParams
+from .prediction import random_part
 
 if TYPE_CHECKING:
     from .estimation import Estimate
@@ -55,6 +56,7 @@ class MixedLMResults(Inference):
     convergence: Convergence
     reml: bool
     freepat: MixedLMParams | None
+    penalty: str = ""  # what was penalised, in words
     _full_output: bool
     _likelihood: ProfiledLikelihood
     _point: Point
@@ -209,6 +211,11 @@ class MixedLMResults(Inference):
 
     # Covariance of the random effects
 
+    @property
+    def _variance_scale(self) -> float:
+        """σ² by which relative covariances are multiplied."""
+        return self.scale
+
     @cached_property
     def _relative(self) -> list[np.ndarray]:
         """G_t of each term for the columns as given, relative to σ²."""
@@ -233,13 +240,13 @@ class MixedLMResults(Inference):
     @property
     def cov_re(self) -> Frame:
         """Covariance matrix of the random coefficients (k_re, k_re)."""
-        return self._frame(self._cov_re_unscaled * self.scale, self.model.exog_re_names)
+        return self._frame(self._cov_re_unscaled * self._variance_scale, self.model.exog_re_names)
 
     @cached_property
     def vcomp(self) -> np.ndarray:
         """Variance components (k_vc,), in the order of ``model.vcomp_names``."""
         parts = self._relative[len(self.model.design.terms) :]
-        return np.array([g[0, 0] for g in parts]) * self.scale
+        return np.array([g[0, 0] for g in parts]) * self._variance_scale
 
     @cached_property
     def theta(self) -> np.ndarray:
@@ -252,7 +259,8 @@ class MixedLMResults(Inference):
     @cached_property
     def params_object(self) -> MixedLMParams:
         """All parameters; covariances relative to σ²."""
-        vcomp = self.vcomp / self.scale
+        parts = self._relative[len(self.model.design.terms) :]
+        vcomp = np.array([g[0, 0] for g in parts])
         return MixedLMParams.from_components(
             self._beta.copy(), self._cov_re_unscaled.copy(), vcomp=vcomp
         )
@@ -265,9 +273,14 @@ class MixedLMResults(Inference):
 
     # Random effects
 
+    @property
+    def _solution(self) -> np.ndarray | None:
+        """What makes the residual from [X y] in the basis; None for the GLS estimate."""
+        return None
+
     @cached_property
     def _conditional(self) -> Conditional:
-        return conditional(self.model.crossproducts, self._likelihood, self._point)
+        return conditional(self.model.crossproducts, self._likelihood, self._point, self._solution)
 
     def _named_blocks(self) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
         return self._conditional.with_names(self.model.exog_re_names, self.model.vcomp_names)
@@ -323,18 +336,43 @@ class MixedLMResults(Inference):
         values = self.model.endog - np.asarray(self.fittedvalues)
         return self._series(values, self.model.design.row_labels)
 
-    def predict(self, exog: Any = None) -> Series:
-        """Return X β̂ (m,), the prediction by the fixed effects alone.
+    def predict(
+        self,
+        exog: Any = None,
+        transform: bool = True,
+        *,
+        random_effects: bool = False,
+        groups: Any = None,
+        exog_re: Any = None,
+        new_groups: str = "error",
+    ) -> Series:
+        """Return X β̂ (m,), the prediction by the fixed effects, or X β̂ + Z b̂.
 
         Parameters
         ----------
         exog : DataFrame or array_like, optional
             New rows: a frame with the variables of the formula, or the columns of exog; by default
             the rows of the model.
+        transform : bool
+            Whether a frame goes through the formula; if false it holds the columns of exog.
+        random_effects : bool
+            Whether the BLUPs of the rows' groups are added.
+        groups : array_like (m,) or str, optional
+            Groups of the new rows; by default the column of the frame that the model was grouped by.
+        exog_re : array_like (m, k_re), optional
+            Columns of the random coefficients; by default from the frame through the formula.
+        new_groups : {"error", "zero"}
+            What to do with groups that were not fitted: an error, or random effects of zero.
         """
-        values = self.model.predict(self._beta, exog)
+        if not transform and exog is not None:
+            exog = np.asarray(exog, dtype=float)
         if exog is None:
-            return self._series(values, self.model.design.row_labels)
+            if random_effects:
+                return self.fittedvalues.copy()
+            return self._series(self.model.predict(self._beta), self.model.design.row_labels)
+        values = self.model.predict(self._beta, exog)
+        if random_effects:
+            values = values + random_part(self, exog, groups, exog_re, new_groups)
         return pd.Series(values, exog.index) if hasattr(exog, "index") else values
 
     @property

@@ -255,5 +255,5 @@ def test_arguments_that_do_nothing_here():
     with pytest.warns(FutureWarning, match="Argument cov_type not used"):
         fit = model.fit(cov_type="hc1")
     assert model.fit(gtol=1e-3, disp=False, niter_sa=2).criterion == fit.criterion
-    with pytest.raises(OptionError, match=r"fe_pen=.* not in this version"):
+    with pytest.raises(OptionError, match=r"fe_pen=.*expected a smooth penalty"):
         model.fit(fe_pen=object())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -96,7 +97,7 @@ def from_arrays(
                 "before building exog_vc, or use vc_formula"
             )
         assert exog_vc is not None
-        design = _replace(design, components=from_spec(exog_vc, grouping))
+        design = replace(design, components=from_spec(exog_vc, grouping))
     return check(design)
 
 
@@ -140,12 +141,14 @@ def from_formula(
             w = None if w is None else w[keep]
     factors = [code_groups(values, name) for name, values in labels]
     grouping = factors[0] if len(factors) == 1 else interaction(factors)
+    if parsed.bars or isinstance(groups, str):
+        grouping = replace(grouping, variables=tuple(name for name, _ in labels))
     env = Evaluator(frame, table)
     y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
     random: list[Column] = []
     terms: list[RandomTerm] = []
     for bar in bars:
-        columns, names = env.columns(bar.terms, "random effects")
+        columns, names, rebuilds = env.columns(bar.terms, "random effects")
         if not columns:
             raise FormulaError(
                 f"the random term ({bar.terms.text} | {':'.join(bar.group) or group_name}) has no "
@@ -153,7 +156,7 @@ def from_formula(
             )
         random.extend(columns)
         names = tuple(group_name if x == "Intercept" else x for x in names)
-        terms.append(RandomTerm(names))
+        terms.append(RandomTerm(names, info=rebuilds))
     components = _components(vc_formula, table, grouping, env) if vc_formula else None
     return check(
         Design(
@@ -343,7 +346,7 @@ def _take(design: Design, keep: np.ndarray) -> Design:
     def rows(columns: Sequence[Column]) -> tuple[Column, ...]:
         return tuple(None if c is None else c[keep] for c in columns)
 
-    return _replace(
+    return replace(
         design,
         endog=design.endog[keep],
         fixed=rows(design.fixed),
@@ -352,12 +355,6 @@ def _take(design: Design, keep: np.ndarray) -> Design:
         row_labels=None if design.row_labels is None else design.row_labels[keep],
         n_dropped=int((~keep).sum()),
     )
-
-
-def _replace(design: Design, **changes: Any) -> Design:
-    from dataclasses import replace
-
-    return replace(design, **changes)
 
 
 def _rows(values: Any, keep: np.ndarray | None) -> Any:

@@ -23,10 +23,13 @@ class RandomTerm:
         Names of the columns.
     covariance : str
         Name of the structure of their covariance matrix.
+    info : object
+        What builds the columns for new data, or None.
     """
 
     names: tuple[str, ...]
     covariance: str = "unstructured"
+    info: Any = None
 
 
 @dataclass(frozen=True, eq=False)

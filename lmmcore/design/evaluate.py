@@ -47,14 +47,14 @@ class Evaluator:
             values = pd.Series(values)
         return as_column(values, name, "variable") if kind in "fiu" else None
 
-    def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-        """Return the columns of a right-hand side and their names."""
+    def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...], Any]:
+        """Return the columns of a right-hand side, their names and what rebuilds them."""
         direct = self._direct(terms)
         if direct is not None:
-            return direct
+            return (*direct, terms)
         matrix = self._patsy(terms.text, what)
         names = tuple(matrix.design_info.column_names)
-        return _split(np.asarray(matrix), names), names
+        return _split(np.asarray(matrix), names), names, matrix.design_info
 
     def fixed_part(
         self, parsed: MixedFormula
@@ -181,7 +181,7 @@ def rebuild(info: Any, table: pd.DataFrame) -> np.ndarray:
         As kept by the design.
     """
     if isinstance(info, Terms):
-        columns, _ = Evaluator(None, table).columns(info, "fixed effects")
+        columns, _, _ = Evaluator(None, table).columns(info, "fixed effects")
         return stack(columns, len(table))
     try:
         built = patsy.build_design_matrices(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,15 @@ class Grouping:
         The levels that occur, sorted (categories: in their order).
     in_order : bool
         Whether the codes never decrease, so that each level is one run of rows.
+    variables : tuple of str
+        The columns of a table whose combinations are the levels; empty when labels were given.
     """
 
     name: str
     codes: np.ndarray
     labels: np.ndarray
     in_order: bool
+    variables: tuple[str, ...] = ()
 
     @property
     def n_levels(self) -> int:
@@ -38,7 +41,9 @@ class Grouping:
 
     def take(self, rows: np.ndarray) -> Grouping:
         """Return the factor on a subset of rows, without levels that no longer occur."""
-        return _from_codes(self.name, self.codes[rows], self.labels)
+        return replace(
+            _from_codes(self.name, self.codes[rows], self.labels), variables=self.variables
+        )
 
 
 def missing_labels(values: Any) -> np.ndarray:

@@ -187,6 +187,11 @@ def summarize(
         ("Formula", formula or f"{response} ~ {' + '.join(fixed) or '0'}"),
         ("REML criterion" if results.reml else "Deviance", f"{results.criterion:.4f}"),
     ]
+    if results.penalty:
+        notes.append(("Penalty", results.penalty))
+        notes.append(
+            ("", "z, P and intervals take the selected columns as given: levels do not hold")
+        )
     if model.design.n_dropped:
         n = model.design.n_dropped
         notes.append(("Left out", f"{n:,} row{'' if n == 1 else 's'} with missing values"))
@@ -220,14 +225,14 @@ def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.D
     z = beta / se
     p_value = p_values(z)
     rows = [
-        [_cell(beta[i]), _cell(se[i]), f"{z[i]:.3f}", f"{p_value[i]:.3f}", *map(_cell, limits[i])]
+        [_cell(x) for x in (beta[i], se[i])]
+        + [_decimals(x) for x in (z[i], p_value[i])]
+        + [_cell(x) for x in limits[i]]
         for i in range(p)
     ]
-    values = results.scale * np.asarray(results.params)[p:]
+    values = results._variance_scale * np.asarray(results.params)[p:]
     errors = np.asarray(results.bse_variances)[:-1]
-    rows += [
-        [_cell(v), "" if np.isnan(e) else _cell(e), "", "", "", ""] for v, e in zip(values, errors)
-    ]
+    rows += [[_cell(v), _cell(e), "", "", "", ""] for v, e in zip(values, errors)]
     columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
     return pd.DataFrame(rows, index=names, columns=columns)
 
@@ -242,7 +247,11 @@ def _latex(text: str) -> str:
 
 def _cell(x: float) -> str:
     """Return three decimals, or four significant digits where these would hide a small number."""
-    return f"{x:.3f}" if x == 0.0 or abs(x) >= 0.0995 else f"{x:.4g}"
+    return _decimals(x) if x == 0.0 or not abs(x) < 0.0995 else f"{x:.4g}"
+
+
+def _decimals(x: float) -> str:
+    return "" if np.isnan(x) else f"{x:.3f}"
 
 
 def _fact(x: float) -> str:

@@ -106,16 +106,23 @@ class Conditional:
         return (self.n_terms + term, name)
 
 
-def conditional(cp: CrossProducts, likelihood: ProfiledLikelihood, point: Point) -> Conditional:
+def conditional(
+    cp: CrossProducts,
+    likelihood: ProfiledLikelihood,
+    point: Point,
+    solution: np.ndarray | None = None,
+) -> Conditional:
     """Return E(b | y) and Cov(b | y, β) / σ² for every group.
 
     With G = ΛΛ' and Z the columns as given, ``b̂ = Λ (I + Λ'Z'ZΛ)⁻¹ Λ'Z'(y − Xβ̂)`` and
-    ``Cov = σ² Λ (I + Λ'Z'ZΛ)⁻¹ Λ'``: G may be singular.
+    ``Cov = σ² Λ (I + Λ'Z'ZΛ)⁻¹ Λ'``: G may be singular. `solution` (p + 1,) has the residual
+    ``[X y] solution`` in the basis; by default that of the GLS estimate.
     """
     assert point.state is not None
     engine, state = likelihood.engine, point.state
     p = engine.p
-    solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)
+    if solution is None:
+        solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)
     index = np.append(cp.basis.kept, len(cp.basis.order))
     scale = float(cp.basis.map[-1, -1])
     blocks = []

@@ -8,7 +8,12 @@ from typing import Any
 from ..extension import OptionError, suggest
 
 # Options of statsmodels' fits: where a method has no use for one, it is no mistake to give it.
-COMMON = frozenset({"gtol", "maxiter", "eps", "maxcor", "ftol", "tol", "disp", "maxls"})
+COMMON = frozenset(
+    {
+        "gtol", "maxiter", "eps", "maxcor", "ftol", "tol", "disp", "maxls", "xtol", "avextol", "pgtol",
+        "factr", "m", "maxfun", "epsilon", "norm",
+    }
+)  # fmt: skip
 
 
 def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

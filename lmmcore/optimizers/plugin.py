@@ -8,7 +8,7 @@ from typing import Any
 from ..extension import hookimpl
 from .em import EM
 from .newton import TrustRegionNewton
-from .scipy_methods import SciPyGlobal, SciPyMinimize
+from .scipy_methods import SciPyByName, SciPyGlobal, SciPyMinimize
 
 _NAMES = {
     "bfgs": "BFGS",
@@ -35,5 +35,6 @@ def lmmcore_optimizers(register: Callable[[str, Any], None]) -> None:
     register("em", EM())
     for name, method in _NAMES.items():
         register(name, SciPyMinimize(method))
+    register("minimize", SciPyByName())
     register("basinhopping", SciPyGlobal("basinhopping"))
     register("differential-evolution", SciPyGlobal("differential-evolution"))

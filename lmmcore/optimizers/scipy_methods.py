@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from ..extension import Objective, OptimizeOutcome
+from ..extension import Objective, OptimizeOutcome, OptionError, suggest
 from .options import take_options
 
 # What a method is given (derivatives) and its options with defaults as tight as it stands.
@@ -73,6 +73,29 @@ class SciPyMinimize:
             np.asarray(found.x, dtype=float), bool(found.success), str(found.message),
             int(getattr(found, "nit", len(path))), path,
         )  # fmt: skip
+
+
+class SciPyByName:
+    """SciPy's minimize. Option min_method names the method (by default BFGS), the others are its own."""
+
+    def minimize(
+        self,
+        objective: Objective,
+        start: np.ndarray,
+        *,
+        options: Mapping[str, Any],
+        callback: Callable[[int, float], None] | None = None,
+    ) -> OptimizeOutcome:
+        methods = {name.lower(): name for name in {**_GRADIENT, **_HESSIAN, **_VALUE}}
+        given = dict(options)
+        name = str(given.pop("min_method", "BFGS"))
+        if name.lower() not in methods:
+            raise OptionError(
+                f"min_method={name!r}{suggest(name, methods.values())}; expected one of "
+                f"{', '.join(methods.values())}"
+            )
+        method = SciPyMinimize(methods[name.lower()])
+        return method.minimize(objective, start, options=given, callback=callback)
 
 
 class SciPyGlobal:

@@ -1,1 +1,1 @@
-"""Penalties of regularised fits; none yet."""
+"""Penalties of regularised fits: the penalised quadratic and its solver."""
