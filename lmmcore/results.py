@@ -128,6 +128,14 @@ class MixedLMResults(Inference):
     def k_vc(self) -> int:
         return self.model.k_vc
 
+    @property
+    def k_constr(self) -> int:
+        """Number of covariance parameters that `free` holds fixed."""
+        if self.freepat is None:
+            return 0
+        packed = self.freepat.get_packed(use_sqrt=False, has_fe=True)[self.k_fe :]
+        return int((packed == 0.0).sum())
+
     # The criterion
 
     @property

@@ -55,6 +55,22 @@ def test_independent_coefficients_by_a_mask(reml):
     assert bars.criterion == pytest.approx(fit.criterion, rel=1e-12)
 
 
+def test_constraints_are_counted_and_methods_named():
+    model = lmmcore.mixedlm(
+        "Reaction ~ Days + (Days | Subject)", lmmcore.datasets.load_sleepstudy()
+    )
+    fit = model.fit()
+    assert fit.k_constr == 0
+    free = MixedLMParams.from_components(np.ones(2), np.eye(2))
+    assert model.fit(free=free).k_constr == 1
+    for name in ("newton", "nm", "bfgs", "lbfgs", "powell", "cg", "ncg", "minimize"):
+        assert model.fit(method=name, maxiter=2000).llf == pytest.approx(fit.llf, abs=1e-8)
+    by_name = model.fit(method="minimize", min_method="Nelder-Mead")
+    assert by_name.llf == pytest.approx(fit.llf, abs=1e-8)
+    with pytest.raises(OptionError, match="min_method='Nedler'"):
+        model.fit(method="minimize", min_method="Nedler")
+
+
 def test_a_variance_held_fixed():
     y, x, g, z = data()
     mask, _ = masks([[0.0, 1.0], [1.0, 1.0]])
