@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .covariance.choice import bound_structure
 from .errors import DataValueError
+from .extension import CovarianceStructure
 from .extension.matrices import lower_indices, semidefinite_cholesky, symmetric_index
 from .likelihood.grouped import GroupedEngine
 from .likelihood.packed import PackedLikelihood, PackedPoint
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from .design.design import Design
 
 Params = MixedLMParams | Sequence[float] | np.ndarray
+
+
+def closed_under(structure: CovarianceStructure) -> str:
+    """Return under which changes of columns a family of covariance matrices stays the same."""
+    return str(getattr(structure, "closed_under", "nothing"))
 
 
 class AtParameters:
@@ -46,8 +53,20 @@ class AtParameters:
         return [t.names for t in self.design.terms] + [(name,) for name in own]
 
     @cached_property
+    def _structures(self) -> list[CovarianceStructure]:
+        """The structure of each term, for the user's columns."""
+        out = [
+            bound_structure(t.covariance, t.names, self.design.grouping.name)
+            for t in self.design.terms
+        ]
+        components = self.design.components
+        return out + [bound_structure("unstructured", ("",), "")] * (
+            0 if components is None else len(components.names)
+        )
+
+    @cached_property
     def _engine(self) -> GroupedEngine:
-        centred = all(term.covariance == "unstructured" for term in self.design.terms)
+        centred = all(closed_under(s) == "shifting" for s in self._structures)
         sizes = [len(names) for names in self._term_names]
         return GroupedEngine(self.crossproducts, sizes, centred)
 

@@ -253,14 +253,14 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
     if len(g) == 0:
         found.holds, found.decrement = True, 0.0
         return
-    if not all(f.any(axis=0).all() for f in point.factors):
+    if not all(f.any(axis=0).all() for f in point.roots):
         free = []
-        for theta, structure, factor in zip(
-            likelihood.parts(point.theta), likelihood.structures, point.factors
+        for theta, structure, root in zip(
+            likelihood.parts(point.theta), likelihood.structures, point.roots
         ):
-            derivative = structure.factor_derivative(theta, len(factor))
+            derivative = structure.factor_derivative(theta, len(root))
             # A parameter that moves only zero columns of Λ lies on the boundary.
-            free.append(np.any(derivative[:, :, factor.any(axis=0)] != 0.0, axis=(1, 2)))
+            free.append(np.any(derivative[:, :, root.any(axis=0)] != 0.0, axis=(1, 2)))
         mask = np.concatenate(free)
         if not mask.any():
             found.holds, found.decrement = True, 0.0

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .at_parameters import AtParameters
+from .at_parameters import AtParameters, closed_under
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossproducts import CrossProducts
 from .design.build import as_frame, from_arrays, from_formula
 from .design.columns import matrix_columns, stack
 from .design.components import VCSpec, vc_spec
-from .design.design import Design
+from .design.design import Design, with_covariance
 from .design.evaluate import rebuild
 from .errors import (
     ConvergenceWarning,
@@ -34,6 +34,7 @@ from .likelihood.fixed import FixedPattern
 from .likelihood.grouped import GroupedEngine
 from .likelihood.profiled import ProfiledLikelihood
 from .likelihood.start import neutral_start
+from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
@@ -82,6 +83,8 @@ class MixedLM(AtParameters):
         Missing values are an error ("none", "raise") or their rows are left out ("drop").
     weights : array_like (n,), optional
         Prior weights w > 0.
+    covariance : str, CovarianceStructure or mapping, optional
+        Structure of the random coefficients' covariance matrix; see `from_formula`.
 
     Attributes
     ----------
@@ -126,8 +129,10 @@ class MixedLM(AtParameters):
         missing: str = "none",
         *,
         weights: Any = None,
+        covariance: Any = None,
     ) -> None:
         design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
+        design = with_covariance(design, covariance)
         self._setup(design, use_sqrt, None)
 
     @classmethod
@@ -144,6 +149,7 @@ class MixedLM(AtParameters):
         groups: Any = None,
         weights: Any = None,
         use_sqrt: bool = True,
+        covariance: Any = None,
         _depth: int = 1,
     ) -> MixedLM:
         """Build a model from a formula and a table.
@@ -168,11 +174,16 @@ class MixedLM(AtParameters):
             Name of a column, or labels.
         weights : str or array_like, optional
             Prior weights.
+        covariance : str, CovarianceStructure or mapping, optional
+            Structure of the covariance matrix of the random coefficients, by name (``"cs"``) or as an
+            object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
+            as ``cs(1 + x | g)``.
         """
         design = from_formula(
             formula, data, groups, re_formula, vc_formula, weights, missing, subset,
             frame=sys._getframe(_depth),
         )  # fmt: skip
+        design = with_covariance(design, covariance)
         return cls._from_design(design, formula, use_sqrt)
 
     @classmethod
@@ -576,13 +587,14 @@ class MixedLM(AtParameters):
         structures: Sequence[CovarianceStructure] | None = None,
         engine: GroupedEngine | None = None,
     ) -> ProfiledLikelihood:
+        engine = engine or self._engine
         if structures is None:
-            names = [t.covariance for t in self.design.terms] + ["unstructured"] * self.k_vc
-            structures = [find("covariance", name) for name in names]
+            structures = [
+                s if closed_under(s) != "nothing" else InUsersColumns(s, term.basis)
+                for s, term in zip(self._structures, engine.terms)
+            ]
         sizes = [len(names) for names in self._term_names]
-        return ProfiledLikelihood(
-            self.crossproducts, structures, sizes, reml, engine or self._engine
-        )
+        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, engine)
 
     def _start(
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray

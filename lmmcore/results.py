@@ -19,9 +19,16 @@ from .errors import DataTypeError, LmmcoreWarning
 from .inference.bootstrap import bootstrap
 from .inference.inference import Inference
 from .inference.profile import profile_variance
+from .inference.structure import (
+    covariance_of_structured,
+    covariance_parameters,
+    is_structured,
+)
+from .inference.wald import CovarianceOfParams
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
+from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .prediction import random_part
 
@@ -214,8 +221,7 @@ class MixedLMResults(Inference):
                 stacklevel=3,
             )
             return float("nan")
-        off_diagonal = sum(len(t.names) * (len(t.names) + 1) // 2 for t in self.model.design.terms)
-        return self.criterion + price * (self.k_fe + off_diagonal + self.k_vc + 1)
+        return self.criterion + price * (self.k_fe + self._likelihood.n_parameters + 1)
 
     # Covariance of the random effects
 
@@ -258,11 +264,31 @@ class MixedLMResults(Inference):
 
     @cached_property
     def theta(self) -> np.ndarray:
-        """Parameters of the relative covariance factors Λ_t, term by term, row by row."""
+        """Parameters of the structures of the relative covariance matrices, term by term.
+
+        Of an unstructured one they are its Cholesky factor, row by row.
+        """
         likelihood = self._likelihood
+        parts = likelihood.parts(self._point.theta)
         return np.concatenate(
-            [s.parameters(g) for s, g in zip(likelihood.structures, self._relative)]
+            [
+                part if isinstance(s, InUsersColumns) else s.parameters(g)
+                for s, part, g in zip(likelihood.structures, parts, self._relative)
+            ]
         )
+
+    @cached_property
+    def covariance_parameters(self) -> pd.DataFrame:
+        """The parameters of each term's covariance structure in its own terms.
+
+        Columns term, parameter (such as "sd(x)", "corr"), estimate (σ² included) and std_err, by the
+        delta method from the observed information; NaN on the boundary (`cov_params_note`).
+        """
+        return covariance_parameters(self)
+
+    @cached_property
+    def _cov_params(self) -> CovarianceOfParams:
+        return covariance_of_structured(self) if is_structured(self) else super()._cov_params
 
     @cached_property
     def params_object(self) -> MixedLMParams:

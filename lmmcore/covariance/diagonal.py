@@ -10,6 +10,8 @@ import numpy as np
 class Diagonal:
     """Independent coefficients, each with a variance of its own: θ are relative sds."""
 
+    closed_under = "scaling"
+
     def n_parameters(self, k: int) -> int:
         return k
 
@@ -27,5 +29,5 @@ class Diagonal:
     def factor_second_derivative(self, theta: np.ndarray, k: int) -> None:
         return None
 
-    def describe(self, g: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-        return {f"sd({name})": float(np.sqrt(v)) for name, v in zip(names, np.diag(g))}
+    def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
+        return {f"sd({name})": float(sigma * abs(t)) for name, t in zip(names, theta)}

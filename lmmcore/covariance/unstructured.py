@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from ..extension import lower_indices, semidefinite_cholesky
+from ..extension import lower_indices, sd_and_correlations, semidefinite_cholesky
 
 
 @cache
@@ -21,6 +21,8 @@ def _pattern(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 class Unstructured:
     """Any covariance matrix: θ is the lower triangle of its Cholesky factor, row by row."""
+
+    closed_under = "shifting"
 
     def n_parameters(self, k: int) -> int:
         return k * (k + 1) // 2
@@ -41,13 +43,6 @@ class Unstructured:
     def factor_second_derivative(self, theta: np.ndarray, k: int) -> None:
         return None
 
-    def describe(self, g: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-        sd = np.sqrt(np.diag(g))
-        out = {f"sd({name})": float(s) for name, s in zip(names, sd)}
-        for i in range(len(names)):
-            for j in range(i):
-                scale = sd[i] * sd[j]
-                out[f"corr({names[j]}, {names[i]})"] = (
-                    float(g[i, j] / scale) if scale > 0 else float("nan")
-                )
-        return out
+    def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
+        factor = sigma * self.factor(theta, len(names))
+        return sd_and_correlations(factor @ factor.T, tuple(names))

@@ -156,7 +156,7 @@ def from_formula(
             )
         random.extend(columns)
         names = tuple(group_name if x == "Intercept" else x for x in names)
-        terms.append(RandomTerm(names, info=rebuilds))
+        terms.append(RandomTerm(names, bar.covariance, rebuilds))
     components = _components(vc_formula, table, grouping, env) if vc_formula else None
     return check(
         Design(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataValueError, DesignError
+from ..errors import DataValueError, DesignError, OptionError, suggest
 from .columns import Column, stack
 from .components import Components
 from .groups import Grouping
@@ -21,14 +22,14 @@ class RandomTerm:
     ----------
     names : tuple of str
         Names of the columns.
-    covariance : str
-        Name of the structure of their covariance matrix.
+    covariance : str or CovarianceStructure
+        The structure of their covariance matrix, or its name.
     info : object
         What builds the columns for new data, or None.
     """
 
     names: tuple[str, ...]
-    covariance: str = "unstructured"
+    covariance: Any = "unstructured"
     info: Any = None
 
 
@@ -157,3 +158,30 @@ def check(design: Design) -> Design:
 
 def _slopes_only(design: Design) -> bool:
     return all(column is not None for column in design.random)
+
+
+def with_covariance(design: Design, covariance: Any) -> Design:
+    """Return the design with the covariance structures of the argument `covariance`.
+
+    Raises
+    ------
+    OptionError
+        A grouping factor that the model does not have, or a structure given twice.
+    """
+    if covariance is None:
+        return design
+    if isinstance(covariance, Mapping):
+        unknown = [name for name in covariance if name != design.grouping.name]
+        if unknown:
+            raise OptionError(
+                f"covariance names {unknown[0]!r}, which is no grouping factor"
+                f"{suggest(str(unknown[0]), [design.grouping.name])}; expected "
+                f"{{{design.grouping.name!r}: structure}}"
+            )
+        covariance = covariance.get(design.grouping.name, "unstructured")
+    if any(term.covariance != "unstructured" for term in design.terms):
+        raise OptionError(
+            "covariance= was given, and the formula has a structure of its own; use one of the two"
+        )
+    terms = tuple(replace(term, covariance=covariance) for term in design.terms)
+    return replace(design, terms=terms)

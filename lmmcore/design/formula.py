@@ -47,10 +47,13 @@ class Bar:
     terms : Terms
     group : tuple of str
         The names whose interaction is the grouping factor: ``a:b`` has two.
+    covariance : str
+        Name of the covariance structure: ``cs(1 + x | g)``.
     """
 
     terms: Terms
     group: tuple[str, ...]
+    covariance: str = "unstructured"
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ def parse_formula(formula: str) -> MixedFormula:
     response = sides[0].strip()
     fixed, bars = [], []
     for sign, term in _signed_terms(sides[1], formula):
-        inner = _bar(term)
+        structure, inner = _structure(term)
+        if inner is None:
+            inner = _bar(term)
         if inner is None:
             fixed.append((sign, term))
         elif sign == "-":
@@ -90,7 +95,7 @@ def parse_formula(formula: str) -> MixedFormula:
                 f"in {formula!r}, the random term {term} is subtracted; write it once"
             )
         else:
-            bars.extend(_parse_bar(inner, formula))
+            bars.extend(_parse_bar(inner, formula, structure))
     fixed_text = " ".join(f"{s} {t}" for s, t in fixed) or "+ 1"
     fixed_text = fixed_text[2:] if fixed_text.startswith("+ ") else fixed_text
     return MixedFormula(response, _plain_name(response), parse_terms(fixed_text), tuple(bars))
@@ -124,8 +129,13 @@ def parse_terms(text: str) -> Terms:
     return Terms(text, tuple(names), intercept)
 
 
-def _parse_bar(inner: str, formula: str) -> list[Bar]:
+def _parse_bar(inner: str, formula: str, structure: str | None) -> list[Bar]:
     double = "||" in inner
+    if double and structure is not None:
+        raise FormulaError(
+            f"in {formula!r}, {structure}({inner}) has '||', which makes the coefficients independent; "
+            "write one bar with a structure, or no structure"
+        )
     parts = inner.split("||" if double else "|")
     if len(parts) != 2 or not parts[0].strip() or not parts[1].strip():
         raise FormulaError(
@@ -144,7 +154,7 @@ def _parse_bar(inner: str, formula: str) -> list[Bar]:
             "compute the grouping variable first and name it"
         )
     if not double:
-        return [Bar(parse_terms(lhs), group)]
+        return [Bar(parse_terms(lhs), group, structure or "unstructured")]
     # (1 + x || g) is (1 | g) + (0 + x | g): one term of its own per summand.
     terms = parse_terms(lhs)
     if terms.plain is not None:
@@ -156,6 +166,23 @@ def _parse_bar(inner: str, formula: str) -> list[Bar]:
     ):
         pieces.insert(0, "1")
     return [Bar(parse_terms(piece), group) for piece in pieces]
+
+
+def _structure(term: str) -> tuple[str | None, str | None]:
+    """Return the name and the inside of a term such as ``cs(1 + x | g)``.
+
+    ``I(a | b)`` is Python's, and so is what has no plain grouping factor on the right.
+    """
+    found = re.fullmatch(rf"({_NAME})\((.*)\)", term.strip(), re.DOTALL)
+    if found is None or found[1] in ("I", "Q", "C"):
+        return None, None
+    try:
+        parts = _split_top(found[2], "|", term)
+    except FormulaError:  # the brackets are not one pair: f(x) + g(y)
+        return None, None
+    if len(parts) == 2 and all(_plain_name(part) for part in parts[1].split(":")):
+        return found[1], found[2].strip()
+    return None, None
 
 
 def _bar(term: str) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
+from ..inference.structure import is_structured
 from ..inference.wald import interval, p_values
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def summarize(
     model = results.model
     sizes = model.group_sizes
     fixed = _names(xname_fe, "xname_fe", model.exog_names)
+    structured = xname_re is None and is_structured(results)
     covariance = _names(xname_re, "xname_re", model.param_names[model.k_fe :])
     response = yname or model.endog_names
     formula = model.formula if yname is None and xname_fe is None else None
@@ -200,7 +202,7 @@ def summarize(
     return Summary(
         title or "Mixed Linear Model Regression Results",
         facts,
-        _parameters(results, alpha, [*fixed, *covariance]),
+        _parameters(results, alpha, fixed, None if structured else covariance),
         tuple(notes),
         _random_table(results),
         str(results.convergence),
@@ -217,8 +219,13 @@ def _names(given: Sequence[str] | None, argument: str, own: list[str]) -> list[s
     return [str(name) for name in given]
 
 
-def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.DataFrame:
-    """Return the table of all parameters in the layout of statsmodels."""
+def _parameters(
+    results: MixedLMResults, alpha: float, fixed: list[str], covariance: list[str] | None
+) -> pd.DataFrame:
+    """Return the table of all parameters in the layout of statsmodels.
+
+    `covariance` None: the parameters of covariance structures stand in place of entries of cov_re.
+    """
     p = results.k_fe
     beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
     limits = interval(beta, se, alpha)
@@ -230,11 +237,20 @@ def _parameters(results: MixedLMResults, alpha: float, names: list[str]) -> pd.D
         + [_cell(x) for x in limits[i]]
         for i in range(p)
     ]
-    values = results._variance_scale * np.asarray(results.params)[p:]
-    errors = np.asarray(results.bse_variances)[:-1]
+    if covariance is None:
+        table = results.covariance_parameters
+        several = table["term"].nunique() > 1
+        covariance = [
+            f"{term} {name}" if several else name
+            for term, name in zip(table["term"], table["parameter"])
+        ]
+        values, errors = table["estimate"].to_numpy(), table["std_err"].to_numpy()
+    else:
+        values = results._variance_scale * np.asarray(results.params)[p:]
+        errors = np.asarray(results.bse_variances)[:-1]
     rows += [[_cell(v), _cell(e), "", "", "", ""] for v, e in zip(values, errors)]
     columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
-    return pd.DataFrame(rows, index=names, columns=columns)
+    return pd.DataFrame(rows, index=[*fixed, *covariance], columns=columns)
 
 
 def _latex(text: str) -> str:

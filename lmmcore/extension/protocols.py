@@ -73,10 +73,21 @@ class Optimizer(Protocol):
 
 
 class CovarianceStructure(Protocol):
-    """A family of k × k covariance matrices G = Λ Λ' with Λ a smooth function of θ.
+    """A family of k × k covariance matrices G = Λ Λ' with Λ (k × w, any w) a smooth function of θ.
 
-    G is relative: the covariance matrix is σ² G. Λ need not be unique in θ (signs of columns), and a
-    singular G is an ordinary value.
+    G is relative: the covariance matrix is σ² G, for the columns as the user gave them. Λ need not be
+    unique in θ (signs of columns), and a singular G is an ordinary value: choose θ so that the boundary
+    lies at a finite point, such as a standard deviation of zero or the sine of an angle as correlation.
+
+    Attributes
+    ----------
+    closed_under : {"nothing", "scaling", "shifting"}, optional
+        Whether the family stays the same when columns are rescaled one by one, or replaced by
+        any triangular combination of columns (which contains rescaling). The core then chooses
+        columns in which it computes well. By default "nothing".
+
+    An optional method ``bind(names)`` returns the structure for columns with these names: a structure in
+    space reads positions from them.
     """
 
     def n_parameters(self, k: int) -> int:
@@ -84,21 +95,21 @@ class CovarianceStructure(Protocol):
         ...
 
     def parameters(self, g: np.ndarray) -> np.ndarray:
-        """Return θ (m,) of the member closest to a positive semidefinite matrix g (k, k)."""
+        """Return θ (m,) of a member close to a positive semidefinite g (k, k); of g if it is one."""
         ...
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
-        """Return Λ (k, k)."""
+        """Return Λ (k, w)."""
         ...
 
     def factor_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
-        """Return ∂Λ/∂θ (m, k, k)."""
+        """Return ∂Λ/∂θ (m, k, w)."""
         ...
 
     def factor_second_derivative(self, theta: np.ndarray, k: int) -> np.ndarray | None:
-        """Return ∂²Λ/∂θ∂θ (m, m, k, k), or None when Λ is linear in θ."""
+        """Return ∂²Λ/∂θ∂θ (m, m, k, w), or None when Λ is linear in θ."""
         ...
 
-    def describe(self, g: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
         """Return the parameters of σ² G in the user's terms, such as ``{"sd(x)": 1.2}``."""
         ...

@@ -327,10 +327,10 @@ def assemble(const double[::1] trace, const double[:, ::1] quad, const double[:,
 def chain_rule(const double[::1] g, const double[:, ::1] h, list factors, list slopes):
     """Gradient and Hessian in theta from those in the coordinates of G = L L'.
 
-    Per term, L is k x k and the slopes dL (m, k, k); dG = dL L' + L dL', and L linear in theta
+    Per term, L is k x w and the slopes dL (m, k, w); dG = dL L' + L dL', and L linear in theta
     adds 2 tr(D dL_i dL_j') with D = dd/dG.
     """
-    cdef Py_ssize_t n = g.shape[0], total = 0, at, start, k, m, i, j, a, b, c, d, u
+    cdef Py_ssize_t n = g.shape[0], total = 0, at, start, k, m, i, j, a, b, c, d, u, w
     cdef double t
     cdef const double[:, ::1] factor
     cdef const double[:, :, ::1] slope
@@ -350,13 +350,13 @@ def chain_rule(const double[::1] g, const double[:, ::1] h, list factors, list s
     for u in range(len(factors)):
         factor = factors[u]
         slope = slopes[u]
-        k, m = factor.shape[0], slope.shape[0]
+        k, w, m = factor.shape[0], factor.shape[1], slope.shape[0]
         for i in range(m):
             c = at
             for a in range(k):
                 for b in range(a + 1):
                     t = 0.0
-                    for d in range(k):
+                    for d in range(w):
                         t += slope[i, a, d] * factor[b, d] + factor[a, d] * slope[i, b, d]
                     jac[(start + i) * n + c] = t
                     c += 1
@@ -367,7 +367,7 @@ def chain_rule(const double[::1] g, const double[:, ::1] h, list factors, list s
                 for a in range(k):
                     for b in range(a + 1):
                         if g[c] != 0.0:
-                            for d in range(k):
+                            for d in range(w):
                                 t += g[c] * slope[i, a, d] * slope[j, b, d]
                                 t += g[c] * slope[i, b, d] * slope[j, a, d]
                         c += 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..extension.matrices import lower_indices, semidefinite_cholesky
+from ..extension.structures import sd_and_correlations
 
 
 class FixedPattern:
@@ -66,5 +67,6 @@ class FixedPattern:
     def factor_second_derivative(self, theta: np.ndarray, k: int) -> None:
         return None
 
-    def describe(self, g: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-        return {f"sd({name})": float(np.sqrt(v)) for name, v in zip(names, np.diag(g))}
+    def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
+        factor = sigma * self.factor(theta, len(names))
+        return sd_and_correlations(factor @ factor.T, tuple(names))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..crossproducts.crossproducts import CrossProducts
+from ..extension.matrices import semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
 from . import _grouped
 from .grouped import GroupedEngine, State, TermShape
@@ -15,9 +16,13 @@ from .grouped import GroupedEngine, State, TermShape
 
 @dataclass(eq=False)
 class Point:
-    """What is known of the criterion at one θ."""
+    """What is known of the criterion at one θ.
+
+    `roots` are Λ_t (k, w) as the structures give them, `factors` square ones (k, k) for the engine.
+    """
 
     theta: np.ndarray
+    roots: list[np.ndarray]
     factors: list[np.ndarray]
     state: State | None
     value: float
@@ -78,16 +83,20 @@ class ProfiledLikelihood:
         """Return the parameters of each term."""
         return [theta[s] for s in self._slices]
 
-    def factors(self, theta: np.ndarray) -> list[np.ndarray]:
-        """Return Λ_t of each term, in the engine's units."""
+    def roots(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return Λ_t (k, w) of each term, in the engine's units."""
         return [
             s.factor(part, term.k)
             for s, term, part in zip(self.structures, self.terms, self.parts(theta))
         ]
 
+    def factors(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return square Λ_t (k, k) of each term, in the engine's units."""
+        return [_square(root) for root in self.roots(theta)]
+
     def covariances(self, theta: np.ndarray) -> list[np.ndarray]:
         """Return G_t of each term, in the engine's units."""
-        return [f @ f.T for f in self.factors(theta)]
+        return [f @ f.T for f in self.roots(theta)]
 
     def parameters(self, covariances: Sequence[np.ndarray]) -> np.ndarray:
         """Return θ for positive semidefinite G_t in the engine's units."""
@@ -98,10 +107,11 @@ class ProfiledLikelihood:
         last = self._last
         theta = np.array(theta, dtype=float)
         if last is None or last.theta.tobytes() != theta.tobytes():
-            factors = self.factors(theta)
+            roots = self.roots(theta)
+            factors = [_square(root) for root in roots]
             state = self.engine.state(factors)
             self.evaluations += 1
-            last = self._last = Point(theta, factors, state, self._value(state))
+            last = self._last = Point(theta, roots, factors, state, self._value(state))
         if order and last.gradient is None and last.state is not None:
             g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
             last.gamma_gradient = g
@@ -121,9 +131,9 @@ class ProfiledLikelihood:
             structure.factor_derivative(theta, term.k)
             for structure, theta, term in zip(self.structures, parts, self.terms)
         ]
-        gradient, hessian = _grouped.chain_rule(g, h, point.factors, slopes)
+        gradient, hessian = _grouped.chain_rule(g, h, point.roots, slopes)
         for term, structure, theta, at, factor in zip(
-            self.terms, self.structures, parts, self._slices, point.factors
+            self.terms, self.structures, parts, self._slices, point.roots
         ):
             second = structure.factor_second_derivative(theta, term.k)
             if second is not None:
@@ -163,3 +173,7 @@ class ProfiledLikelihood:
     def sigma2(self, state: State) -> float:
         """Return σ̂² in the basis (the response scaled)."""
         return state.r2 / self.n_eff
+
+
+def _square(root: np.ndarray) -> np.ndarray:
+    return root if root.shape[0] == root.shape[1] else semidefinite_cholesky(root @ root.T)
