@@ -125,7 +125,8 @@ class _Candidate:
     """A point at which an optimizer stopped, and what holds there."""
 
     point: Point
-    spectra: list[tuple[np.ndarray, np.ndarray]]  # eigenvalues and vectors of each G_t
+    # Eigenvalues and vectors of each G_t, as many as the structure's rank, in ascending order.
+    spectra: list[tuple[np.ndarray, np.ndarray]]
     holds: bool = False
     decrement: float = np.inf
     smallest: float = np.nan
@@ -157,7 +158,12 @@ def _descend(
 
 def _examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> _Candidate:
     point = likelihood.point(theta, order=2)
-    found = _Candidate(point, [eigh(f @ f.T) for f in point.factors])
+    spectra = []
+    for structure, root in zip(likelihood.structures, point.roots):
+        values, vectors = eigh(root @ root.T)
+        rank = structure.rank(len(root)) if hasattr(structure, "rank") else len(root)
+        spectra.append((values[len(values) - rank :], vectors[:, len(values) - rank :]))
+    found = _Candidate(point, spectra)
     _certify(likelihood, found)
     return found
 
@@ -200,7 +206,7 @@ def _snap(likelihood: ProfiledLikelihood, found: _Candidate) -> _Candidate:
     covariances, changed = [], False
     for t, (values, vectors) in enumerate(found.spectra):
         zero = values <= SMALL * _least(likelihood, t)
-        columns = ~found.point.factors[t].any(axis=0)
+        columns = ~found.point.roots[t].any(axis=0)
         if int(columns.sum()) < int(zero.sum()):
             values = np.where(zero, 0.0, values)
             changed = True
@@ -286,8 +292,8 @@ def _other_start(
     """Return a second start where the likelihood may have a better optimum elsewhere, or None."""
     if attempt == 0:
         singular = any(
-            term.k > 1 and bool(np.any(~factor.any(axis=0)))
-            for term, factor in zip(likelihood.terms, best.point.factors)
+            term.k > 1 and bool(np.any(~root.any(axis=0)))
+            for term, root in zip(likelihood.terms, best.point.roots)
         )
         if not best.holds or singular or outcome.iterations > LONG:
             return neutral_start(likelihood)

@@ -79,13 +79,17 @@ class FactorAnalytic:
     θ is L, row by row, and the roots of Ψ.
     """
 
-    def __init__(self, rank: int, specific: bool) -> None:
-        self.rank, self.specific = rank, specific
+    def __init__(self, n_factors: int, specific: bool) -> None:
+        self.n_factors, self.specific = n_factors, specific
         kind = "variances of the columns' own" if specific else "no other variation (reduced rank)"
-        self.__doc__ = f"{rank} common factor{'' if rank == 1 else 's'} and {kind}."
+        self.__doc__ = f"{n_factors} common factor{'' if n_factors == 1 else 's'} and {kind}."
+
+    def rank(self, k: int) -> int:
+        """Return the largest rank of G."""
+        return k if self.specific else min(self.n_factors, k)
 
     def _pattern(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        r = min(self.rank, k)
+        r = min(self.n_factors, k)
         rows, cols = np.tril_indices(k, m=r)
         if self.specific:
             rows = np.concatenate([rows, np.arange(k)])
@@ -97,7 +101,7 @@ class FactorAnalytic:
 
     def parameters(self, g: np.ndarray) -> np.ndarray:
         k = len(g)
-        r = min(self.rank, k)
+        r = min(self.n_factors, k)
         psi = np.zeros(k)
         if self.specific:
             # Alternate between factors and specific variances (principal factors).
@@ -114,14 +118,14 @@ class FactorAnalytic:
         return full[self._pattern(k)]
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
-        r = min(self.rank, k)
+        r = min(self.n_factors, k)
         out = np.zeros((k, r + k if self.specific else r))
         out[self._pattern(k)] = theta
         return out
 
     def factor_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
         rows, cols = self._pattern(k)
-        r = min(self.rank, k)
+        r = min(self.n_factors, k)
         out = np.zeros((len(rows), k, r + k if self.specific else r))
         out[np.arange(len(rows)), rows, cols] = 1.0
         return out
@@ -131,7 +135,7 @@ class FactorAnalytic:
 
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
         k = len(names)
-        r = min(self.rank, k)
+        r = min(self.n_factors, k)
         full = sigma * self.factor(np.asarray(theta), k)
         out = {
             f"loading {j + 1}({name})": float(full[i, j])

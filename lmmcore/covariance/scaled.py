@@ -11,11 +11,10 @@ from .correlation import Correlation
 
 
 def _correlation_of(g: np.ndarray) -> np.ndarray:
+    """Return correlations; NaN where a column does not vary."""
     sd = np.sqrt(np.maximum(np.diag(g), 0.0))
-    positive = sd > 0
-    scale = np.where(positive, sd, 1.0)
+    scale = np.where(sd > 0, sd, np.nan)
     out = g / np.outer(scale, scale)
-    out[~positive] = out[:, ~positive] = 0.0
     np.fill_diagonal(out, 1.0)
     return out
 
@@ -45,7 +44,11 @@ class Homogeneous(DerivedStructure):
 
 
 class Heterogeneous(DerivedStructure):
-    """A standard deviation for each column: θ is the relative sds and the angles."""
+    """A standard deviation for each column: θ is the roots of the relative sds, and the angles.
+
+    An sd of negative sign would turn the signs of its column's correlations, which is another family:
+    a root that is squared cannot.
+    """
 
     closed_under = "scaling"
 
@@ -57,14 +60,12 @@ class Heterogeneous(DerivedStructure):
         return k + self.correlation.n_angles(k)
 
     def parameters(self, g: np.ndarray) -> np.ndarray:
-        sd = np.sqrt(np.maximum(np.diag(g), 0.0))
-        return np.concatenate([sd, self.correlation.angles(_correlation_of(g))])
+        roots = np.maximum(np.diag(g), 0.0) ** 0.25
+        return np.concatenate([roots, self.correlation.angles(_correlation_of(g))])
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
-        return theta[:k, None] * self.correlation.root(theta[k:], k)
+        return theta[:k, None] ** 2 * self.correlation.root(theta[k:], k)
 
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
-        k = len(names)
-        # A negative sd turns the sign of a column's correlations.
-        sd = {f"sd({name})": float(sigma * abs(t)) for name, t in zip(names, theta[:k])}
-        return sd | self.correlation.describe(theta[k:], names)
+        sd = {f"sd({name})": float(sigma * t**2) for name, t in zip(names, theta)}
+        return sd | self.correlation.describe(theta[len(names) :], names)

@@ -110,7 +110,7 @@ def parse_terms(text: str) -> Terms:
         text = text[1:].strip()
     if not text:
         raise FormulaError(f"the formula {original!r} is empty; expected terms, such as '1 + x'")
-    if "|" in _without_quotes(text):
+    if "|" in _without_quotes(text) and not re.search(r"\w\(.*\|", text):
         raise FormulaError(
             f"{original!r} has a '|' outside of a random term; write random terms in parentheses, "
             "such as (1 + x | g)"
@@ -177,7 +177,7 @@ def _structure(term: str) -> tuple[str | None, str | None]:
     if found is None or found[1] in ("I", "Q", "C"):
         return None, None
     try:
-        parts = _split_top(found[2], "|", term)
+        parts = _split_top(found[2].replace("||", "|"), "|", term)
     except FormulaError:  # the brackets are not one pair: f(x) + g(y)
         return None, None
     if len(parts) == 2 and all(_plain_name(part) for part in parts[1].split(":")):

@@ -87,7 +87,8 @@ class CovarianceStructure(Protocol):
         columns in which it computes well. By default "nothing".
 
     An optional method ``bind(names)`` returns the structure for columns with these names: a structure in
-    space reads positions from them.
+    space reads positions from them. An optional method ``rank(k)`` returns the largest rank of G where
+    that is less than k.
     """
 
     def n_parameters(self, k: int) -> int:

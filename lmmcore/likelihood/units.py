@@ -26,6 +26,9 @@ class InUsersColumns:
     def n_parameters(self, k: int) -> int:
         return self.structure.n_parameters(k)
 
+    def rank(self, k: int) -> int:
+        return self.structure.rank(k) if hasattr(self.structure, "rank") else k
+
     def parameters(self, g: np.ndarray) -> np.ndarray:
         return self.structure.parameters(self.basis @ g @ self.basis.T)
 
