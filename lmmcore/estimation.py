@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .convergence import Convergence
-from .errors import ConvergenceError, PluginError
+from .errors import ConvergenceError
 from .extension import OptimizeOutcome, Optimizer, eigh
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
@@ -63,12 +63,10 @@ def estimate(
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
-    for name, optimizer in optimizers if likelihood.n_parameters else ():
+    for name, optimizer in optimizers if likelihood.n_parameters else ():  # noqa: B007
         starts = [theta]
         for attempt in range(3):
-            found, outcome = _descend(
-                likelihood, name, optimizer, starts[-1], options or {}, callback
-            )
+            found, outcome = _descend(likelihood, optimizer, starts[-1], options or {}, callback)
             iterations += outcome.iterations
             path += outcome.path
             message = outcome.message
@@ -134,7 +132,6 @@ class _Candidate:
 
 def _descend(
     likelihood: ProfiledLikelihood,
-    name: str,
     optimizer: Optimizer,
     theta: np.ndarray,
     options: Mapping[str, Any],
@@ -142,7 +139,7 @@ def _descend(
 ) -> tuple[_Candidate, OptimizeOutcome]:
     """Run an optimizer; go on from where the boundary test points; move exactly onto a boundary."""
     for _ in range(10):
-        outcome = _minimize(likelihood, name, optimizer, theta, options, callback)
+        outcome = optimizer.minimize(likelihood, theta, options=options, callback=callback)
         found = _examine(likelihood, outcome.theta)
         if not _near_boundary(likelihood, found, SMALL):
             break
@@ -166,24 +163,6 @@ def _examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> _Candidate:
     found = _Candidate(point, spectra)
     _certify(likelihood, found)
     return found
-
-
-def _minimize(
-    likelihood: ProfiledLikelihood,
-    name: str,
-    optimizer: Optimizer,
-    theta: np.ndarray,
-    options: Mapping[str, Any],
-    callback: Callable[[int, float], None] | None,
-) -> OptimizeOutcome:
-    outcome = optimizer.minimize(likelihood, theta.copy(), options=options, callback=callback)
-    found = np.asarray(getattr(outcome, "theta", None), dtype=float)
-    if found.shape != theta.shape or not np.all(np.isfinite(found)):
-        raise PluginError(
-            f"optimizer {name!r} returned theta {found!r}; expected {len(theta)} finite numbers. "
-            "Choose another method, or report this to the author of the plugin"
-        )
-    return outcome
 
 
 def _least(likelihood: ProfiledLikelihood, t: int) -> float:

@@ -29,7 +29,8 @@ from .errors import (
     UnusedArgumentWarning,
 )
 from .estimation import estimate
-from .extension import CovarianceStructure, find, lower_indices
+from .extension import CovarianceStructure, lower_indices
+from .extension.guarded_optimizer import guarded_optimizer
 from .likelihood.fixed import FixedPattern
 from .likelihood.grouped import GroupedEngine
 from .likelihood.profiled import ProfiledLikelihood
@@ -644,7 +645,7 @@ def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
         names = list(method) if isinstance(method, Sequence) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
-    return [(name, find("optimizer", name.lower())) for name in names]
+    return [(name, guarded_optimizer(name)) for name in names]
 
 
 def _used(options: dict[str, Any]) -> dict[str, Any]:

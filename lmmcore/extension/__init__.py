@@ -1,9 +1,11 @@
 """All that the author of an extension imports."""
 
-from ..errors import DataValueError, OptionError, suggest
+from ..errors import DataValueError, DesignError, OptionError, suggest
 from .hookspecs import hookimpl
-from .manager import Plugin, find, plugins, register, unregister
+from .manager import find, look_up, plugins, register, unregister
 from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
+from .options import take_options
+from .plugin import Plugin
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 
@@ -11,6 +13,7 @@ __all__ = [
     "CovarianceStructure",
     "DataValueError",
     "DerivedStructure",
+    "DesignError",
     "Objective",
     "OptimizeOutcome",
     "Optimizer",
@@ -20,6 +23,7 @@ __all__ = [
     "eigh",
     "find",
     "hookimpl",
+    "look_up",
     "lower_indices",
     "plugins",
     "register",
@@ -27,5 +31,6 @@ __all__ = [
     "semidefinite_cholesky",
     "suggest",
     "symmetric",
+    "take_options",
     "unregister",
 ]

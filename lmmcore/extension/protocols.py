@@ -48,6 +48,9 @@ class OptimizeOutcome:
         Why it stopped.
     iterations : int
     path : list of (iteration, value)
+        By default every evaluation that found a lower value.
+    evaluations : int
+        Evaluations of the criterion; the core counts them.
     """
 
     theta: np.ndarray
@@ -55,10 +58,15 @@ class OptimizeOutcome:
     message: str
     iterations: int
     path: list[tuple[int, float]] = field(default_factory=list)
+    evaluations: int = 0
 
 
 class Optimizer(Protocol):
-    """Minimises an `Objective`; the number of evaluations is counted by the objective."""
+    """Minimises an `Objective`, which counts its evaluations and hands out copies.
+
+    Every optimizer takes the options ``maxiter`` and ``tol`` (the tolerance of its own criterion of
+    convergence); the core takes ``max_evaluations`` for all of them.
+    """
 
     def minimize(
         self,
@@ -68,7 +76,18 @@ class Optimizer(Protocol):
         options: Mapping[str, Any],
         callback: Callable[[int, float], None] | None = None,
     ) -> OptimizeOutcome:
-        """Return the outcome; `options` are those the user gave, an unknown one is an error."""
+        """Return the outcome.
+
+        Parameters
+        ----------
+        objective : Objective
+        start : array (m,)
+            A copy, which may be changed.
+        options : mapping
+            Those that the user gave; an unknown one is an `OptionError` (see `take_options`).
+        callback : callable, optional
+            To be called with the iteration and the criterion. What it raises must pass.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import OptionError, suggest
 from ..estimation import estimate
-from ..extension import find
+from ..extension.guarded_optimizer import guarded_optimizer
 from ..likelihood.fixed import FixedPattern
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def profile_variance(
     values = np.concatenate([left, right]) / results.scale
     plain = model._plain_engine
     term = plain.terms[t]
-    optimizer = [(method, find("optimizer", method))]
+    optimizer = [(method, guarded_optimizer(method))]
     free = np.ones(term.k * (term.k + 1) // 2, dtype=bool)
     free[0] = False
     order = [column, *(j for j in range(term.k) if j != column)]

@@ -106,6 +106,7 @@ class ProfiledLikelihood:
         """Return the criterion (order 0) with gradient and Hessian (order 2) at θ."""
         last = self._last
         theta = np.array(theta, dtype=float)
+        theta.flags.writeable = False  # it is handed to structures
         if last is None or last.theta.tobytes() != theta.tobytes():
             roots = self.roots(theta)
             factors = [_square(root) for root in roots]

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..extension import Objective, OptimizeOutcome, eigh
-from .options import take_options
+from ..extension import Objective, OptimizeOutcome, eigh, take_options
 
 FLAT = 1e-11  # relative size of an eigenvalue that counts as zero
 

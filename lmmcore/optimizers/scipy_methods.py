@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from ..extension import Objective, OptimizeOutcome, OptionError, suggest
-from .options import take_options
+from ..extension import Objective, OptimizeOutcome, OptionError, suggest, take_options
 
 # What a method is given (derivatives) and its options with defaults as tight as it stands.
 _GRADIENT: dict[str, dict[str, Any]] = {

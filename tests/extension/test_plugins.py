@@ -79,7 +79,7 @@ def test_two_of_one_name_are_an_error(registered):
 
 def test_a_broken_optimizer_is_named(registered):
     registered(plugin(broken=Broken()))
-    with pytest.raises(PluginError, match=r"'broken' returned theta .* expected 1 finite"):
+    with pytest.raises(PluginError, match=r"'broken' .* returned theta .* expected 1 finite"):
         model().fit(method="broken")
 
 
