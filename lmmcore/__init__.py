@@ -12,6 +12,7 @@ except ImportError as exc:
 
 from . import datasets
 from .convergence import Convergence
+from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
@@ -26,6 +27,7 @@ __version__ = _version("lmmcore")
 __all__ = [
     "Convergence",
     "CrossProducts",
+    "KnownMatrix",
     "LmmcoreError",
     "LmmcoreWarning",
     "MixedLM",

@@ -1,7 +1,7 @@
 """All that the author of an extension imports."""
 
 from ..errors import DataValueError, DesignError, OptionError, suggest
-from .hookspecs import hookimpl
+from .hookspecs import Register, hookimpl
 from .manager import find, look_up, plugins, register, unregister
 from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
 from .options import take_options
@@ -19,6 +19,7 @@ __all__ = [
     "Optimizer",
     "OptionError",
     "Plugin",
+    "Register",
     "analytic_cholesky",
     "eigh",
     "find",
