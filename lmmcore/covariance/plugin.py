@@ -58,7 +58,11 @@ def lmmcore_covariances(register: Register) -> None:
     register("har1", ar1h)
     register("toep", Homogeneous(toep, f"Toeplitz: a correlation for each distance, {ONE}"))
     register("toeph", Heterogeneous(toep, f"Toeplitz: a correlation for each distance, {OWN}"))
-    register("toep{n}", banded, f"Toeplitz with n bands (a moving average), {ONE}")
-    register("toeph{n}", heterogeneous_banded, f"Toeplitz with n bands (a moving average), {OWN}")
+    register("toep{n}", banded, f"Toeplitz with n bands: no correlation at distance n, {ONE}")
+    register(
+        "toeph{n}",
+        heterogeneous_banded,
+        f"Toeplitz with n bands: no correlation at distance n, {OWN}",
+    )
     register("fa{n}", factor_analytic, "n common factors and variances of the columns' own.")
     register("rr{n}", reduced_rank, "Reduced rank: n common factors and nothing else.")

@@ -1,36 +1,47 @@
-"""Banded Toeplitz matrices: their zeros, their weights, their fits."""
+"""Banded Toeplitz matrices: their zeros, all of them, their coordinates."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmcore.covariance.banded import Banded, _weights
+from lmmcore.covariance.banded import Banded
 from lmmcore.extension import find
 
 
-@given(st.integers(2, 5), st.integers(2, 9), st.integers(0, 2**32 - 1))
-def test_a_banded_matrix_is_toeplitz_with_zeros(n, k, seed):
+@given(st.integers(2, 5), st.integers(2, 9), st.floats(0.1, 30.0), st.integers(0, 2**32 - 1))
+def test_a_banded_matrix_is_toeplitz_with_zeros(n, k, size, seed):
     banded = Banded(n)
-    phi = np.random.default_rng(seed).uniform(-2, 2, banded.n_angles(k))
+    phi = np.random.default_rng(seed).uniform(-size, size, banded.n_angles(k))
     root = banded.root(phi, k)
     c = root @ root.T
     np.testing.assert_allclose(np.diag(c), 1.0, atol=1e-12)
     for lag in range(1, k):
         np.testing.assert_allclose(np.diag(c, lag), c[0, lag], atol=1e-12)
-        assert lag < n or c[0, lag] == 0.0
-    # The same matrix from its own angles, unless the factorisation meets roots on the unit circle.
+        assert lag < n or abs(c[0, lag]) < 1e-15
     again = banded.root(banded.angles(c), k)
-    np.testing.assert_allclose(again @ again.T, c, atol=2e-3)
+    np.testing.assert_allclose(again @ again.T, c, atol=1e-2)
 
 
-def test_weights():
-    np.testing.assert_allclose(_weights(np.zeros(2)), [1.0, 0.0, 0.0])
-    # (1, 1/2) has lag-one correlation 0.5 / 1.25.
-    np.testing.assert_allclose(_weights(np.array([0.4])), np.array([1.0, 0.5]) / np.sqrt(1.25))
-    # No moving average has 0.9: the nearest in that direction is 1/2.
-    psi = _weights(np.array([0.9]))
-    assert psi[0] * psi[1] == pytest.approx(0.5, abs=1e-5)
+@given(st.integers(2, 4), st.integers(5, 8), st.integers(0, 2**32 - 1))
+def test_every_banded_matrix_has_its_coordinates(n, k, seed):
+    """Not only moving averages: any r for which the matrix is positive definite."""
+    rng = np.random.default_rng(seed)
+    r = rng.standard_normal(n - 1)
+    c = np.zeros((k, k))
+    for lag, value in enumerate(r, 1):
+        c += value * (np.eye(k, k, lag) + np.eye(k, k, -lag))
+    c = np.eye(k) - 0.99 * rng.uniform() * c / np.linalg.eigvalsh(c)[0]
+    root = Banded(n).root(Banded(n).angles(c), k)
+    np.testing.assert_allclose(root @ root.T, c, atol=1e-10)
+
+
+def test_beyond_the_boundary_is_pulled_inside():
+    root = Banded(2).root(Banded(2).angles(np.full((3, 3), 0.9) + 0.1 * np.eye(3)), 3)
+    c = root @ root.T
+    # 1 / sqrt(2) is the largest correlation of neighbours when the ends do not correlate.
+    assert c[0, 1] == pytest.approx(np.sqrt(0.5), abs=1e-3)
+    assert c[0, 2] == pytest.approx(0.0, abs=1e-15)
 
 
 def test_one_band_is_no_correlation():
