@@ -11,6 +11,7 @@ except ImportError as exc:
     ) from exc
 
 from . import datasets
+from .compare import compare_optimizers
 from .convergence import Convergence
 from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
@@ -34,6 +35,7 @@ __all__ = [
     "MixedLMParams",
     "MixedLMResults",
     "VCSpec",
+    "compare_optimizers",
     "datasets",
     "get_threads",
     "mixedlm",

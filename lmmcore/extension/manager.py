@@ -171,6 +171,19 @@ def find(kind: str, name: str) -> Any:
     return look_up(kind, name).implementation
 
 
+def names(kind: str) -> list[str]:
+    """Return one name of every implementation of a kind, in the order of registration.
+
+    Further names of the same object are left out, and so are families.
+    """
+    first: dict[Any, str] = {}
+    for name, entries in _table(kind).items():
+        target = entries[0].target
+        if "{n}" not in name:
+            first.setdefault(target if isinstance(target, str) else id(target), name)
+    return list(first.values())
+
+
 def plugins() -> list[Plugin]:
     """Return every plugin, built-in and installed, sorted by kind and name."""
     return sorted(
