@@ -4,10 +4,13 @@ from ..errors import DataValueError, OptionError, suggest
 from .hookspecs import hookimpl
 from .manager import Plugin, find, plugins, register, unregister
 from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
-from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer
+from .penalties import Blockwise, Coefficients
+from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 
 __all__ = [
+    "Blockwise",
+    "Coefficients",
     "CovarianceStructure",
     "DataValueError",
     "DerivedStructure",
@@ -15,6 +18,7 @@ __all__ = [
     "OptimizeOutcome",
     "Optimizer",
     "OptionError",
+    "Penalty",
     "Plugin",
     "analytic_cholesky",
     "eigh",

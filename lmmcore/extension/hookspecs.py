@@ -24,4 +24,4 @@ def lmmcore_covariances(register: Callable[[str, Any], None]) -> None:
 
 @hookspec
 def lmmcore_penalties(register: Callable[[str, Any], None]) -> None:
-    """Call ``register(name, penalty)`` for every penalty of ``fit_regularized``."""
+    """Call ``register(name, penalty)`` for every `Penalty` of ``fit_regularized``."""

@@ -19,7 +19,7 @@ _HOOKS = {
     "penalty": "lmmcore_penalties",
 }
 # Modules of this package that implement hooks; the manager knows where they are, not what they are.
-_BUILT_IN = ("lmmcore.optimizers.plugin", "lmmcore.covariance.plugin")
+_BUILT_IN = ("lmmcore.optimizers.plugin", "lmmcore.covariance.plugin", "lmmcore.penalties.plugin")
 
 
 @dataclass(frozen=True)
