@@ -5,11 +5,13 @@ from .hookspecs import Register, hookimpl
 from .manager import find, look_up, plugins, register, unregister
 from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
 from .options import take_options
+from .penalties import Coefficients
 from .plugin import Plugin
-from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer
+from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 
 __all__ = [
+    "Coefficients",
     "CovarianceStructure",
     "DataValueError",
     "DerivedStructure",
@@ -18,6 +20,7 @@ __all__ = [
     "OptimizeOutcome",
     "Optimizer",
     "OptionError",
+    "Penalty",
     "Plugin",
     "Register",
     "analytic_cholesky",

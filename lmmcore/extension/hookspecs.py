@@ -49,4 +49,4 @@ def lmmcore_covariances(register: Register) -> None:
 
 @hookspec
 def lmmcore_penalties(register: Register) -> None:
-    """Call ``register(name, penalty)`` for every penalty of ``fit_regularized``."""
+    """Call ``register(name, penalty)`` for every `Penalty` of ``fit_regularized``."""

@@ -23,7 +23,7 @@ _HOOKS = {
 }
 KINDS = tuple(_HOOKS)
 # Modules of this package that implement hooks; the manager knows where they are, not what they are.
-_BUILT_IN = ("lmmcore.optimizers.plugin", "lmmcore.covariance.plugin")
+_BUILT_IN = ("lmmcore.optimizers.plugin", "lmmcore.covariance.plugin", "lmmcore.penalties.plugin")
 # Distribution and version by the name under which pluggy knows what an entry point brought.
 _sources: dict[str, tuple[str, str]] = {}
 

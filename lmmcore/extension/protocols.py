@@ -1,4 +1,4 @@
-"""What an optimizer and a covariance structure must be able to do."""
+"""What an optimizer, a covariance structure and a penalty must be able to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+
+from .penalties import Coefficients
 
 
 class Objective(Protocol):
@@ -132,4 +134,45 @@ class CovarianceStructure(Protocol):
 
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
         """Return the parameters of σ² G in the user's terms, such as ``{"sd(x)": 1.2}``."""
+        ...
+
+
+class Penalty(Protocol):
+    """A penalty P(β; λ) ≥ 0 on coefficients β (p,), zero at β = 0 and at λ = 0, never falling in λ.
+
+    A fit minimises ``½ β'Hβ − c'β + P(β; λ)``, where H (p, p) and c (p,) are X'V⁻¹X/σ² and X'V⁻¹y/σ²:
+    P is in units of half of −2 log-likelihood and the strength λ ≥ 0 in those of a slope, c − Hβ. The
+    lasso is Σ λ w_j|β_j|. What is registered carries parameters of its shape alone; `bind` gives it the
+    coefficients. The solver never hands it those that are not penalised at all, except within a group.
+
+    Attributes
+    ----------
+    concavity : float
+        Once bound, the least ρ ≥ 0 for which P(β; λ) + ½ρ β'β is convex in β for every λ: 0 for a convex
+        penalty, whose fits stop on their duality gap; others stop on the stationarity of the slopes.
+
+    Optional methods
+    ----------------
+    ``derivative(size, strength)``
+        ∂P/∂|β_j| (p,) at |β| = `size`, at zero from the right: for a penalty that is a sum over
+        coefficients.
+    ``blockwise(strength)``
+        The penalty as a `Blockwise` one, which coordinate descent solves fast. Others are solved by
+        accelerated proximal steps.
+    ``degrees_of_freedom(beta, h, strength)``
+        Degrees of freedom of a fit; by default the number of coefficients that are not zero.
+    """
+
+    concavity: float
+
+    def bind(self, coefficients: Coefficients) -> Penalty:
+        """Return the penalty of these p coefficients; the one it is called on stays as it is."""
+        ...
+
+    def value(self, beta: np.ndarray, strength: float) -> float:
+        """Return P(β; λ)."""
+        ...
+
+    def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
+        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ), for step · concavity < 1."""
         ...

@@ -1,8 +1,28 @@
-"""For people who test mixed models: a dense reference, readable twins of the kernels, strategies.
+"""For people who test mixed models or extend lmmcore: references, strategies, conformance checks.
 
-``lmmcore.testing.strategies`` needs hypothesis (the extra ``test``).
+`DenseModel` is a dense reference; `check_covariance` and `check_penalty` prove a plugin, and raise
+`RuleBroken`; ``lmmcore.testing.twins`` has readable twins of the kernels, ``lmmcore.testing.strategies``
+draws models. The checks and the strategies need hypothesis (the extra ``test``).
 """
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
 
 from .dense import DenseModel
 
-__all__ = ["DenseModel"]
+if find_spec("hypothesis"):
+    from .check_covariance import RuleBroken, check_covariance
+    from .check_penalty import check_penalty
+
+__all__ = ["DenseModel", "RuleBroken", "check_covariance", "check_penalty"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        raise ImportError(
+            f"lmmcore.testing.{name} needs hypothesis, which is not installed; pip install "
+            "'lmmcore[test]'"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
