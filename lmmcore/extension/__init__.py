@@ -5,12 +5,13 @@ from .hookspecs import Register, hookimpl
 from .manager import find, look_up, plugins, register, unregister
 from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
 from .options import take_options
-from .penalties import Coefficients
+from .penalties import Blockwise, Coefficients
 from .plugin import Plugin
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 
 __all__ = [
+    "Blockwise",
     "Coefficients",
     "CovarianceStructure",
     "DataValueError",

@@ -51,7 +51,7 @@ def test_what_fails_is_a_row_with_its_error(model):
     extension.register(plugin, "somebody")
     try:
         table = lmmcore.compare_optimizers(
-            model, ["bad", "newton", "em"], maxiter=30, start_params=[3.0, 0.0, 3.0]
+            model, ["bad", "newton", "nelder-mead"], maxiter=24, start_params=[3.0, 0.0, 3.0]
         )
     finally:
         extension.unregister(plugin)
@@ -60,8 +60,8 @@ def test_what_fails_is_a_row_with_its_error(model):
     assert "somebody" in table.loc["bad", "message"]
     assert table["converged"].tolist() == [False, True, False]
     assert table.loc["newton", "difference"] == 0.0
-    assert table.loc["em", "difference"] > 1e-3
-    assert "maxiter=30" in table.loc["em", "message"]
+    assert table.loc["nelder-mead", "difference"] > 1e-3
+    assert "aximum number of iterations" in table.loc["nelder-mead", "message"]
     assert model.reml
 
 
