@@ -55,6 +55,10 @@ def _uniform(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _nowhere(start: np.ndarray) -> OptimizeOutcome:
+    return OptimizeOutcome(start, False, "the criterion is not finite at the start", 0)
+
+
 class SciPyMinimize:
     """One of the methods of ``scipy.optimize.minimize``."""
 
@@ -72,6 +76,8 @@ class SciPyMinimize:
     ) -> OptimizeOutcome:
         known = {**_GRADIENT, **_HESSIAN, **_VALUE}[self.method]
         chosen = take_options(self.method, _uniform(self.method, options), known)
+        if not np.isfinite(objective.value(start)):
+            return _nowhere(start)  # which SciPy's methods would call a success
         path: list[tuple[int, float]] = []
 
         def record(theta: np.ndarray) -> None:
@@ -132,6 +138,8 @@ class SciPyGlobal:
         options: Mapping[str, Any],
         callback: Callable[[int, float], None] | None = None,
     ) -> OptimizeOutcome:
+        if not np.isfinite(objective.value(start)):
+            return _nowhere(start)
         path: list[tuple[int, float]] = []
 
         def record(theta: np.ndarray, *_: Any) -> None:
