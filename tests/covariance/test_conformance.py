@@ -73,6 +73,14 @@ class Mutates(Plain):
         return out
 
 
+class Reuses(Plain):
+    def factor(self, theta, k):
+        if not hasattr(self, "buffer") or self.buffer.shape != (k, k):
+            self.buffer = np.zeros((k, k))
+        self.buffer[:] = super().factor(theta, k)
+        return self.buffer
+
+
 class Forgets(Plain):
     def parameters(self, g):
         return np.ones(self.n_parameters(len(g)))
@@ -121,6 +129,7 @@ class NotClosed(DerivedStructure):
         (Text(), "finite"),
         (NotLinear(), "second derivative"),
         (Mutates(), "purity"),
+        (Reuses(), "purity"),
         (Forgets(), "parameters"),
         (Overstates(), "closed_under"),
         (NotClosed(), "closed_under"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import nlopt
 import numpy as np
+
 from lmmcore.extension import Objective, OptimizeOutcome, take_options
 
 OPTIONS = {"maxiter": 20_000, "tol": 1e-13, "xtol": 1e-9, "step": 0.5}

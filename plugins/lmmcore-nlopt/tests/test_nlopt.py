@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import lmmcore
 import pytest
+
+import lmmcore
 from lmmcore.extension import plugins
 from lmmcore.testing import plugin_checks
 
