@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_nlopt_is_imported_when_a_name_is_asked_for():
         "import sys, lmmcore; lmmcore.plugins(); assert 'nlopt' not in sys.modules\n"
         "lmmcore.extension.find('optimizer', 'bobyqa'); assert 'nlopt' in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
 
 
 def test_maxiter_counts_evaluations():
