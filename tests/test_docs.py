@@ -32,7 +32,7 @@ def test_there_are_examples():
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["write_a_plugin.md"])
+@pytest.mark.parametrize("page", ["write_a_plugin.md", "optimizers.md", "covariance_structures.md"])
 def test_the_code_of_a_page_runs(page, capsys, monkeypatch):
     """All Python of a page, in order, in one module."""
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.M | re.S)
@@ -42,7 +42,7 @@ def test_the_code_of_a_page_runs(page, capsys, monkeypatch):
     try:
         for block in blocks:
             exec(compile(block, page, "exec"), module.__dict__)
-        assert "criterion" in capsys.readouterr().out
+        assert capsys.readouterr().out  # each page prints a table
     finally:
         for plugin in manager().get_plugins():
             if type(plugin).__module__ == module.__name__:
