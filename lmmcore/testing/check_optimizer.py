@@ -7,54 +7,18 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ..errors import LmmcoreError, OptionError
 from ..extension import OptimizeOutcome
 from .check_covariance import RuleBroken, _require
 from .objectives import TestObjective, TooMany
+from .strategies import Problem, problems
 
 LIMIT = 100_000  # evaluations that no optimizer needs for a function of up to three parameters
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A function with a known minimum and a start."""
-
-    minimum: tuple[float, ...]
-    eigenvalues: tuple[float, ...]
-    start: tuple[float, ...]
-    curved: bool
-    seed: int
-
-    def objective(self, **changes: Any) -> TestObjective:
-        """Return the function, afresh."""
-        arrays = np.array(self.minimum), np.array(self.eigenvalues)
-        return TestObjective(*arrays, self.seed, self.curved, **{"limit": LIMIT, **changes})
-
-
-@st.composite
-def problems(draw: st.DrawFn, max_m: int = 3) -> Problem:
-    """Draw a convex function of one to `max_m` parameters, of condition up to 30, and a start near by."""
-    m = draw(st.integers(1, max_m))
-    numbers = st.floats(-2.0, 2.0).map(lambda x: round(x, 2))
-    sizes = st.floats(1.0, 30.0).map(lambda x: round(x, 1))
-
-    def vector(of: st.SearchStrategy[float]) -> tuple[float, ...]:
-        return tuple(draw(st.lists(of, min_size=m, max_size=m)))
-
-    return Problem(
-        vector(numbers),
-        vector(sizes),
-        vector(numbers),
-        draw(st.booleans()),
-        draw(st.integers(0, 9)),
-    )
 
 
 def _run(
@@ -65,7 +29,7 @@ def _run(
     **changes: Any,
 ) -> tuple[Any, TestObjective]:
     """Run an optimizer; an exception that is not lmmcore's is the rule "raises"."""
-    objective = problem.objective(**changes)
+    objective = problem.objective(**{"limit": LIMIT, **changes})
     start = np.array(problem.start)
     try:
         found = optimizer.minimize(objective, start, options=dict(options or {}), callback=callback)
@@ -122,7 +86,11 @@ def _minimum(optimizer: Any, problem: Problem) -> None:
 
 
 def _purity(optimizer: Any, problem: Problem) -> None:
-    objective, start, options = problem.objective(), np.array(problem.start), {"maxiter": 200}
+    objective, start, options = (
+        problem.objective(limit=LIMIT),
+        np.array(problem.start),
+        {"maxiter": 200},
+    )
     first = optimizer.minimize(objective, start, options=options, callback=None)
     _require(
         np.array_equal(start, problem.start) and options == {"maxiter": 200}, "purity",
@@ -171,7 +139,9 @@ def _callback(optimizer: Any, problem: Problem) -> None:
         raise Stop
 
     try:
-        optimizer.minimize(problem.objective(), np.array(problem.start), options={}, callback=stop)
+        optimizer.minimize(
+            problem.objective(limit=LIMIT), np.array(problem.start), options={}, callback=stop
+        )
     except Stop:
         return
     except Exception as exc:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that draw whole mixed models.
+"""Hypothesis strategies that draw whole mixed models, and functions to minimise.
 
 >>> from hypothesis import given
 >>> from lmmcore.testing import strategies
@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from .dense import DenseModel
+from .objectives import TestObjective
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,4 +125,39 @@ def grouped_models(
         weights = None if weights is None else weights[order]
     return GroupedProblem(
         y, x, z * units, groups, weights, covariance / np.outer(units, units), scale
+    )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A function with a known minimum and a start."""
+
+    minimum: tuple[float, ...]
+    eigenvalues: tuple[float, ...]
+    start: tuple[float, ...]
+    curved: bool
+    seed: int
+
+    def objective(self, **changes: Any) -> TestObjective:
+        """Return the function, afresh; changes are arguments of `TestObjective`."""
+        arrays = np.array(self.minimum), np.array(self.eigenvalues)
+        return TestObjective(*arrays, self.seed, self.curved, **changes)
+
+
+@st.composite
+def problems(draw: st.DrawFn, max_m: int = 3) -> Problem:
+    """Draw a convex function of one to `max_m` parameters, of condition up to 30, and a start near by."""
+    m = draw(st.integers(1, max_m))
+    numbers = st.floats(-2.0, 2.0).map(lambda x: round(x, 2))
+    sizes = st.floats(1.0, 30.0).map(lambda x: round(x, 1))
+
+    def vector(of: st.SearchStrategy[float]) -> tuple[float, ...]:
+        return tuple(draw(st.lists(of, min_size=m, max_size=m)))
+
+    return Problem(
+        vector(numbers),
+        vector(sizes),
+        vector(numbers),
+        draw(st.booleans()),
+        draw(st.integers(0, 9)),
     )
