@@ -115,7 +115,7 @@ def look_up(kind: str, name: str) -> Plugin:
     """
     table = _table(kind)
     entries = list(table.get(name, ()))
-    family = re.fullmatch(r"(.*\D)(0|[1-9]\d*)", name)
+    family = re.fullmatch(r"(.*\D)(0|[1-9]\d*)", name) if name[-1:].isdigit() else None
     if family and f"{family[1]}{{n}}" in table:
         entries += [_member(p, int(family[2])) for p in table[f"{family[1]}{{n}}"]]
     if not entries:

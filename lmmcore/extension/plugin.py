@@ -64,7 +64,13 @@ class Plugin:
     @property
     def help(self) -> str:
         """One line: what was given at registration, or the first line of the docstring."""
-        return self.summary or (inspect.getdoc(self.implementation) or "").strip().split("\n")[0]
+        if self.summary:
+            return self.summary
+        try:
+            implementation = self.implementation
+        except PluginError as exc:  # a listing is where one looks for what is wrong
+            return str(exc)
+        return (inspect.getdoc(implementation) or "").strip().split("\n")[0]
 
     def numbered(self, number: int) -> Plugin:
         """Return the member of a family, such as "fa3" of "fa{n}".

@@ -117,10 +117,14 @@ def test_a_plugin_named_by_its_place_is_imported_when_it_is_asked_for(
         def lmmcore_optimizers(self, register):
             register("heavy", "heavy_optimizers:HALVING", help="Heavy.")
             register("nowhere", "heavy_optimizers_2:HALVING", help="Nowhere.")
+            register("silent", "heavy_optimizers_2:HALVING")
 
     registered(Lazy())
     model().fit()
     assert [p.help for p in lmmcore.plugins() if p.name == "heavy"] == ["Heavy."]
+    assert next(p.source for p in lmmcore.plugins() if p.name == "heavy").endswith("in this process")
+    (silent,) = [p.help for p in lmmcore.plugins() if p.name == "silent"]
+    assert "cannot be imported" in silent
     assert "heavy_optimizers" not in sys.modules
     with pytest.raises(
         PluginError, match=r"'heavy' .* cannot be imported from .*MemoryError: too heavy"
