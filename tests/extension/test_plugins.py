@@ -122,7 +122,9 @@ def test_a_plugin_named_by_its_place_is_imported_when_it_is_asked_for(
     registered(Lazy())
     model().fit()
     assert [p.help for p in lmmcore.plugins() if p.name == "heavy"] == ["Heavy."]
-    assert next(p.source for p in lmmcore.plugins() if p.name == "heavy").endswith("in this process")
+    assert next(p.source for p in lmmcore.plugins() if p.name == "heavy").endswith(
+        "in this process"
+    )
     (silent,) = [p.help for p in lmmcore.plugins() if p.name == "silent"]
     assert "cannot be imported" in silent
     assert "heavy_optimizers" not in sys.modules
