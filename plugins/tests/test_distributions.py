@@ -48,7 +48,7 @@ def test_installed_and_uninstalled(name, tmp_path):
     # Built outside: the new environment sees the outer one's setuptools.
     run([*pip, "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(FOLDER / name)])
     inside = [*pip, "--python", str(python)]
-    run([*inside, "install", "--quiet", "--no-deps", *map(str, tmp_path.glob("*.whl"))])
+    run([*inside, "install", "--quiet", *map(str, tmp_path.glob("*.whl"))])
     assert run([python, "-c", code]).strip() == "True"
     assert f"{kind:11} {plugin} " in run([python, "-m", "lmmcore", "plugins"])
     run([*inside, "uninstall", "--quiet", "--yes", name])
