@@ -64,10 +64,10 @@ class NLopt:
                 message = f"stopped after maxiter={chosen['maxiter']} evaluations"
         except nlopt.RoundoffLimited:
             converged, message = True, "no step changes the criterion beyond rounding"
-        except (nlopt.ForcedStop, RuntimeError, ValueError, SystemError):
+        except Exception as exc:  # NLopt's errors have no common base
             if run.error is not None:  # of the criterion or the callback: not NLopt's
                 raise run.error from None
-            converged, message = False, "NLopt failed"
+            converged, message = False, f"NLopt failed: {type(exc).__name__} {exc}".strip()
         best = start if run.best is None else run.best[: len(start)]
         return OptimizeOutcome(best, converged, message, run.calls, run.path)
 
