@@ -126,7 +126,7 @@ class GuardedObjective:
         self._calls += 1
         if self._calls > self._limit:
             raise self._own(_Stop(f"stopped after max_evaluations={self._limit} evaluations"))
-        if _finite(at):
+        if math.isfinite(np.vdot(at, at)) or np.isfinite(at).all():
             self._not_finite = 0
             return at
         self._not_finite += 1
