@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class TestObjective:
     radius : float
     limit : int
         Evaluations after which it raises `TooMany`.
+    pause : float
+        Seconds to sleep at each of the first ten evaluations, so that threads meet.
     """
 
     __test__ = False  # pytest: not a class of tests
@@ -41,19 +44,22 @@ class TestObjective:
         curved: bool = False,
         radius: float = math.inf,
         limit: int = 1_000_000,
+        pause: float = 0.0,
     ) -> None:
         self.minimum = np.array(minimum, dtype=float)
         m = len(self.minimum)
         axes = np.linalg.qr(np.random.default_rng(seed).standard_normal((m, m)))[0]
         self.root = np.sqrt(eigenvalues)[:, None] * axes.T
         self.largest = float(np.max(eigenvalues))
-        self.curved, self.radius, self.limit = curved, radius, limit
+        self.curved, self.radius, self.limit, self.pause = curved, radius, limit, pause
         self.evaluations = 0
 
     def _at(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
         self.evaluations += 1
         if self.evaluations > self.limit:
             raise TooMany
+        if self.pause and self.evaluations <= 10:
+            time.sleep(self.pause)
         x = np.asarray(theta, dtype=float) - self.minimum
         return self.root @ x, bool(np.all(np.isfinite(x)) and np.sqrt(x @ x) <= self.radius)
 

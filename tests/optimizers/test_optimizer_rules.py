@@ -174,7 +174,7 @@ class SharesState(Newton):
 
     def minimize(self, objective, start, *, options, callback=None):
         self.start = start
-        for _ in range(200):
+        for _ in range(3):
             objective.value(start)
         return super().minimize(objective, self.start, options=options, callback=callback)
 
