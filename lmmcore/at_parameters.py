@@ -17,11 +17,12 @@ from .covariance.choice import bound_structure
 from .errors import DataValueError
 from .extension import CovarianceStructure
 from .extension.matrices import lower_indices, semidefinite_cholesky, symmetric_index
-from .likelihood.grouped import GroupedEngine
 from .likelihood.packed import PackedLikelihood, PackedPoint
+from .likelihood.profiled import Engine, build_engine
 from .params import MixedLMParams
 
 if TYPE_CHECKING:
+    from .crossproducts.crossed import CrossedProducts
     from .crossproducts.crossproducts import CrossProducts
     from .design.design import Design
 
@@ -42,7 +43,7 @@ class AtParameters:
     k_vc: int
     use_sqrt: bool
     reml: bool
-    crossproducts: CrossProducts
+    crossproducts: CrossProducts | CrossedProducts
     design: Design
     _basis_order: np.ndarray
 
@@ -52,12 +53,18 @@ class AtParameters:
         own = () if components is None else components.names
         return [t.names for t in self.design.terms] + [(name,) for name in own]
 
+    @property
+    def _term_groups(self) -> list[str]:
+        """Name of the grouping factor of each term."""
+        own = [self.design.groupings[t.factor].name for t in self.design.terms]
+        return own + [self.design.grouping.name] * (len(self._term_names) - len(own))
+
     @cached_property
     def _structures(self) -> list[CovarianceStructure]:
         """The structure of each term, for the user's columns."""
         out = [
-            bound_structure(t.covariance, t.names, self.design.grouping.name)
-            for t in self.design.terms
+            bound_structure(t.covariance, t.names, group)
+            for t, group in zip(self.design.terms, self._term_groups)
         ]
         components = self.design.components
         return out + [bound_structure("unstructured", ("",), "")] * (
@@ -65,17 +72,17 @@ class AtParameters:
         )
 
     @cached_property
-    def _engine(self) -> GroupedEngine:
+    def _engine(self) -> Engine:
         centred = all(closed_under(s) == "shifting" for s in self._structures)
         sizes = [len(names) for names in self._term_names]
-        return GroupedEngine(self.crossproducts, sizes, centred)
+        return build_engine(self.crossproducts, sizes, centred)
 
     @cached_property
-    def _plain_engine(self) -> GroupedEngine:
+    def _plain_engine(self) -> Engine:
         """The engine for structures that hold for the columns as they were given only."""
         if not self._engine.is_centred:
             return self._engine
-        return GroupedEngine(self.crossproducts, [len(names) for names in self._term_names])
+        return build_engine(self.crossproducts, [len(names) for names in self._term_names])
 
     @cached_property
     def _packed(self) -> PackedLikelihood:

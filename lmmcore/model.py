@@ -14,12 +14,14 @@ import pandas as pd
 
 from .at_parameters import AtParameters, closed_under
 from .crossproducts.accumulate import cross_products
+from .crossproducts.crossed import CrossedProducts, crossed_products
 from .crossproducts.crossproducts import CrossProducts
 from .design.build import as_frame, from_arrays, from_formula
 from .design.columns import matrix_columns, stack
 from .design.components import VCSpec, vc_spec
 from .design.design import Design, with_covariance
 from .design.evaluate import rebuild
+from .design.factors import crossed_factors
 from .errors import (
     ConvergenceWarning,
     DataValueError,
@@ -31,8 +33,9 @@ from .errors import (
 from .estimation import estimate
 from .extension import CovarianceStructure, find, lower_indices
 from .likelihood.fixed import FixedPattern
-from .likelihood.grouped import GroupedEngine
-from .likelihood.profiled import ProfiledLikelihood
+from .likelihood.crossed import CrossedEngine
+from .likelihood.profiled import Engine, ProfiledLikelihood
+from .likelihood.structure import Structure
 from .likelihood.start import neutral_start
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
@@ -203,7 +206,10 @@ class MixedLM(AtParameters):
         self.use_sqrt = use_sqrt
         self.reml = True
         self.formula = formula
-        self.crossproducts: CrossProducts = cross_products(design)
+        factors = crossed_factors(design)
+        self.crossproducts: CrossProducts | CrossedProducts = (
+            cross_products(design) if factors is None else crossed_products(design, factors)
+        )
         basis = self.crossproducts.basis
         self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
         if self.dropped:
@@ -236,8 +242,9 @@ class MixedLM(AtParameters):
 
     @cached_property
     def endog(self) -> np.ndarray:
-        """The response (n,), float64."""
-        return np.asarray(self.design.endog, dtype=np.float64)
+        """The response (n,), float64; an offset is part of it."""
+        endog = np.asarray(self.design.endog, dtype=np.float64)
+        return endog if self.design.offset is None else endog + self.design.offset
 
     @cached_property
     def exog(self) -> np.ndarray:
@@ -251,8 +258,29 @@ class MixedLM(AtParameters):
 
     @property
     def exog_re_names(self) -> list[str]:
-        """Names of the random coefficients; the intercept has the name of the groups."""
-        return [name for term in self.design.terms for name in term.names]
+        """Names of the random coefficients; an intercept has the name of its groups.
+
+        A slope of two grouping factors is named with its factor, ``"x | item"``.
+        """
+        pairs = [(x, g) for t, g in zip(self.design.terms, self._term_groups) for x in t.names]
+        names = [name for name, _ in pairs]
+        return [name if names.count(name) == 1 else f"{name} | {group}" for name, group in pairs]
+
+    @property
+    def structure(self) -> Structure:
+        """How a model with several grouping factors is factored: order, storage, bytes, cost.
+
+        Raises
+        ------
+        OptionError
+            The model has one grouping factor: its groups are independent small problems.
+        """
+        if not isinstance(self._engine, CrossedEngine):
+            raise OptionError(
+                f"the model has one grouping factor, {self.group_name}: its {self.n_groups:,} groups are "
+                "independent and there is no structure to show; expected a model with several"
+            )
+        return self._engine.structure
 
     @property
     def vcomp_names(self) -> list[str]:
@@ -468,7 +496,7 @@ class MixedLM(AtParameters):
             start = neutral_start(likelihood) if start is None else start
             optimizers = []
         found = estimate(
-            likelihood, optimizers, self._term_names, self.group_name, start, options, callback
+            likelihood, optimizers, self._term_names, self._term_groups, start, options, callback
         )
         self.reml = bool(reml)
         if optimizers and not found.convergence.converged:
@@ -585,7 +613,7 @@ class MixedLM(AtParameters):
         self,
         reml: bool,
         structures: Sequence[CovarianceStructure] | None = None,
-        engine: GroupedEngine | None = None,
+        engine: Engine | None = None,
     ) -> ProfiledLikelihood:
         engine = engine or self._engine
         if structures is None:

@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from .convergence import Convergence
+from .crossproducts.crossed import CrossedProducts
+from .crossproducts.crossproducts import CrossProducts
 from .design.columns import stack
 from .design.removed import without_rows
 from .display.summary import Summary, summarize
-from .errors import DataTypeError, LmmcoreWarning
+from .display.varcorr import varcorr
+from .errors import DataTypeError, LmmcoreWarning, OptionError
 from .inference.bootstrap import bootstrap
 from .inference.inference import Inference
 from .inference.profile import profile_variance
@@ -26,11 +29,13 @@ from .inference.structure import (
 )
 from .inference.wald import CovarianceOfParams
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
+from .likelihood.crossed_blup import CrossedConditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .prediction import random_part
+from .random_effects import crossed_covariances, crossed_effects
 
 if TYPE_CHECKING:
     from .estimation import Estimate
@@ -313,15 +318,39 @@ class MixedLMResults(Inference):
         return None
 
     @cached_property
+    def varcorr(self) -> pd.DataFrame:
+        """Variances, SDs and correlations of the random effects, σ² included.
+
+        One row for each coefficient and, with the covariance as `variance`, for each pair of a term.
+        Columns term (the grouping factor), name, with (the other of a pair), variance, sd, correlation.
+        """
+        return varcorr(self)
+
+    @cached_property
+    def _crossed(self) -> CrossedConditional | None:
+        """Random effects of a model with several grouping factors."""
+        cp = self.model.crossproducts
+        if not isinstance(cp, CrossedProducts):
+            return None
+        return CrossedConditional(cp, self._likelihood, self._point, self._solution)
+
+    @cached_property
     def _conditional(self) -> Conditional:
-        return conditional(self.model.crossproducts, self._likelihood, self._point, self._solution)
+        cp = self.model.crossproducts
+        assert isinstance(cp, CrossProducts)
+        return conditional(cp, self._likelihood, self._point, self._solution)
 
     def _named_blocks(self) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
         return self._conditional.with_names(self.model.exog_re_names, self.model.vcomp_names)
 
     @cached_property
-    def random_effects(self) -> dict[Any, pd.Series]:
-        """BLUPs of the random effects: a Series for each group label."""
+    def random_effects(self) -> dict[Any, pd.Series] | dict[str, pd.DataFrame]:
+        """BLUPs of the random effects: a Series for each group label.
+
+        With several grouping factors a frame for each factor, a row for each level.
+        """
+        if self._crossed is not None:
+            return crossed_effects(self, self._crossed)
         out: dict[Any, pd.Series] = {}
         for block, index in self._named_blocks():
             out.update(
@@ -332,8 +361,14 @@ class MixedLMResults(Inference):
 
     @cached_property
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
-        """Covariance matrix of each group's random effects given the data, β and the variances."""
+        """Covariance matrix of each group's random effects given the data, β and the variances.
+
+        With several grouping factors a frame for each factor, with the matrices of its levels one below
+        the other: rows (level, name), so that ``frame.loc[level]`` is one of them.
+        """
         scale = self.scale
+        if self._crossed is not None:
+            return crossed_covariances(self, self._crossed)
         out: dict[Any, pd.DataFrame] = {}
         for block, index in self._named_blocks():
             out.update(
@@ -344,7 +379,18 @@ class MixedLMResults(Inference):
 
     @cached_property
     def random_effects_frame(self) -> pd.DataFrame:
-        """BLUPs of the random coefficients: one row for each group (n_groups, k_re)."""
+        """BLUPs of the random coefficients: one row for each group (n_groups, k_re).
+
+        Raises
+        ------
+        OptionError
+            The model has several grouping factors: see `random_effects`.
+        """
+        if self._crossed is not None:
+            raise OptionError(
+                "random_effects_frame is for models with one grouping factor; random_effects has a frame "
+                f"for each of {', '.join(f.name for f in self._crossed.factors)}"
+            )
         means = np.zeros((self.model.n_groups, self.k_re))
         for block in self._conditional.blocks:
             means[block.groups] = block.means[:, : self.k_re]
@@ -361,7 +407,10 @@ class MixedLMResults(Inference):
         """Fitted values with the random effects, X β̂ + Z b̂ (n,)."""
         design = self.model.design
         fitted = stack((design.fixed[j] for j in self.model._kept_columns), design.n_rows)
-        values = fitted @ self._beta + self._conditional.row_effects(design)
+        effects = self._conditional if self._crossed is None else self._crossed
+        values = fitted @ self._beta + effects.row_effects(design)
+        if design.offset is not None:
+            values = values + design.offset
         return self._series(values, design.row_labels)
 
     @cached_property

@@ -52,7 +52,7 @@ def profile_variance(
         structures[t] = FixedPattern(free, held, order)
         restricted = model._likelihood(results.reml, structures, plain)
         start = restricted.parameters(covariances)
-        found = estimate(restricted, optimizer, model._term_names, model.group_name, start)
+        found = estimate(restricted, optimizer, model._term_names, model._term_groups, start)
         state = found.point.state
         assert state is not None
         y_scale = float(model.crossproducts.basis.map[-1, -1])

@@ -27,6 +27,7 @@ from ..parallel import map_chunks
 from ._crossed import Elimination
 from .crossed_derivatives import CrossedDerivatives
 from .grouped import State, TermShape
+from .moments import frobenius
 from .structure import Structure, check_memory
 from .symbolic import Symbolic, analyse, order_of_factors
 
@@ -75,6 +76,9 @@ class CrossedEngine(CrossedDerivatives):
         self.symbolic: Symbolic = analyse(ks, counts, blocks, pairs)
         self.columns = self.symbolic.m1 + self.symbolic.m2
         self.rank = min(self.columns, self.n)
+        self.within: np.ndarray | None = None  # of the variation inside all levels nothing is known
+        places = [(f, at, t.k) for (f, at), t in zip(self.factors_of_terms, self.terms)]
+        self._frobenius = frobenius(places, blocks, pairs)
         self._elimination = Elimination(self.symbolic.arrays)
         self.zxy = np.empty((self.columns, self.p + 1))
         self.index: list[np.ndarray] = [np.empty(0)] * len(self.terms)
@@ -378,6 +382,16 @@ class CrossedEngine(CrossedDerivatives):
                 root = self._root_of(self._dense_roots, f)
                 faces[~nodes] = root @ self._dense_faces(self._dense, f) @ root.T
             out.append(faces)
+        return out
+
+    def joint(self, factors: Sequence[np.ndarray]) -> np.ndarray:
+        """Return K = ΛΩ⁻¹Λ' (columns, columns), in the order of elimination."""
+        out = np.eye(self.columns)
+        if not any(np.any(f) for f in factors):
+            return np.zeros_like(out)
+        self._hold(factors)
+        self._forward(out)
+        self._backward(out)
         return out
 
     def solution(self, factors: Sequence[np.ndarray]) -> np.ndarray:

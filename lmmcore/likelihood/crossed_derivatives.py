@@ -20,6 +20,7 @@ import numpy as np
 from ..extension.matrices import lower_indices
 from . import _grouped
 from .grouped import State, TermShape
+from .moments import moment_estimates, spread
 
 EXACT = 400  # columns of Z up to which the Hessian is exact in every evaluation
 BLOCK = 512  # columns of C that are held at a time
@@ -37,6 +38,7 @@ class CrossedDerivatives:
     zxy: np.ndarray
     total: np.ndarray
     _t: np.ndarray
+    _frobenius: np.ndarray
 
     # What the engine does
     def _hold(self, factors: Sequence[np.ndarray]) -> float:
@@ -61,6 +63,11 @@ class CrossedDerivatives:
     def is_exact(self) -> bool:
         """Whether `gradient_hessian` returns the exact Hessian, not the average information."""
         return self.columns <= EXACT
+
+    @property
+    def hessian_is_cheap(self) -> bool:
+        """Whether the Hessian costs little beside the gradient."""
+        return self.is_exact
 
     @property
     def factors_of_terms(self) -> list[tuple[int, int]]:
@@ -238,6 +245,15 @@ class CrossedDerivatives:
         self._backward(x)
         return c - self._multiply(x)
 
+    def moments(self, reml: bool) -> list[np.ndarray]:
+        """Return first estimates of the G_t, which may be indefinite."""
+        s = self.zxy[:, self.p]
+        squares = np.concatenate([_packed(s[at].T @ s[at]) for at in self.index])
+        return moment_estimates(
+            self._frobenius, np.concatenate([_packed(c) for c in self._plain_faces()]), squares,
+            float(self.total[-1, -1]), self.n - self.p, [t.k for t in self.terms],
+        )  # fmt: skip
+
     def scoring(
         self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -261,16 +277,5 @@ def _quad(c: np.ndarray, f: np.ndarray) -> np.ndarray:
     left = c.transpose(3, 1, 0, 2).reshape(k_t * k_u, q_u * q_t)
     right = f.transpose(3, 1, 0, 2).reshape(k_t * k_u, q_u * q_t)
     # [a, b', b, a'] = Σ C[(ℓ', b'), (ℓ, a)] F[(ℓ, b), (ℓ', a')]
-    sums = (left @ right.T).reshape(k_t, k_u, k_t, k_u)
-    a, b = lower_indices(k_t)
-    c_, d_ = lower_indices(k_u)
-    out = np.zeros((len(a), len(c_)))
-    for one, other, off in ((a, b, None), (b, a, a != b)):
-        for three, four, off_u in ((c_, d_, None), (d_, c_, c_ != d_)):
-            part = sums[one[:, None], four, other[:, None], three]
-            if off is not None:
-                part = part * off[:, None]
-            if off_u is not None:
-                part = part * off_u
-            out += part
-    return out
+    sums = left @ right.T
+    return spread(sums, k_t, k_u)

@@ -108,6 +108,9 @@ class GroupedEngine:
         covariance matrix stays one, but a structure such as the diagonal does not.
     """
 
+    is_exact = True  # gradient_hessian returns the exact Hessian
+    hessian_is_cheap = True  # beside the gradient
+
     def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
         self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1
         self.n = cp.n
@@ -263,8 +266,9 @@ class GroupedEngine:
         state: State,
         reml: bool,
         weights: tuple[float, float, float],
+        with_quad: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the sums (trace, quad, outer) of `_grouped.derivative_blocks`."""
+        """Return the sums (trace, quad, outer) of `_grouped.derivative_blocks`; quad costs nothing."""
         nc = self.n_coordinates
         tri = (self.p + 1) * (self.p + 2) // 2
 
@@ -291,6 +295,10 @@ class GroupedEngine:
                 for total, more in zip(out, part):
                     total += more
         return out
+
+    def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
+        """Return the gradient of the criterion (m,) in γ."""
+        return self.gradient_hessian(factors, state, reml)[0]
 
     def gradient_hessian(
         self, factors: Sequence[np.ndarray], state: State, reml: bool
