@@ -34,6 +34,9 @@ class Convergence:
         Wall-clock time from cross-products to optimum.
     path : tuple of (int, float)
         Iterations and the criterion.
+    components : tuple of (str, tuple of float)
+        Each term of several coefficients with the shares of its principal components, descending, in
+        columns scaled to a mean square of one: a share near zero is a direction the data do not need.
     """
 
     converged: bool
@@ -47,6 +50,7 @@ class Convergence:
     iterations: int
     seconds: float
     path: tuple[tuple[int, float], ...] = ()
+    components: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     def __str__(self) -> str:
         if self.converged:
@@ -60,4 +64,7 @@ class Convergence:
         if not math.isnan(self.min_hessian_eigenvalue):
             proof += f", smallest Hessian eigenvalue {self.min_hessian_eigenvalue:.2g}"
         lines = [f"{head} by {self.optimizer} in {work}", proof]
+        for term, shares in self.components:
+            shown = ", ".join(f"{100 * share:.1f}" for share in shares)
+            lines.append(f"  Principal components of {term}, per cent: {shown}")
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.boundary)])

@@ -8,7 +8,7 @@ G_t, D_t positive semidefinite certifies an optimum, and a negative eigenvalue s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,7 @@ def estimate(
         iterations=iterations,
         seconds=time.perf_counter() - began,
         path=tuple(path),
+        components=tuple(_principal_components(likelihood, best, names, groups)),
     )
     return Estimate(best.point, certificate)
 
@@ -114,9 +115,10 @@ def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
             "copy of the response"
         )
     within = engine.within
-    if within is not None and engine.rank < engine.n:
-        if float(within[-1, -1]) <= 1e-13 * engine.residual:
-            raise _no_residual()
+    if within is None or engine.rank >= engine.n:
+        return
+    if float(within[-1, -1]) <= 1e-13 * engine.residual:
+        raise _no_residual()
 
 
 def _refuse_vanished_residual(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
@@ -366,6 +368,27 @@ def _boundary_words(
                 "do not support this many random coefficients"
             )
     return words
+
+
+def _principal_components(
+    likelihood: ProfiledLikelihood,
+    found: _Candidate,
+    names: Sequence[Sequence[str]],
+    groups: Sequence[str],
+) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Yield each term of several coefficients with the shares of its principal components.
+
+    Columns as given, scaled to a mean square of one: without units, and the intercept counts as such.
+    """
+    for term, factor, columns, group in zip(likelihood.terms, found.point.factors, names, groups):
+        if term.k == 1:
+            continue
+        unit = np.diag(1.0 / np.diag(term.basis))
+        values = np.linalg.svd(unit @ term.basis @ factor, compute_uv=False) ** 2
+        total = values.sum()
+        shown = " + ".join("1" if x == group else x for x in columns)
+        shares = values / total if total > 0 else values
+        yield f"({shown} | {group})", tuple(float(x) for x in shares)
 
 
 def _shown(name: str, group: str) -> str:

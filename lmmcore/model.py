@@ -32,11 +32,11 @@ from .errors import (
 )
 from .estimation import estimate
 from .extension import CovarianceStructure, find, lower_indices
-from .likelihood.fixed import FixedPattern
 from .likelihood.crossed import CrossedEngine
+from .likelihood.fixed import FixedPattern
 from .likelihood.profiled import Engine, ProfiledLikelihood
-from .likelihood.structure import Structure
 from .likelihood.start import neutral_start
+from .likelihood.structure import Structure
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .results import MixedLMResults
@@ -96,7 +96,12 @@ class MixedLM(AtParameters):
     nobs : int
     n_groups : int
     group_labels : list
-        Sorted.
+        Sorted. With several grouping factors these and ``groups``, ``row_indices``, ``group_sizes`` are
+        those of the first one; `n_levels` has all.
+    n_levels : dict of str to int
+        Levels of each grouping factor.
+    structure : Structure
+        How a model with several grouping factors is factored: order, storage, bytes, cost.
     dropped : tuple of str
         Columns of exog left out because other columns determine them.
 
@@ -160,7 +165,9 @@ class MixedLM(AtParameters):
         Parameters
         ----------
         formula : str
-            ``"y ~ x + (1 + x | g)"``, or ``"y ~ x"`` with `groups`.
+            ``"y ~ x + (1 + x | g)"``, or ``"y ~ x"`` with `groups`. Any number of random terms with any
+            grouping factors, crossed or nested: ``(x | a) + (1 | b)``, ``(1 | a/b)`` (which is
+            ``(1 | a) + (1 | a:b)``), ``(x || g)`` (independent coefficients), ``offset(z)``.
         data : DataFrame or mapping of columns
             Also anything with ``to_pandas()`` or ``df()``.
         re_formula : str, optional
@@ -265,6 +272,16 @@ class MixedLM(AtParameters):
         pairs = [(x, g) for t, g in zip(self.design.terms, self._term_groups) for x in t.names]
         names = [name for name, _ in pairs]
         return [name if names.count(name) == 1 else f"{name} | {group}" for name, group in pairs]
+
+    @property
+    def _factor_of_column(self) -> list[int]:
+        """The grouping factor of each random coefficient."""
+        return [term.factor for term in self.design.terms for _ in term.names]
+
+    @property
+    def n_levels(self) -> dict[str, int]:
+        """Number of levels of each grouping factor, by name."""
+        return {g.name: g.n_levels for g in self.design.groupings}
 
     @property
     def structure(self) -> Structure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,23 @@ import pandas as pd
 
 from .design.build import as_frame
 from .design.columns import matrix_columns, stack
+from .design.design import Design
 from .design.evaluate import rebuild
-from .design.groups import code_groups, interaction
+from .design.groups import Grouping, code_groups, interaction
 from .errors import DataValueError, NameNotFoundError, OptionError, suggest
 
 if TYPE_CHECKING:
     from .results import MixedLMResults
+
+
+def offset_part(design: Design, exog: Any) -> np.ndarray | float:
+    """Return the offset (m,) of new rows, zero for a model without one."""
+    if not design.offset_info:
+        return 0.0
+    table = as_frame(exog)
+    parts = [rebuild(info, table)[:, 0] for info in design.offset_info]
+    total: np.ndarray = np.sum(parts, axis=0)
+    return total
 
 
 def random_part(
@@ -30,47 +42,79 @@ def random_part(
     if design.components is not None:
         raise OptionError(
             "random_effects=True is not there for models with variance components; fittedvalues has them "
-            "for the rows of the model, random_effects by group"
+            "for the rows of the model, random_effects by group. Models with bars, such as "
+            "(1 | a) + (1 | a:b), have it"
         )
     frame = None if isinstance(exog, np.ndarray) else as_frame(exog)
     z = _columns(results, frame, exog_re, len(exog))
-    names = design.grouping.variables
-    if groups is None:
-        if frame is None or not names:
-            raise OptionError(
-                "the groups of the new rows are not given: give groups=, a label for each row"
-                + (
-                    ""
-                    if frame is None
-                    else f" (the model's groups were an array, {model.group_name!r})"
-                )
+    out = np.zeros(len(z))
+    for f, known in enumerate(design.groupings):
+        columns = [j for j, own in enumerate(model._factor_of_column) if own == f]
+        given = _given(groups, design, known)
+        grouping = _grouping_of_rows(known, frame, given)
+        if len(grouping.codes) != len(z):
+            raise DataValueError(
+                f"groups has {len(grouping.codes)} labels for {len(z)} rows; expected one for each row"
             )
-        for name in names:
-            if name not in frame.columns:
-                raise NameNotFoundError(
-                    f"exog has no column {name!r}, the group of the model"
-                    + suggest(name, map(str, frame.columns))
-                )
-        factors = [code_groups(frame[name], name) for name in names]
-        grouping = factors[0] if len(factors) == 1 else interaction(factors)
-    else:
-        if isinstance(groups, str) and frame is not None and groups in frame.columns:
-            groups = frame[groups]
-        grouping = code_groups(groups, model.group_name)
-    if len(grouping.codes) != len(z):
-        raise DataValueError(
-            f"groups has {len(grouping.codes)} labels for {len(z)} rows; expected one for each row"
+        at = _known_levels(known, grouping, new_groups)
+        if results._crossed is None:
+            means = results.random_effects_frame.to_numpy()
+        else:
+            means = results._crossed.factors[f].means
+        effects = np.vstack([means, np.zeros(len(columns))])
+        out += np.sum(z[:, columns] * effects[at][grouping.codes], axis=1)
+    return out
+
+
+def _given(groups: Any, design: Design, known: Grouping) -> Any:
+    """Return what the argument `groups` says of one factor."""
+    names = [g.name for g in design.groupings]
+    if isinstance(groups, Mapping):
+        unknown = [name for name in groups if name not in names]
+        if unknown:
+            raise OptionError(
+                f"groups names {unknown[0]!r}, which is no grouping factor{suggest(unknown[0], names)}"
+            )
+        return groups.get(known.name)
+    if groups is not None and len(names) > 1:
+        raise OptionError(
+            f"the model has the grouping factors {', '.join(names)}; expected groups={{name: labels}}"
         )
-    at = pd.Index(design.grouping.labels).get_indexer(pd.Index(grouping.labels))
+    return groups
+
+
+def _grouping_of_rows(known: Grouping, frame: pd.DataFrame | None, given: Any) -> Grouping:
+    """Return the levels of new rows."""
+    if given is not None:
+        if isinstance(given, str) and frame is not None and given in frame.columns:
+            given = frame[given]
+        return code_groups(given, known.name)
+    if frame is None or not known.variables:
+        why = "" if frame is None else f" (the model's groups were an array, {known.name!r})"
+        raise OptionError(
+            f"the groups of the new rows are not given: give groups=, a label for each row{why}"
+        )
+    for name in known.variables:
+        if name not in frame.columns:
+            raise NameNotFoundError(
+                f"exog has no column {name!r}, the group of the model"
+                + suggest(name, map(str, frame.columns))
+            )
+    factors = [code_groups(frame[name], name) for name in known.variables]
+    return factors[0] if len(factors) == 1 else interaction(factors)
+
+
+def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.ndarray:
+    """Return the level of the model for each level of the new rows, -1 where there is none."""
+    at = pd.Index(known.labels).get_indexer(pd.Index(grouping.labels))
     if (at < 0).any() and new_groups == "error":
         unknown = [str(x) for x in np.asarray(grouping.labels)[at < 0][:3]]
         raise DataValueError(
-            f"{int((at < 0).sum())} groups of {model.group_name!r} are not in the model, such as "
+            f"{int((at < 0).sum())} groups of {known.name!r} are not in the model, such as "
             f"{', '.join(unknown)}; expected groups that were fitted. Use new_groups='zero' to predict "
             "these by the fixed effects"
         )
-    effects = np.vstack([results.random_effects_frame.to_numpy(), np.zeros(z.shape[1])])
-    return np.sum(z * effects[at][grouping.codes], axis=1)
+    return at
 
 
 def _columns(

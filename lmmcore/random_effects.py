@@ -53,9 +53,7 @@ def crossed_covariances(results: MixedLMResults, found: CrossedConditional) -> d
     out = {}
     for f, names, cov in zip(found.factors, names_by_factor(results), found.covariances):
         index = pd.MultiIndex.from_product([f.labels, names], names=[f.name, "name"])
-        out[f.name] = pd.DataFrame(
-            scale * cov.reshape(-1, len(names)), index=index, columns=names
-        )
+        out[f.name] = pd.DataFrame(scale * cov.reshape(-1, len(names)), index=index, columns=names)
     return out
 
 

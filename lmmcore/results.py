@@ -34,7 +34,7 @@ from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
-from .prediction import random_part
+from .prediction import offset_part, random_part
 from .random_effects import crossed_covariances, crossed_effects
 
 if TYPE_CHECKING:
@@ -435,13 +435,14 @@ class MixedLMResults(Inference):
         ----------
         exog : DataFrame or array_like, optional
             New rows: a frame with the variables of the formula, or the columns of exog; by default
-            the rows of the model.
+            the rows of the model. An offset is added but to an array of columns, which has none.
         transform : bool
             Whether a frame goes through the formula; if false it holds the columns of exog.
         random_effects : bool
             Whether the BLUPs of the rows' groups are added.
-        groups : array_like (m,) or str, optional
-            Groups of the new rows; by default the column of the frame that the model was grouped by.
+        groups : array_like (m,), str or mapping, optional
+            Groups of the new rows; by default the columns of the frame that the model was grouped by.
+            With several grouping factors a mapping, by the factors' names.
         exog_re : array_like (m, k_re), optional
             Columns of the random coefficients; by default from the frame through the formula.
         new_groups : {"error", "zero"}
@@ -452,8 +453,12 @@ class MixedLMResults(Inference):
         if exog is None:
             if random_effects:
                 return self.fittedvalues.copy()
-            return self._series(self.model.predict(self._beta), self.model.design.row_labels)
+            values, offset = self.model.predict(self._beta), self.model.design.offset
+            values = values if offset is None else values + offset
+            return self._series(values, self.model.design.row_labels)
         values = self.model.predict(self._beta, exog)
+        if not isinstance(exog, np.ndarray):
+            values = values + offset_part(self.model.design, exog)
         if random_effects:
             values = values + random_part(self, exog, groups, exog_re, new_groups)
         return pd.Series(values, exog.index) if hasattr(exog, "index") else values

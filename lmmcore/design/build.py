@@ -14,7 +14,6 @@ import pandas as pd
 from ..errors import (
     DataTypeError,
     DataValueError,
-    DesignError,
     FormulaError,
     NameNotFoundError,
     OptionError,
@@ -27,7 +26,7 @@ from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
 from .groups import Grouping, code_groups, interaction, missing_labels
 
-_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*$")
+_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*(?::\s*([^\W\d]\w*)\s*)?$")
 _WORD = re.compile(r"[^\W\d]\w*|Q\(\s*(?:\"[^\"]+\"|'[^']+')\s*\)")
 
 
@@ -139,7 +138,9 @@ def from_formula(
             table = table.loc[keep]
             given = [[(name, _rows(v, keep)) for name, v in factor] for factor in given]
             w = None if w is None else w[keep]
-    groupings = [_grouping(factor, bool(parsed.bars) or isinstance(groups, str)) for factor in given]
+    groupings = [
+        _grouping(factor, bool(parsed.bars) or isinstance(groups, str)) for factor in given
+    ]
     grouping = groupings[0]
     place = {bar.group: i for i, bar in enumerate({b.group: b for b in bars}.values())}
     env = Evaluator(frame, table)
@@ -158,9 +159,11 @@ def from_formula(
         names = tuple(factor.name if x == "Intercept" else x for x in names)
         terms.append(RandomTerm(names, bar.covariance, rebuilds, place[bar.group]))
     components = _components(vc_formula, table, grouping, env) if vc_formula else None
-    offset = None
+    offset, offset_info = None, ()
     if parsed.offsets:
-        offset = np.sum([env.number(text, "the offset") for text in parsed.offsets], axis=0)
+        found = [env.number(f"I({text})", "the offset") for text in parsed.offsets]
+        offset = np.sum([values for values, _ in found], axis=0)
+        offset_info = tuple(info for _, info in found)
         y = y - offset
     return check(
         Design(
@@ -178,7 +181,7 @@ def from_formula(
             n_dropped=n_rows - len(table),
             others=tuple(groupings[1:]),
             offset=offset,
-            offset_info=parsed.offsets,
+            offset_info=offset_info,
         )
     )
 
@@ -311,6 +314,13 @@ def _simple_component(j: int, text: str, table: pd.DataFrame, env: Evaluator) ->
         (name,) = terms.plain
     if name not in table.columns or missing_labels(table[name]).any():
         return None
+    if factor and factor[2] is not None:  # C(f):x
+        slope = env.plain(factor[2])
+        if slope is None:
+            return None
+        part = indicator(j, f"C({name})", code_groups(table[name], name))
+        labels = tuple((j, f"{label}:{factor[2]}") for _, label in part.labels)
+        return replace(part, values=np.asarray(slope, dtype=np.float64), labels=labels)
     values = None if factor else env.plain(name)
     if values is not None:
         return one_column(j, name, values)

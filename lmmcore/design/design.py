@@ -68,8 +68,8 @@ class Design:
         The other grouping factors.
     offset : float64 array (n,) or None
         A known part of the response, which `endog` does not contain.
-    offset_info : tuple of str
-        The expressions that give the offset for new data.
+    offset_info : tuple
+        What patsy needs to build the parts of the offset for new data.
     """
 
     endog: np.ndarray
@@ -87,7 +87,7 @@ class Design:
     labelled: bool = True
     others: tuple[Grouping, ...] = ()
     offset: np.ndarray | None = None
-    offset_info: tuple[str, ...] = ()
+    offset_info: tuple[Any, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -152,16 +152,16 @@ def check(design: Design) -> Design:
         )
     seen: set[tuple[int, str]] = set()
     for f, grouping in enumerate(design.groupings):
-        names = [x for t in design.terms if t.factor == f for x in t.names]
-        for name in names:
+        own = [x for t in design.terms if t.factor == f for x in t.names]
+        for name in own:
             if (f, name) in seen:
                 raise DesignError(
                     f"the random coefficient {name!r} of {grouping.name} is given twice; expected each "
                     "column in one term of a factor. Remove one of the terms"
                 )
             seen.add((f, name))
-        if names:
-            _check_factor(design, f, len(names))
+        if own:
+            _check_factor(design, f, len(own))
     if n <= p:
         raise DesignError(
             f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "

@@ -67,10 +67,10 @@ def _of_components(design: Design) -> list[Factor] | None:
     n = design.n_rows
     of_label = np.array([t for t, _ in components.labels], dtype=np.int64)
     rows = np.repeat(np.arange(n), np.diff(components.indptr))
-    component = of_label[components.columns]
+    component = np.where(components.values != 0.0, of_label[components.columns], -1)
     out = []
     for t, name in enumerate(components.names):
-        mine = slice(None) if len(components.names) == 1 else component == t
+        mine = component == t
         at = rows[mine]
         if len(at) > 1 and not np.all(at[1:] > at[:-1]):
             return None
@@ -79,7 +79,7 @@ def _of_components(design: Design) -> list[Factor] | None:
 
 
 def _of_component(
-    components: Components, t: int, name: str, rows: np.ndarray, mine: slice | np.ndarray,
+    components: Components, t: int, name: str, rows: np.ndarray, mine: np.ndarray,
     of_label: np.ndarray, n: int, n_terms: int,
 ) -> Factor:  # fmt: skip
     labels = np.flatnonzero(of_label == t)

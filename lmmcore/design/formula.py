@@ -150,7 +150,9 @@ def _parse_bar(inner: str, formula: str, structure: str | None) -> list[Bar]:
             f"in {formula!r}, the random term ({inner}) is not of the form (terms | group)"
         )
     lhs, group_text = parts[0].strip(), parts[1].strip()
-    nested = [tuple(_plain_name(x) or "" for x in part.split(":")) for part in group_text.split("/")]
+    nested = [
+        tuple(_plain_name(x) or "" for x in part.split(":")) for part in group_text.split("/")
+    ]
     # a/b is a + a:b.
     groups = [tuple(x for part in nested[: i + 1] for x in part) for i in range(len(nested))]
     if any("" in group for group in groups):

@@ -21,25 +21,10 @@ class TermCovariance:
     names: tuple[str, ...]
     cov: np.ndarray
 
-    @property
-    def title(self) -> str:
-        """The term as in a formula."""
-        return f"({' + '.join(self.names)} | {self.group})"
-
     def correlation(self, i: int, j: int) -> float:
         """Return a correlation, NaN where a variance is zero."""
         size = float(np.sqrt(self.cov[i, i] * self.cov[j, j]))
         return float(self.cov[i, j]) / size if size > 0 else float("nan")
-
-    @property
-    def components(self) -> np.ndarray:
-        """Shares of variation of the principal components, descending; columns scaled alike.
-
-        As lme4's ``rePCA`` the matrix is taken relative to σ², so that the shares do not change.
-        """
-        values = np.maximum(np.linalg.eigvalsh(self.cov)[::-1], 0.0)
-        total = values.sum()
-        return values / total if total > 0 else values
 
 
 def terms_of(results: MixedLMResults) -> Iterator[TermCovariance]:

@@ -36,12 +36,19 @@ def bootstrap(
         rng = np.random.default_rng(rng)
     model, design = results.model, results.model.design
     if kind == "groups":
+        if design.others:
+            raise OptionError(
+                "kind='groups' draws the groups of one factor; the levels of "
+                f"{', '.join(g.name for g in design.groupings)} do not come apart. Use "
+                "kind='parametric', which draws responses from the fitted model"
+            )
         draw = _groups_of(design)
     elif kind == "parametric":
         distribution = model.get_distribution(results.params_object, results.scale)
 
         def draw(rng: Generator) -> Design:
-            return replace(design, endog=distribution.rvs(rng=rng))
+            y = distribution.rvs(rng=rng)
+            return replace(design, endog=y if design.offset is None else y - design.offset)
 
     else:
         raise OptionError(f"kind={kind!r}; expected 'groups' or 'parametric'")

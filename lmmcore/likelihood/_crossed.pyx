@@ -84,8 +84,10 @@ cdef class Elimination:
     cdef const int64_t[::1] entry_map, dense_ptr, dense_entry, base_ptr, kptr
     cdef double[::1] diag, vals, asm_, w, mbuf, bbuf, selfk, kappa
     cdef readonly Py_ssize_t kmax, longest
+    cdef dict structure
 
     def __init__(self, dict s):
+        self.structure = s
         self.factor, self.cols, self.tmap = s["factor"], s["cols"], s["tmap"]
         self.child_node, self.dense_node, self.node_of = s["child_node"], s["dense_node"], s["node_of"]
         self.base_col, self.dense_k, self.dense_factor = s["base_col"], s["dense_k"], s["dense_factor"]
@@ -102,6 +104,9 @@ cdef class Elimination:
         self.n_nodes = self.factor.shape[0]
         self.m1, self.m2 = self.node_of.shape[0], self.dense_k.shape[0]
         self.kmax, self.longest = s["kmax"], s["longest"]
+
+    def __reduce__(self):
+        return Elimination, (self.structure,)
 
     def eliminate(self, const double[:, :, ::1] lam, const double[:, :, ::1] dense_lam,
                   Py_ssize_t first, Py_ssize_t last):

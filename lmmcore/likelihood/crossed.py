@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log2
+from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import dtrsm
@@ -90,10 +91,13 @@ class CrossedEngine(CrossedDerivatives):
             for t, size in zip(factor.terms, factor.sizes):
                 self.index[t] = at[:, None] + first + np.arange(size)
                 first += size
-        m2 = self.symbolic.m2
-        self._dense = np.zeros((max(1, m2), max(1, m2)))
+        self._dense = self._empty_triangle()
         self._t = np.empty_like(self.zxy)
         self._base = self.symbolic.base_values.copy()
+        self._zz: np.ndarray | None = None  # of a model of few columns, Z'Z as a whole
+        if self.is_exact:
+            self._zz = self._multiply(np.eye(self.columns))
+        self._log_det = np.nan
         self._held: bytes | None = None  # of the factors whose factorisation the workspace holds
 
     def _units(
@@ -130,11 +134,24 @@ class CrossedEngine(CrossedDerivatives):
         bad = np.flatnonzero(~(square > 1e-26 * users) | (square <= 0.0))
         if len(bad):
             names = [x for t in factor.terms for x in cp.term_columns[t]]
-            what = "does not vary beside the constant" if self._shifted else "is zero in every row"
+            zero = not users[bad[0]] > 0.0
+            what = "is zero in every row" if zero else "does not vary beside the constant"
             raise DesignError(
                 f"the random effects column {names[bad[0]]!r} of {factor.name} {what}; expected a column "
                 "that varies. Remove it"
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the dense triangle: it is formed again when it is needed."""
+        return {**self.__dict__, "_dense": None, "_held": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._dense = self._empty_triangle()
+
+    def _empty_triangle(self) -> np.ndarray:
+        m2 = max(1, self.symbolic.m2)
+        return np.zeros((m2, m2))
 
     @property
     def is_centred(self) -> bool:
@@ -212,7 +229,9 @@ class CrossedEngine(CrossedDerivatives):
         roots = self._factor_roots(factors)
         self._roots = roots
         self._covariances = roots @ roots.transpose(0, 2, 1)
-        self._dense_roots, self._sizes = _symmetric_roots(self._covariances, [f.k for f in self.factors])
+        self._dense_roots, self._sizes = _symmetric_roots(
+            self._covariances, [f.k for f in self.factors]
+        )
         log_det = self._factorise(roots, self._dense_roots)
         if self.symbolic.m2 and np.isfinite(log_det):
             # Lower rows of a C array are the upper triangle of its Fortran view.
@@ -253,6 +272,9 @@ class CrossedEngine(CrossedDerivatives):
 
     def _multiply(self, x: np.ndarray) -> np.ndarray:
         """Return Z'Z x (columns, r)."""
+        if self._zz is not None:
+            product: np.ndarray = self._zz @ x
+            return product
         out = np.empty_like(x)
         self._elimination.multiply(np.ascontiguousarray(x), self.symbolic.base_values, out)
         return out
@@ -288,7 +310,7 @@ class CrossedEngine(CrossedDerivatives):
         for bounds in reversed(self.symbolic.stages):
 
             def work(i: int, bounds: np.ndarray = bounds) -> np.ndarray:
-                part = np.zeros_like(total)
+                part = np.zeros_like(self._covariances)
                 ok = e.faces(
                     self._covariances, self._dense, int(bounds[i]), int(bounds[i + 1]), part
                 )

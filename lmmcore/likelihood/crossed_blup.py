@@ -55,7 +55,8 @@ class CrossedConditional:
         solution: np.ndarray | None = None,
     ) -> None:
         engine = likelihood.engine
-        assert isinstance(engine, CrossedEngine) and point.state is not None
+        assert isinstance(engine, CrossedEngine)
+        assert point.state is not None
         self._engine, self._point = engine, point
         p = engine.p
         if solution is None:

@@ -23,7 +23,9 @@ from .grouped import State, TermShape
 from .moments import moment_estimates, spread
 
 EXACT = 400  # columns of Z up to which the Hessian is exact in every evaluation
+WHOLE = 1500  # columns up to which tr(C E_c C E_d) is formed from all of C, else by differences
 BLOCK = 512  # columns of C that are held at a time
+STEP = 1e-4  # of these differences, relative: their error is its square
 
 
 class CrossedDerivatives:
@@ -39,6 +41,7 @@ class CrossedDerivatives:
     total: np.ndarray
     _t: np.ndarray
     _frobenius: np.ndarray
+    _zz: np.ndarray | None
 
     # What the engine does
     def _hold(self, factors: Sequence[np.ndarray]) -> float:
@@ -130,6 +133,7 @@ class CrossedDerivatives:
             return _grouped.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
         products = self._products(factors, state)
         pairs = self._pairs(products)
+        # Before the faces, which replace the Cholesky factor by the inverse.
         information = self._average_information(factors, products, pairs, n_eff)
         if any(np.any(f) for f in factors):
             faces = self._face_sums()
@@ -144,28 +148,33 @@ class CrossedDerivatives:
         pairs: Sequence[np.ndarray],
         n_eff: float,
     ) -> np.ndarray:
-        p, n_coordinates = self.p, self.n_coordinates
-        x = np.zeros((self.columns, n_coordinates))
-        w, q = np.empty((n_coordinates, p)), np.empty(n_coordinates)
-        s = products[:, p]
-        for term, at, y in zip(self.terms, self.index, pairs):
+        p = self.p
+        w, q = np.empty((self.n_coordinates, p)), np.empty(self.n_coordinates)
+        for term, y in zip(self.terms, pairs):
+            a, b = lower_indices(term.k)
+            off = np.where(a != b, 1.0, 0.0)
+            w[term.coordinates] = y[a, b, p, :p] + off[:, None] * y[b, a, p, :p]
+            q[term.coordinates] = (1.0 + off) * y[a, b, p, p]
+        information = self._quadratic_forms(factors, products[:, p])
+        out: np.ndarray = n_eff * (information - w @ w.T - np.outer(q, q))
+        return out
+
+    def _quadratic_forms(self, factors: Sequence[np.ndarray], s: np.ndarray) -> np.ndarray:
+        """Return (E_c s)'C(E_d s) (m, m) for a vector s (columns,)."""
+        x = np.zeros((self.columns, self.n_coordinates))
+        for term, at in zip(self.terms, self.index):
             rows, cols = lower_indices(term.k)
             for c, (a, b) in enumerate(zip(rows, cols), start=term.coordinates.start):
                 x[at[:, a], c] += s[at[:, b]]
-                w[c] = y[a, b, p, :p]
-                q[c] = y[a, b, p, p]
                 if a != b:
                     x[at[:, b], c] += s[at[:, a]]
-                    w[c] += y[b, a, p, :p]
-                    q[c] *= 2.0
         zx = self._multiply(x)
-        information = x.T @ zx
+        forms: np.ndarray = x.T @ zx
         if any(np.any(f) for f in factors):
             self._hold(factors)
             self._forward(zx)
-            information -= zx.T @ zx
-        out: np.ndarray = n_eff * (information - w @ w.T - np.outer(q, q))
-        return out
+            forms -= zx.T @ zx
+        return forms
 
     def _plain_faces(self) -> list[np.ndarray]:
         """Return Σ_ℓ Z_ℓ'Z_ℓ of each term: C where there are no random effects."""
@@ -191,8 +200,8 @@ class CrossedDerivatives:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the exact sums (trace, quad, outer) that `_grouped.derivative_blocks` forms for groups.
 
-        C is formed a block of columns at a time: (columns)² solutions in all. Without `quad` the
-        selected faces suffice.
+        For a model of few columns C is formed, a block of columns at a time. For others the traces
+        tr(C E_c C E_d) are differences of tr(C E_c), which selected faces of C give, to about 1e-8.
         """
         products = self._products(factors, state)
         pairs = self._pairs(products)
@@ -205,33 +214,78 @@ class CrossedDerivatives:
             outer[term.coordinates] = 0.5 * (part + part.swapaxes(1, 2))[:, rows, cols]
         trace, quad = np.empty(n_coordinates), np.zeros((n_coordinates, n_coordinates))
         nothing = not any(np.any(f) for f in factors)
-        if not with_quad and not self.is_exact:
-            faces = self._plain_faces() if nothing else self._face_sums()
-            for term, c in zip(self.terms, faces):
-                trace[term.coordinates] = _packed(c)
-            return trace, quad, outer
         weight_c, weight_b, weight_s = weights
         scales = np.append(np.full(p, weight_b if reml else 0.0), weight_s)
+        if not with_quad and not self.is_exact:
+            return self._trace(factors), quad, outer
+        if self.columns > WHOLE:
+            slopes = self._trace_slopes(factors)
+            if slopes is not None:
+                for j in np.flatnonzero(scales):
+                    quad += scales[j] * self._quadratic_forms(factors, products[:, j])
+                return self._trace(factors), quad - weight_c * slopes, outer
         if not nothing:
             self._hold(factors)
+        whole = None if self._zz is None else self._whole_c(self._zz, nothing)
         faces = [np.zeros((t.k, t.k)) for t in self.terms]
         for u, (right, at_u) in enumerate(zip(self.terms, self.index)):
             for first in range(0, len(at_u), max(1, BLOCK // right.k)):
                 block = at_u[first : first + max(1, BLOCK // right.k)]
-                c = self._columns_of_c(block.ravel(), nothing)
-                f = weight_c * c + products @ (scales[:, None] * products[block.ravel()].T)
+                columns = block.ravel()
+                c = self._columns_of_c(columns, nothing) if whole is None else whole[:, columns]
+                f = weight_c * c + products @ (scales[:, None] * products[columns].T)
                 shape = (*block.shape, self.columns)
                 c = np.ascontiguousarray(c.T).reshape(shape)
                 f = np.ascontiguousarray(f.T).reshape(shape)
                 for i, level in enumerate(block):
                     faces[u] += c[i][:, level]
                 for left, at_t in zip(self.terms, self.index):
-                    quad[left.coordinates, right.coordinates] += _quad(
-                        c[:, :, at_t], f[:, :, at_t]
-                    )
+                    quad[left.coordinates, right.coordinates] += _quad(c[:, :, at_t], f[:, :, at_t])
         for term, face in zip(self.terms, faces):
             trace[term.coordinates] = _packed(0.5 * (face + face.T))
         return trace, quad, outer
+
+    def _trace(self, factors: Sequence[np.ndarray]) -> np.ndarray:
+        """Return tr(C E_c) (m,) from selected faces of C."""
+        if any(np.any(f) for f in factors):
+            self._hold(factors)
+            faces = self._face_sums()
+        else:
+            faces = self._plain_faces()
+        return np.concatenate([_packed(c) for c in faces])
+
+    def _trace_slopes(self, factors: Sequence[np.ndarray]) -> np.ndarray | None:
+        """Return ∂tr(C E_c)/∂γ_d (m, m) by central differences; None next to a singular G."""
+        out = np.empty((self.n_coordinates, self.n_coordinates))
+        covariances = [f @ f.T for f in factors]
+        moved = list(factors)
+        column = 0
+        for t, (term, g) in enumerate(zip(self.terms, covariances)):
+            for a, b in zip(*lower_indices(term.k)):
+                h = STEP * float(np.sqrt(g[a, a] * g[b, b]))
+                ends = []
+                for step in (h, -h):
+                    near = g.copy()
+                    near[a, b] += step
+                    if a != b:
+                        near[b, a] += step
+                    if h == 0.0 or np.linalg.eigvalsh(near)[0] <= 0.0:
+                        return None
+                    moved[t] = np.linalg.cholesky(near)
+                    ends.append(self._trace(moved))
+                moved[t] = factors[t]
+                out[:, column] = (ends[0] - ends[1]) / (2.0 * h)
+                column += 1
+        return 0.5 * (out + out.T)
+
+    def _whole_c(self, zz: np.ndarray, nothing: bool) -> np.ndarray:
+        """Return C = Z'Z − T'T, T = L⁻¹Λ'Z'Z, by the factorisation that is held."""
+        if nothing:
+            return zz
+        t = zz.copy()
+        self._forward(t)
+        c: np.ndarray = zz - t.T @ t
+        return c
 
     def _columns_of_c(self, columns: np.ndarray, nothing: bool) -> np.ndarray:
         """Return some columns of C = Z'V⁻¹Z (columns, r) by the factorisation that is held."""

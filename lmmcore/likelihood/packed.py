@@ -56,7 +56,12 @@ class PackedLikelihood:
     """
 
     def __init__(
-        self, engine: Engine, cp: CrossProducts | CrossedProducts, order: np.ndarray, k_re: int, k_vc: int
+        self,
+        engine: Engine,
+        cp: CrossProducts | CrossedProducts,
+        order: np.ndarray,
+        k_re: int,
+        k_vc: int,
     ) -> None:
         self.engine, self.order = engine, order
         self.k_re, self.k_vc = k_re, k_vc

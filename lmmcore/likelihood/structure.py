@@ -55,7 +55,9 @@ class Structure:
         for f in order:
             how = "dense triangle"
             if f in symbolic.chain:
-                how = "level by level" if f == symbolic.chain[0] else "level by level (others nested)"
+                how = (
+                    "level by level" if f == symbolic.chain[0] else "level by level (others nested)"
+                )
             rows.append((factors[f].name, len(factors[f].labels), factors[f].k, how))
         arrays = symbolic.arrays
         node_bytes = sum(a.nbytes for a in arrays.values() if isinstance(a, np.ndarray))
@@ -75,7 +77,9 @@ class Structure:
             per = "1 column" if k == 1 else f"{k} columns"
             lines.append(f"  {name:{wide}}  {levels:>9,} levels, {per} each: {how}")
         if self.peeled:
-            lines.append(f"  {self.peeled:,} levels of {self.factors[-1][0]} are leaves and go first")
+            lines.append(
+                f"  {self.peeled:,} levels of {self.factors[-1][0]} are leaves and go first"
+            )
         lines.append("Blocks")
         for b in self.blocks:
             name = f"{b.row} x {b.column}"
@@ -153,7 +157,10 @@ def available_memory() -> int | None:
         if "SC_AVPHYS_PAGES" in names:
             limits.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     try:
-        with open("/sys/fs/cgroup/memory.max") as file, open("/sys/fs/cgroup/memory.current") as now:
+        with (
+            open("/sys/fs/cgroup/memory.max") as file,
+            open("/sys/fs/cgroup/memory.current") as now,
+        ):
             text = file.read().strip()
             if text != "max":
                 limits.append(int(text) - int(now.read()))

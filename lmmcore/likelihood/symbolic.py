@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -100,12 +101,17 @@ def order_of_factors(
     """
     size = [k * len(c) for k, c in zip(ks, counts)]
     order = sorted(range(len(ks)), key=lambda f: (-size[f], f))
-    chain, dense = order[:1], []
+    chain, dense = order[:1], list[int]()
     for f in order[1:]:
-        # Every level of a nested factor occurs with one level of the other: as many pairs as levels.
-        nested = (len(pairs[min(c, f), max(c, f)].rows) == len(counts[c]) for c in chain)
-        (chain if all(nested) else dense).append(f)
+        (chain if all(_is_nested(c, f, pairs) for c in chain) else dense).append(f)
     return chain, dense
+
+
+def _is_nested(f: int, g: int, pairs: dict[tuple[int, int], PairProducts]) -> bool:
+    """Return whether every level of f occurs with one level of g."""
+    pair = pairs[min(f, g), max(f, g)]
+    levels = pair.rows if f < g else pair.cols
+    return int(np.bincount(levels).max(initial=0)) <= 1
 
 
 def analyse(
@@ -170,7 +176,7 @@ def analyse(
     stage_sizes = [len(levels) for _, levels in node_parts]
     edges = np.concatenate([[0], np.cumsum(stage_sizes)])
     load = np.diff(arrays["vptr"]) + 16
-    stages = [_chunks(load[a:b], NODE_WORK) + a for a, b in zip(edges[:-1], edges[1:])]
+    stages = [_chunks(load[a:b], NODE_WORK) + a for a, b in pairwise(edges)]
     m2 = at - m1
     flops |= {"dense rows": float(work.sum()), "dense Cholesky": m2**3 / 6.0}
     return Symbolic(

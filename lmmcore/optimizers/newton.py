@@ -16,7 +16,8 @@ FLAT = 1e-11  # relative size of an eigenvalue that counts as zero
 class TrustRegionNewton:
     """Trust-region Newton with EM steps as safeguard.
 
-    Options: ``maxiter`` (100), ``tol`` (1e-11: largest Newton decrement ½ g'H⁻¹g at the end).
+    Options: ``maxiter`` (100), ``tol`` (1e-11: largest Newton decrement ½ g'H⁻¹g at the end, or 1e-15 of
+    the criterion where that is more, which is below its rounding).
     """
 
     def minimize(
@@ -40,7 +41,7 @@ class TrustRegionNewton:
             eigenvalues, vectors = eigh(h)
             slope = vectors.T @ g
             decrement = newton_decrement(eigenvalues, slope)
-            if decrement is not None and decrement <= tol:
+            if decrement is not None and decrement <= max(tol, 1e-15 * abs(value)):
                 return OptimizeOutcome(
                     theta, True, "the Newton decrement vanished", iteration, path
                 )
