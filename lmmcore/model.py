@@ -14,7 +14,7 @@ import pandas as pd
 
 from .at_parameters import AtParameters, closed_under
 from .crossproducts.accumulate import cross_products
-from .crossproducts.crossed import CrossedProducts, crossed_products
+from .crossproducts.crossed import CrossedProducts, crossed_products, refuse_equal_factors
 from .crossproducts.crossproducts import CrossProducts
 from .design.build import as_frame, from_arrays, from_formula
 from .design.columns import matrix_columns, stack
@@ -217,6 +217,8 @@ class MixedLM(AtParameters):
         self.crossproducts: CrossProducts | CrossedProducts = (
             cross_products(design) if factors is None else crossed_products(design, factors)
         )
+        if isinstance(self.crossproducts, CrossedProducts):
+            refuse_equal_factors(self.crossproducts, factors or [])
         basis = self.crossproducts.basis
         self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
         if self.dropped:

@@ -14,6 +14,7 @@ import numpy as np
 from ..design.columns import Column
 from ..design.design import Design
 from ..design.factors import Factor
+from ..errors import DesignError
 from ..extension.matrices import symmetric
 from . import _rows
 from .accumulate import center, grouped, look, non_finite
@@ -220,6 +221,25 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
     return CrossedProducts(
         n, log_weights, design.fixed_names, names, basis, total, tuple(found), pairs
     )
+
+
+def refuse_equal_factors(cp: CrossedProducts, factors: Sequence[Factor]) -> None:
+    """Refuse two factors that are the same but for their names and have a column in common.
+
+    Raises
+    ------
+    DesignError
+    """
+    for (f, g), pair in cp.pairs.items():
+        one, two = factors[f], factors[g]
+        if not len(pair.rows) == one.grouping.n_levels == two.grouping.n_levels:
+            continue
+        if any(x is y for x in one.columns for y in two.columns):
+            raise DesignError(
+                f"the factors {one.grouping.name} and {two.grouping.name} have the same levels under other "
+                "names and a random coefficient in common, so that its variances cannot be told apart; "
+                "expected factors that divide the rows in different ways. Remove one of the two terms"
+            )
 
 
 def _pair(
