@@ -8,13 +8,13 @@ G_t, D_t positive semidefinite certifies an optimum, and a negative eigenvalue s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .convergence import Convergence
+from .convergence import Convergence, TermAtOptimum
 from .errors import ConvergenceError, PluginError
 from .extension import OptimizeOutcome, Optimizer, eigh
 from .likelihood.profiled import Point, ProfiledLikelihood
@@ -98,7 +98,12 @@ def estimate(
         iterations=iterations,
         seconds=time.perf_counter() - began,
         path=tuple(path),
-        components=tuple(_principal_components(likelihood, best, names, groups)),
+        terms=tuple(
+            TermAtOptimum(tuple(columns), group, term.basis, factor)
+            for columns, group, term, factor in zip(
+                names, groups, likelihood.terms, best.point.factors
+            )
+        ),
     )
     return Estimate(best.point, certificate)
 
@@ -368,27 +373,6 @@ def _boundary_words(
                 "do not support this many random coefficients"
             )
     return words
-
-
-def _principal_components(
-    likelihood: ProfiledLikelihood,
-    found: _Candidate,
-    names: Sequence[Sequence[str]],
-    groups: Sequence[str],
-) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield each term of several coefficients with the shares of its principal components.
-
-    Columns as given, scaled to a mean square of one: without units, and the intercept counts as such.
-    """
-    for term, factor, columns, group in zip(likelihood.terms, found.point.factors, names, groups):
-        if term.k == 1:
-            continue
-        unit = np.diag(1.0 / np.diag(term.basis))
-        values = np.linalg.svd(unit @ term.basis @ factor, compute_uv=False) ** 2
-        total = values.sum()
-        shown = " + ".join("1" if x == group else x for x in columns)
-        shares = values / total if total > 0 else values
-        yield f"({shown} | {group})", tuple(float(x) for x in shares)
 
 
 def _shown(name: str, group: str) -> str:

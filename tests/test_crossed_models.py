@@ -53,7 +53,7 @@ def test_maximal_models(stored):
     assert np.sqrt(fit.scale) == pytest.approx(stored["sigma"], rel=1e-4)
     np.testing.assert_allclose(fit.fe_params, stored["beta"], atol=1e-4)
     assert bool(fit.convergence.boundary) == stored["singular"]
-    shares = dict(fit.convergence.components)
+    shares = fit.convergence.components
     assert len(shares) == stored["formula"].count("|")
     assert all(sum(s) == pytest.approx(1.0) for s in shares.values())
     assert "Principal components of (1 + a + b + a:b | subject)" in str(fit.summary())

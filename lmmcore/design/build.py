@@ -246,7 +246,7 @@ def _group_variables(
 def _grouping(variables: Sequence[tuple[str, Any]], named: bool) -> Grouping:
     factors = [code_groups(values, name) for name, values in variables]
     grouping = factors[0] if len(factors) == 1 else interaction(factors)
-    return replace(grouping, variables=tuple(name for name, _ in variables) if named else ())
+    return replace(grouping, variables=tuple(name for name, _ in variables)) if named else grouping
 
 
 def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset: bool) -> None:
