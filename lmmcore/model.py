@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .arguments import check_components, has_parameters, number, numbers, whole_number
 from .at_parameters import AtParameters, closed_under
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossproducts import CrossProducts
@@ -22,8 +23,10 @@ from .design.design import Design, with_covariance
 from .design.evaluate import rebuild
 from .errors import (
     ConvergenceWarning,
+    DataTypeError,
     DataValueError,
     DesignError,
+    FormulaError,
     OptionError,
     RankDeficientWarning,
     UnusedArgumentWarning,
@@ -131,6 +134,9 @@ class MixedLM(AtParameters):
         weights: Any = None,
         covariance: Any = None,
     ) -> None:
+        if isinstance(endog, pd.DataFrame) and endog.shape[1] != 1:
+            raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
+        check_components(exog_vc)
         design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
         design = with_covariance(design, covariance)
         self._setup(design, use_sqrt, None)
@@ -179,6 +185,14 @@ class MixedLM(AtParameters):
             object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
             as ``cs(1 + x | g)``.
         """
+        parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
+        for argument, given in (
+            ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
+        ):  # fmt: skip
+            if given is not None and not isinstance(given, str):
+                raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
+        if isinstance(groups, (bool, int, float)):
+            raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
         design = from_formula(
             formula, data, groups, re_formula, vc_formula, weights, missing, subset,
             frame=sys._getframe(_depth),
@@ -305,9 +319,10 @@ class MixedLM(AtParameters):
         if array is None:
             return None
         values = np.asarray(array)
-        if len(values) != self.nobs:
+        rows = len(values) if values.ndim else 0
+        if rows != self.nobs:
             raise DataValueError(
-                f"array has {len(values)} rows; expected {self.nobs}, one for each observation"
+                f"array has {rows} rows; expected {self.nobs}, one for each observation"
             )
         return [values[rows] for rows in self.row_indices.values()]
 
@@ -353,6 +368,7 @@ class MixedLM(AtParameters):
         exog : array (n, k_fe), optional
             Columns of the fixed effects; by default those of the model.
         """
+        scale = number(scale, "scale", "a positive residual variance")
         return MixedLMDistribution(self, params, scale, exog)
 
     def predict(self, params: Any, exog: Any = None) -> np.ndarray:
@@ -365,9 +381,14 @@ class MixedLM(AtParameters):
         exog : DataFrame or array_like (m, k_fe), optional
             New rows: a frame with the variables of the formula, or the columns of exog.
         """
-        beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)
-        beta = np.asarray(beta, dtype=float)[: self.k_fe]
-        return self._rows_of(exog) @ beta
+        given = params.fe_params if has_parameters(params) else params
+        beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
+        if beta.ndim != 1 or len(beta) < self.k_fe or not np.isfinite(beta[: self.k_fe]).all():
+            raise DataValueError(
+                f"params is {beta.tolist()!r}; expected {self.k_fe} finite fixed effects first: "
+                f"{', '.join(self.exog_names)}"
+            )
+        return self._rows_of(exog) @ beta[: self.k_fe]
 
     def _rows_of(self, exog: Any) -> np.ndarray:
         if exog is None:
@@ -454,8 +475,11 @@ class MixedLM(AtParameters):
         for name, penalty in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
             if penalty is not None:
                 _check_smooth(penalty, name)
-        options = _used(options)
-        optimizers = _optimizers(method)
+        if callback is not None and not callable(callback):
+            raise OptionError(
+                f"callback={callback!r}; expected a function of the iteration and −2 log-likelihood"
+            )
+        optimizers, options = self._optimizers(method, options)
         engine = self._engine if free is None else self._plain_engine
         likelihood = self._likelihood(bool(reml), engine=engine)
         start = None if start_params is None else self._start(likelihood, start_params)
@@ -545,14 +569,37 @@ class MixedLM(AtParameters):
                 f"method={method!r}; expected 'l1' (the lasso), or a smooth penalty object with func and "
                 "deriv"
             )
+        ceps, ptol = (
+            number(v, name, "a tolerance") for v, name in ((ceps, "ceps"), (ptol, "ptol"))
+        )
         if not ceps >= 0 or not ptol > 0:
             raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
         return regularized.fit_lasso(self, start_params, alpha, ptol, maxit, fit_kwargs)
+
+    def _optimizers(
+        self, method: str | Sequence[str] | None, options: dict[str, Any]
+    ) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+        """Return the optimizers of the argument `method`, and the options that they may be given."""
+        if options.get("maxiter") is not None:
+            options = {**options, "maxiter": whole_number(options["maxiter"], "maxiter", 1)}
+        return _optimizers(method), _used(options)
 
     def _fixed_pattern(
         self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None
     ) -> list[CovarianceStructure]:
         """Return structures that hold entries of the factors where they start."""
+        if not has_parameters(free):
+            raise DataTypeError(
+                f"free is a {type(free).__name__}; expected MixedLMParams that hold 1 (estimated) or 0 "
+                "(held fixed), such as MixedLMParams.from_components(np.ones(k_fe), np.eye(k_re))"
+            )
+        mask_fe = np.asarray(free.fe_params)
+        # All zeros are what MixedLMParams(k_fe, k_re, k_vc) holds before anything is set.
+        if mask_fe.shape != (self.k_fe,) or not ((mask_fe == 1.0).all() or not mask_fe.any()):
+            raise DataValueError(
+                f"free has fe_params {mask_fe.tolist()}; expected {self.k_fe} ones: the fixed effects are "
+                "always estimated. To hold one fixed, subtract its column times its value from endog"
+            )
         if free.cov_re.shape != (self.k_re, self.k_re) or len(free.vcomp) != self.k_vc:
             raise DataValueError(
                 f"free has cov_re of shape {free.cov_re.shape} and {len(free.vcomp)} components; "
@@ -599,10 +646,10 @@ class MixedLM(AtParameters):
     def _start(
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray
     ) -> np.ndarray:
-        if isinstance(given, MixedLMParams):
-            params = given
+        if has_parameters(given):
+            params = MixedLMParams.from_components(given.fe_params, given.cov_re, vcomp=given.vcomp)
         else:
-            packed = np.asarray(given, dtype=float)
+            packed = numbers(given, "start_params", "MixedLMParams, or a vector of parameters")
             size = self.k_re2 + self.k_vc
             if packed.shape not in ((size,), (size + self.k_fe,)) or not np.all(
                 np.isfinite(packed)
@@ -619,6 +666,11 @@ class MixedLM(AtParameters):
                 f"start_params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} "
                 f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
             )
+        if len(params.fe_params) not in (0, self.k_fe):
+            raise DataValueError(
+                f"start_params has {len(params.fe_params)} fixed effects; expected {self.k_fe}, or none"
+            )
+        params.check("start_params")
         blocks = self._blocks(params.cov_re)
         blocks += [np.array([[v]]) for v in params.vcomp]
         scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
@@ -627,7 +679,8 @@ class MixedLM(AtParameters):
 
 def _check_smooth(penalty: Any, argument: str) -> None:
     """Refuse what cannot be a smooth penalty."""
-    if not all(callable(getattr(penalty, name, None)) for name in ("func", "deriv")):
+    parts = ("func", "deriv")
+    if isinstance(penalty, type) or not all(callable(getattr(penalty, p, None)) for p in parts):
         raise OptionError(
             f"{argument}={penalty!r}; expected a smooth penalty: an object with func and deriv, such as "
             "statsmodels.base._penalties.L2()"
@@ -654,7 +707,7 @@ def _used(options: dict[str, Any]) -> dict[str, Any]:
         warnings.warn(
             f"Argument {name} not used by MixedLM.fit; leave it out",
             UnusedArgumentWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return {name: value for name, value in options.items() if name not in unused}
 

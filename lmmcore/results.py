@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from .arguments import numbers
 from .convergence import Convergence
 from .design.columns import stack
 from .design.removed import without_rows
 from .display.summary import Summary, summarize
-from .errors import DataTypeError, LmmcoreWarning
+from .errors import DataTypeError, LmmcoreWarning, OptionError
 from .inference.bootstrap import bootstrap
 from .inference.inference import Inference
 from .inference.profile import profile_variance
@@ -399,7 +400,7 @@ class MixedLMResults(Inference):
             What to do with groups that were not fitted: an error, or random effects of zero.
         """
         if not transform and exog is not None:
-            exog = np.asarray(exog, dtype=float)
+            exog = numbers(exog, "exog", "the columns of exog, as transform=False")
         if exog is None:
             if random_effects:
                 return self.fittedvalues.copy()
@@ -430,7 +431,9 @@ class MixedLMResults(Inference):
         dist_low: float = 1.0,
         num_high: int = 5,
         dist_high: float = 1.0,
-        method: str = "newton",
+        *,
+        method: str | Sequence[str] | None = None,
+        **fit_kwargs: Any,
     ) -> np.ndarray:
         """Return the profile likelihood of a variance.
 
@@ -443,15 +446,20 @@ class MixedLMResults(Inference):
             Number of points below and above the estimate.
         dist_low, dist_high : float
             Distance of the outermost points, as a variance.
-        method : str
-            Optimizer of the restricted fits.
+        method : str or sequence of str, optional
+            Optimizer of the restricted fits, as in ``MixedLM.fit``.
+        **fit_kwargs
+            Its options, such as `maxiter`.
 
         Returns
         -------
         array (num_low + 1 + num_high, 2)
             Variances and log-likelihoods. The ratio to σ² is what is held fixed.
         """
-        return profile_variance(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, method)
+        optimizers, options = self.model._optimizers(method, fit_kwargs)
+        return profile_variance(
+            self, re_ix, vtype, num_low, dist_low, num_high, dist_high, optimizers, options
+        )
 
     def bootstrap(
         self,
@@ -543,7 +551,12 @@ class MixedLMResults(Inference):
             The file holds something else.
         """
         with open(fname, "rb") as file:
-            found = pickle.load(file)
+            try:
+                found = pickle.load(file)
+            except (pickle.UnpicklingError, EOFError, UnicodeDecodeError, ValueError) as exc:
+                raise DataTypeError(
+                    f"{fname} cannot be read ({exc}); expected results written by save()"
+                ) from exc
         if not isinstance(found, cls):
             raise DataTypeError(
                 f"{fname} holds a {type(found).__name__}; expected results written by save()"
@@ -570,4 +583,8 @@ class MixedLMResults(Inference):
         alpha : float
             One minus the level of the confidence intervals (normal quantiles).
         """
+        for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
+            if isinstance(names, str):
+                raise OptionError(f"{argument}={names!r}; expected a list of names")
+        yname = None if yname is None else str(yname)
         return summarize(self, alpha, yname, xname_fe, xname_re, title)

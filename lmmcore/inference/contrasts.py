@@ -11,6 +11,7 @@ import pandas as pd
 import patsy
 from scipy import stats
 
+from ..arguments import numbers, whole_number
 from ..errors import DataValueError, FormulaError
 from .wald import interval
 
@@ -124,13 +125,23 @@ def constraints(
     values: Any = 0.0
     if isinstance(hypothesis, tuple) and len(hypothesis) == 2:
         hypothesis, values = hypothesis
-    matrix = np.atleast_2d(np.asarray(hypothesis, dtype=float))
+    matrix = np.atleast_2d(numbers(hypothesis, "r_matrix", "equations as text, or a matrix"))
     if matrix.ndim != 2 or matrix.shape[1] != p:
         raise DataValueError(
             f"r_matrix for a test of fixed effects should have {p} columns, one for each of "
             f"{', '.join(names)}; it has shape {matrix.shape}"
         )
-    right = np.broadcast_to(np.asarray(values, dtype=float), (len(matrix),))
+    right = numbers(values, "the values of r_matrix", "a number for each row")
+    if right.size not in (1, len(matrix)):
+        raise DataValueError(
+            f"r_matrix has {len(matrix)} rows and {right.size} values; expected a value for each row"
+        )
+    right = np.broadcast_to(right.ravel(), (len(matrix),))
+    if not (len(matrix) and np.isfinite(matrix).all() and np.isfinite(right).all()):
+        raise DataValueError(
+            f"r_matrix is {matrix.tolist()} with values {right.tolist()}; expected at least one row of "
+            "finite numbers"
+        )
     return matrix, right, tuple(f"c{i}" for i in range(len(matrix)))
 
 
@@ -142,6 +153,12 @@ def t_test(
 ) -> ContrastResults:
     """Test each row; `df` None takes the normal distribution."""
     matrix, values, names = hypothesis
+    nothing = np.flatnonzero(~matrix.any(axis=1))
+    if len(nothing):
+        raise DataValueError(
+            f"row {nothing[0]} of r_matrix is zero, so that it tests nothing; expected a combination of "
+            "fixed effects"
+        )
     effect = matrix @ beta
     sd = np.sqrt(np.einsum("ij,jk,ik->i", matrix, cov, matrix))
     z = (effect - values) / sd
@@ -177,13 +194,23 @@ def wald_test(
         )
     distance = matrix @ beta - values
     if inverse is None:
-        statistic = float(distance @ np.linalg.solve(matrix @ cov @ matrix.T, distance))
+        spread = matrix @ cov @ matrix.T
+        # As correlations, since fixed effects may have very different units.
+        sd = np.sqrt(np.maximum(spread.diagonal(), 0.0))
+        if not (np.isfinite(spread).all() and sd.all()) or (
+            np.linalg.matrix_rank(spread / np.outer(sd, sd), hermitian=True) < rank
+        ):
+            raise DataValueError(
+                "the covariance matrix of the tested combinations is singular or not finite; expected "
+                "fixed effects that have standard errors. Leave out what has none, or correct cov_p"
+            )
+        statistic = float(distance @ np.linalg.solve(spread, distance))
     else:
-        inverse = np.asarray(inverse, dtype=float)
+        inverse = numbers(inverse, "invcov", "a matrix")
         if inverse.shape != (rank, rank):
             raise DataValueError(f"invcov has shape {inverse.shape}; expected ({rank}, {rank})")
         statistic = float(distance @ inverse @ distance)
-    m = rank if df_constraints is None else int(df_constraints)
+    m = rank if df_constraints is None else whole_number(df_constraints, "df_constraints", 1)
     if df is None:
         p = float(stats.chi2.sf(statistic, m))
         return ContrastResults("chi2", statistic, p, None, None, m, m, names)
