@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ from .likelihood.grouped import GroupedEngine
 from .likelihood.profiled import ProfiledLikelihood
 from .likelihood.start import neutral_start
 from .likelihood.units import InUsersColumns
+from .model_data import ModelData
 from .params import MixedLMParams
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
@@ -48,18 +48,6 @@ if TYPE_CHECKING:
 DEFAULT_METHOD = "newton"
 # Arguments of the fits of other classes of statsmodels.
 UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
-
-
-@dataclass(frozen=True)
-class ModelNames:
-    """Names of a model's parts, under the names that statsmodels' ``model.data`` has."""
-
-    xnames: list[str]
-    ynames: str
-    param_names: list[str]
-    exog_re_names: list[str]
-    exog_re_names_full: list[str]
-    vcomp_names: list[str]
 
 
 class MixedLM(AtParameters):
@@ -283,13 +271,14 @@ class MixedLM(AtParameters):
         return names + [f"{name} Var" for name in self.vcomp_names]
 
     @property
-    def data(self) -> ModelNames:
-        """The names that other code reads from ``model.data``."""
-        full = self.param_names[self.k_fe : self.k_fe + self.k_re2]
-        return ModelNames(
-            self.exog_names, self.endog_names, self.param_names, self.exog_re_names, full,
-            self.vcomp_names,
-        )  # fmt: skip
+    def data(self) -> ModelData:
+        """Names, columns and labels under the names that other code reads from ``model.data``."""
+        return ModelData(self)
+
+    @property
+    def k_constant(self) -> int:
+        """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
+        return self.data.k_constant
 
     @property
     def group_labels(self) -> list[Any]:

@@ -137,6 +137,16 @@ class MixedLMResults(Inference):
         return self.model.k_vc
 
     @property
+    def k_constant(self) -> int:
+        """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
+        return self.model.k_constant
+
+    @property
+    def use_sqrt(self) -> bool:
+        """How `model` packs parameters."""
+        return self.model.use_sqrt
+
+    @property
     def k_constr(self) -> int:
         """Number of covariance parameters that `free` holds fixed."""
         if self.freepat is None:

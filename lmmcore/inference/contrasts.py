@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,44 @@ import patsy
 from scipy import stats
 
 from ..arguments import numbers, whole_number
-from ..errors import DataValueError, FormulaError
+from ..errors import DataValueError, FormulaError, OptionError
 from .wald import interval
+
+
+@dataclass(frozen=True)
+class ContrastSummary:
+    """The table of a test, as text and as HTML.
+
+    Attributes
+    ----------
+    title : str
+    table : DataFrame
+        Formatted cells, one row for each hypothesis.
+    """
+
+    title: str
+    table: pd.DataFrame
+
+    def as_text(self) -> str:
+        """Return the table as text, however wide it is."""
+        lines = self.table.to_string().splitlines()
+        width = max(map(len, lines))
+        return "\n".join(
+            [self.title.center(width).rstrip(), "=" * width, lines[0], "-" * width, *lines[1:], "=" * width]
+        )  # fmt: skip
+
+    def as_html(self) -> str:
+        """Return the table as HTML."""
+        return f"<h4>{escape(self.title)}</h4>{self.table.to_html()}"
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +88,18 @@ class ContrastResults:
         """The statistic of an F test."""
         return self.statistic
 
+    @property
+    def dist(self) -> Any:
+        """The distribution of the statistic, from scipy.stats."""
+        return getattr(stats, self.distribution.lower())
+
+    @property
+    def dist_args(self) -> tuple[float, ...]:
+        """Degrees of freedom of `dist`."""
+        return tuple(float(df) for df in (self.df_num, self.df_denom) if df is not None)[
+            : 1 if self.distribution == "chi2" else None
+        ]
+
     def conf_int(self, alpha: float = 0.05) -> np.ndarray:
         """Return limits (m, 2) of level 1 − alpha for each row."""
         if self.effect is None or self.sd is None:
@@ -78,9 +127,35 @@ class ContrastResults:
             index=list(self.c_names),
         )
 
+    def summary(
+        self, xname: Sequence[str] | None = None, alpha: float = 0.05, title: str | None = None
+    ) -> ContrastSummary | str:
+        """Return the table of `summary_frame`, formatted; of a joint test a line of text.
+
+        Parameters
+        ----------
+        xname : sequence of str, optional
+            Names of the hypotheses.
+        alpha : float
+            One minus the level of the intervals.
+        title : str, optional
+        """
+        if self.effect is None:
+            return str(self)
+        frame = self.summary_frame(alpha)
+        if xname is not None:
+            if isinstance(xname, str) or len(xname) != len(frame):
+                raise OptionError(f"xname={xname!r}; expected {len(frame)} names")
+            frame.index = pd.Index([str(name) for name in xname])
+        frame.columns = [*frame.columns[:4], f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
+        cells = frame.map(lambda x: f"{x:.4f}" if x == 0.0 or abs(x) >= 0.01 else f"{x:.4g}")
+        for name in frame.columns[2:4]:  # statistic and p-value
+            cells[name] = [f"{x:.3f}" for x in frame[name]]
+        return ContrastSummary(title or "Test for Constraints", cells)
+
     def __str__(self) -> str:
         if self.effect is not None:
-            return str(self.summary_frame())
+            return str(self.summary())
         if self.distribution == "F":
             return (
                 f"F test: F = {self.statistic:.4g}, p = {self.pvalue:.4g}, "

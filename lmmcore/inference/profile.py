@@ -40,7 +40,7 @@ def profile_variance(
     low, high = estimate_at - dist_low, estimate_at + dist_high
     if low <= 0:
         raise OptionError(
-            f"dist_low={dist_low} reaches below zero from the estimate {estimate_at:.6g}; expected less "
+            f"dist_low={dist_low:g} reaches below zero from the estimate {estimate_at:.6g}; expected less "
             "than the estimate"
         )
     left = np.linspace(low, estimate_at, num_low + 1)
