@@ -344,8 +344,8 @@ class Inference:
 
     @property
     def df_modelwc(self) -> int:
-        """Number of fixed effects."""
-        return self.k_fe
+        """Number of entries of `params`; σ² is not among them."""
+        return len(self.model.param_names)
 
     @property
     def df_resid(self) -> int:
