@@ -49,7 +49,9 @@ def numbers(given: Any, name: str, expected: str) -> np.ndarray:
     elif array.dtype.kind in "biuf":
         return array.astype(np.float64)
     what = {"U": "text", "S": "text", "c": "complex numbers"}.get(array.dtype.kind)
-    raise DataTypeError(f"{name} is {what or _kind(given)}; expected {expected}")
+    if what is None or isinstance(given, str):
+        what = _kind(given)
+    raise DataTypeError(f"{name} is {what}; expected {expected}")
 
 
 def number(given: Any, name: str, expected: str) -> float:
