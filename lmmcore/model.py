@@ -31,7 +31,7 @@ from .errors import (
     UnusedArgumentWarning,
 )
 from .estimation import estimate
-from .extension import CovarianceStructure, find, lower_indices
+from .extension import CovarianceStructure, find, lower_indices, semidefinite_cholesky
 from .likelihood.fixed import FixedPattern
 from .likelihood.grouped import GroupedEngine
 from .likelihood.profiled import ProfiledLikelihood
@@ -39,6 +39,7 @@ from .likelihood.start import neutral_start
 from .likelihood.units import InUsersColumns
 from .model_data import ModelData
 from .params import MixedLMParams
+from .patterns import order_that_holds
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
 
@@ -429,8 +430,9 @@ class MixedLM(AtParameters):
             those of statsmodels will do. β is then what maximises the penalised likelihood.
         free : MixedLMParams, optional
             A mask: where its ``cov_re`` (lower triangle) or ``vcomp`` is 0, the entry of the Cholesky
-            factor of cov_re, or the root of the component, stays as in `start_params` (by default
-            the identity). ``cov_re = np.eye(k)`` makes the random coefficients independent.
+            factor of cov_re (with ``use_sqrt=False``: the entry of cov_re itself), or the root of the
+            component, stays as in `start_params` (by default the identity). ``cov_re = np.eye(k)``
+            makes the random coefficients independent. Fixed effects are always estimated.
         full_output : bool
             Whether ``results.hist`` holds the path of the optimizer.
         method : str or sequence of str, optional
@@ -605,7 +607,16 @@ class MixedLM(AtParameters):
                 raise DataValueError(
                     f"free has entries {mask[index].tolist()}; expected 1 (estimated) or 0 (held fixed)"
                 )
-            out.append(FixedPattern(mask[index] == 1.0, factor[index]))
+            if self.use_sqrt:
+                out.append(FixedPattern(mask[index] == 1.0, factor[index]))
+                continue
+            estimated = np.tril(mask == 1.0)
+            estimated |= estimated.T
+            g = factor @ factor.T
+            order = order_that_holds(estimated, g)
+            where = np.ix_(order, order)
+            values = semidefinite_cholesky(g[where])[index]
+            out.append(FixedPattern(estimated[where][index], values, order))
         return out
 
     def _blocks(self, matrix: np.ndarray) -> list[np.ndarray]:
