@@ -62,9 +62,9 @@ class AtParameters:
             for t in self.design.terms
         ]
         components = self.design.components
-        return out + [bound_structure("unstructured", ("",), "")] * (
-            0 if components is None else len(components.names)
-        )
+        if components is not None:
+            out += [bound_structure("unstructured", ("",), "")] * len(components.names)
+        return out
 
     @cached_property
     def _engine(self) -> GroupedEngine:
