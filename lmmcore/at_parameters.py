@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 Params = MixedLMParams | Sequence[float] | np.ndarray
 
 
+def as_params(given: MixedLMParams) -> MixedLMParams:
+    """Return parameters as arrays: those of statsmodels' class, or ours with frames or lists set."""
+    parts = (given.fe_params, given.cov_re, given.vcomp)
+    if isinstance(given, MixedLMParams) and all(type(part) is np.ndarray for part in parts):
+        return given
+    return MixedLMParams.from_components(given.fe_params, given.cov_re, vcomp=given.vcomp)
+
+
 def closed_under(structure: CovarianceStructure) -> str:
     """Return under which changes of columns a family of covariance matrices stays the same."""
     return str(getattr(structure, "closed_under", "nothing"))
@@ -87,12 +95,8 @@ class AtParameters:
 
     def _params(self, params: Params, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
         """Return params as an object; check the length of a packed vector."""
-        if isinstance(params, MixedLMParams):
-            return params
         if has_parameters(params):
-            return MixedLMParams.from_components(
-                params.fe_params, params.cov_re, vcomp=params.vcomp
-            )
+            return as_params(params)
         packed = numbers(params, "params", "MixedLMParams, or a vector of parameters")
         size = self.k_re2 + self.k_vc + (self.k_fe if has_fe else 0)
         if packed.shape != (size,):

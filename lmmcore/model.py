@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .arguments import check_components, has_parameters, number, numbers, whole_number
-from .at_parameters import AtParameters, closed_under
+from .at_parameters import AtParameters, as_params, closed_under
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossproducts import CrossProducts
 from .design.build import as_frame, from_arrays, from_formula
@@ -471,6 +471,13 @@ class MixedLM(AtParameters):
                 f"callback={callback!r}; expected a function of the iteration and −2 log-likelihood"
             )
         optimizers, options = self._optimizers(method, options)
+        if free is not None:
+            if not has_parameters(free):
+                raise DataTypeError(
+                    f"free is a {type(free).__name__}; expected MixedLMParams that hold 1 (estimated) or "
+                    "0 (held fixed), such as MixedLMParams.from_components(np.ones(k_fe), np.eye(k_re))"
+                )
+            free = as_params(free)
         engine = self._engine if free is None else self._plain_engine
         likelihood = self._likelihood(bool(reml), engine=engine)
         start = None if start_params is None else self._start(likelihood, start_params)
@@ -579,12 +586,7 @@ class MixedLM(AtParameters):
         self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None
     ) -> list[CovarianceStructure]:
         """Return structures that hold entries of the factors where they start."""
-        if not has_parameters(free):
-            raise DataTypeError(
-                f"free is a {type(free).__name__}; expected MixedLMParams that hold 1 (estimated) or 0 "
-                "(held fixed), such as MixedLMParams.from_components(np.ones(k_fe), np.eye(k_re))"
-            )
-        mask_fe = np.asarray(free.fe_params)
+        mask_fe = free.fe_params
         # All zeros are what MixedLMParams(k_fe, k_re, k_vc) holds before anything is set.
         if mask_fe.shape != (self.k_fe,) or not ((mask_fe == 1.0).all() or not mask_fe.any()):
             raise DataValueError(
@@ -647,7 +649,7 @@ class MixedLM(AtParameters):
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray
     ) -> np.ndarray:
         if has_parameters(given):
-            params = MixedLMParams.from_components(given.fe_params, given.cov_re, vcomp=given.vcomp)
+            params = as_params(given)
         else:
             packed = numbers(given, "start_params", "MixedLMParams, or a vector of parameters")
             size = self.k_re2 + self.k_vc

@@ -596,5 +596,5 @@ class MixedLMResults(Inference):
         for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
             if isinstance(names, str):
                 raise OptionError(f"{argument}={names!r}; expected a list of names")
-        yname = None if yname is None else str(yname)
+        yname, title = (None if text is None else str(text) for text in (yname, title))
         return summarize(self, alpha, yname, xname_fe, xname_re, title)

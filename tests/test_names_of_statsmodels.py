@@ -170,6 +170,10 @@ def test_objects_of_statsmodels_are_read():
     assert model.loglike(theirs, False) == model.loglike(mine, False)
     np.testing.assert_array_equal(model.score(theirs, False), model.score(mine, False))
     np.testing.assert_array_equal(model.predict(theirs), model.predict(mine))
+    listed = lmmcore.MixedLMParams(2, 2, 0)  # lists and frames where arrays belong
+    listed.fe_params, listed.cov_re, listed.vcomp = [1, 1], pd.DataFrame(np.eye(2)), []
+    assert model.loglike(listed, False) == model.loglike(mine, False)
+    assert model.fit(listed, free=listed).criterion == model.fit(mine, free=mine).criterion
     fit, same = model.fit(theirs, free=theirs), model.fit(mine, free=mine)
     assert fit.criterion == same.criterion
     assert fit.k_constr == same.k_constr == 1
