@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from .arguments import numbers
 from .convergence import Convergence
 from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
@@ -139,6 +140,16 @@ class MixedLMResults(Inference):
     @property
     def k_vc(self) -> int:
         return self.model.k_vc
+
+    @property
+    def k_constant(self) -> int:
+        """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
+        return self.model.k_constant
+
+    @property
+    def use_sqrt(self) -> bool:
+        """How `model` packs parameters."""
+        return self.model.use_sqrt
 
     @property
     def k_constr(self) -> int:
@@ -449,7 +460,7 @@ class MixedLMResults(Inference):
             What to do with groups that were not fitted: an error, or random effects of zero.
         """
         if not transform and exog is not None:
-            exog = np.asarray(exog, dtype=float)
+            exog = numbers(exog, "exog", "the columns of exog, as transform=False")
         if exog is None:
             if random_effects:
                 return self.fittedvalues.copy()
@@ -484,7 +495,9 @@ class MixedLMResults(Inference):
         dist_low: float = 1.0,
         num_high: int = 5,
         dist_high: float = 1.0,
-        method: str = "newton",
+        *,
+        method: str | Sequence[str] | None = None,
+        **fit_kwargs: Any,
     ) -> np.ndarray:
         """Return the profile likelihood of a variance.
 
@@ -497,15 +510,20 @@ class MixedLMResults(Inference):
             Number of points below and above the estimate.
         dist_low, dist_high : float
             Distance of the outermost points, as a variance.
-        method : str
-            Optimizer of the restricted fits.
+        method : str or sequence of str, optional
+            Optimizer of the restricted fits, as in ``MixedLM.fit``.
+        **fit_kwargs
+            Its options, such as `maxiter`.
 
         Returns
         -------
         array (num_low + 1 + num_high, 2)
             Variances and log-likelihoods. The ratio to σ² is what is held fixed.
         """
-        return profile_variance(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, method)
+        optimizers, options = self.model._optimizers(method, fit_kwargs)
+        return profile_variance(
+            self, re_ix, vtype, num_low, dist_low, num_high, dist_high, optimizers, options
+        )
 
     def bootstrap(
         self,
@@ -597,7 +615,12 @@ class MixedLMResults(Inference):
             The file holds something else.
         """
         with open(fname, "rb") as file:
-            found = pickle.load(file)
+            try:
+                found = pickle.load(file)
+            except (pickle.UnpicklingError, EOFError, UnicodeDecodeError, ValueError) as exc:
+                raise DataTypeError(
+                    f"{fname} cannot be read ({exc}); expected results written by save()"
+                ) from exc
         if not isinstance(found, cls):
             raise DataTypeError(
                 f"{fname} holds a {type(found).__name__}; expected results written by save()"
@@ -624,4 +647,8 @@ class MixedLMResults(Inference):
         alpha : float
             One minus the level of the confidence intervals (normal quantiles).
         """
+        for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
+            if isinstance(names, str):
+                raise OptionError(f"{argument}={names!r}; expected a list of names")
+        yname, title = (None if text is None else str(text) for text in (yname, title))
         return summarize(self, alpha, yname, xname_fe, xname_re, title)
