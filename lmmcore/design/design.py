@@ -150,16 +150,14 @@ def check(design: Design) -> Design:
             "the model has no random effects; add a term such as (1 | group), or fit a linear "
             "model by least squares"
         )
-    seen: set[tuple[int, str]] = set()
     for f, grouping in enumerate(design.groupings):
         own = [x for t in design.terms if t.factor == f for x in t.names]
-        for name in own:
-            if (f, name) in seen:
-                raise DesignError(
-                    f"the random coefficient {name!r} of {grouping.name} is given twice; expected each "
-                    "column in one term of a factor. Remove one of the terms"
-                )
-            seen.add((f, name))
+        if len(set(own)) < len(own):
+            twice = next(x for i, x in enumerate(own) if x in own[:i])
+            raise DesignError(
+                f"the random coefficient {twice!r} of {grouping.name} is given twice; expected each "
+                "column in one term of a factor. Remove one of the terms"
+            )
         if own:
             _check_factor(design, f, len(own))
     if n <= p:
@@ -180,10 +178,7 @@ def _check_factor(design: Design, f: int, k: int) -> None:
             "expected at least two groups, as the variance between groups cannot be estimated "
             "from one. Remove the term, or group by another variable"
         )
-    columns = [c for t, term in enumerate(design.terms) if term.factor == f
-               for c in design.columns_of(t)]  # fmt: skip
-    slopes_only = all(column is not None for column in columns)
-    if q == n and design.components is None and not slopes_only:
+    if q == n and design.components is None and not _slopes_only(design, f):
         raise DesignError(
             f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so that "
             "group effects and residuals cannot be told apart; expected groups with several rows. "
@@ -197,6 +192,12 @@ def _check_factor(design: Design, f: int, k: int) -> None:
                 f"but no group has more than {largest} rows; expected groups with at least {k} rows. "
                 "Remove random slopes"
             )
+
+
+def _slopes_only(design: Design, f: int) -> bool:
+    """Return whether a factor has no random intercept."""
+    terms = (t for t, term in enumerate(design.terms) if term.factor == f)
+    return all(column is not None for t in terms for column in design.columns_of(t))
 
 
 def with_covariance(design: Design, covariance: Any) -> Design:
