@@ -54,6 +54,24 @@ def numbers(given: Any, name: str, expected: str) -> np.ndarray:
     raise DataTypeError(f"{name} is {what}; expected {expected}")
 
 
+def generator(rng: Any) -> np.random.Generator | np.random.RandomState:
+    """Return a generator of random numbers: the given one, or one from a seed.
+
+    Raises
+    ------
+    OptionError
+        Something else.
+    """
+    if isinstance(rng, (np.random.Generator, np.random.RandomState)):
+        return rng
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as exc:
+        raise OptionError(
+            f"rng={rng!r}; expected None, a seed (a whole number from 0 upwards) or a Generator of NumPy"
+        ) from exc
+
+
 def number(given: Any, name: str, expected: str) -> float:
     """Return `given` as a float; see `numbers`."""
     value = numbers(given, name, expected)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import generator
 from .errors import DataValueError
 from .extension.matrices import semidefinite_cholesky
 
@@ -54,8 +55,7 @@ class MixedLMDistribution:
             Accepted for compatibility, without effect: the number of rows is that of the model.
         rng : Generator, RandomState or int, optional
         """
-        if rng is None or isinstance(rng, (int, np.integer)):
-            rng = np.random.default_rng(rng)
+        rng = generator(rng)
         model, design = self.model, self.model.design
         y = self.exog @ self.fe_params
         if design.offset is not None:

@@ -125,7 +125,13 @@ def from_formula(
     parsed = parse_formula(formula)
     table = as_frame(data)
     if subset is not None:
-        table = table.loc[subset]
+        try:
+            table = table.loc[subset]
+        except (KeyError, IndexError, TypeError, ValueError) as exc:
+            raise DataValueError(
+                f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
+                f"its index, or True or False for each of its {len(table)} rows"
+            ) from exc
     bars = _bars(parsed, groups, re_formula, vc_formula)
     given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)
