@@ -108,7 +108,7 @@ def test_held_values_stay_where_they_were():
         assert np.linalg.cholesky(g)[1, 0] == pytest.approx(held, rel=1e-8)
 
 
-def test_bad_arguments():
+def test_wrong_generator_function_and_subset():
     data = lmmcore.datasets.load_sleepstudy()
     fit = lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data).fit()
     with pytest.raises(OptionError, match="rng='x'; expected None, a seed"):
