@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .design.build import as_frame
+from .design.build import as_frame, components_of
 from .design.columns import matrix_columns, stack
 from .design.design import Design
-from .design.evaluate import rebuild
+from .design.evaluate import Evaluator, rebuild
 from .design.groups import Grouping, code_groups, interaction
 from .errors import DataValueError, NameNotFoundError, OptionError, suggest
 
@@ -39,16 +39,10 @@ def random_part(
             f"new_groups={new_groups!r}; expected 'error', or 'zero' (the prediction by the fixed effects "
             "for groups that the model does not know)"
         )
-    if design.components is not None:
-        raise OptionError(
-            "random_effects=True is not there for models with variance components; fittedvalues has them "
-            "for the rows of the model, random_effects by group. Models with bars, such as "
-            "(1 | a) + (1 | a:b), have it"
-        )
     frame = None if isinstance(exog, np.ndarray) else as_frame(exog)
     z = _columns(results, frame, exog_re, len(exog))
     out = np.zeros(len(z))
-    for f, known in enumerate(design.groupings):
+    for f, known in enumerate(design.groupings):  # one of them where there are components
         columns = [j for j, own in enumerate(model._factor_of_column) if own == f]
         given = _given(groups, design, known)
         grouping = _grouping_of_rows(known, frame, given)
@@ -57,6 +51,10 @@ def random_part(
                 f"groups has {len(grouping.codes)} labels for {len(z)} rows; expected one for each row"
             )
         at = _known_levels(known, grouping, new_groups)
+        if design.components is not None:
+            out += _component_part(results, frame, grouping, at, new_groups)
+        if not columns:
+            continue
         if results._crossed is None:
             means = results.random_effects_frame.to_numpy()
         else:
@@ -64,6 +62,43 @@ def random_part(
         effects = np.vstack([means, np.zeros(len(columns))])
         out += np.sum(z[:, columns] * effects[at][grouping.codes], axis=1)
     return out
+
+
+def _component_part(
+    results: MixedLMResults, frame: pd.DataFrame | None, grouping: Grouping, at: np.ndarray,
+    new_groups: str,
+) -> np.ndarray:  # fmt: skip
+    """Return the variance components' part of Z b̂ (m,): effects are found by group and by name."""
+    design = results.model.design
+    if frame is None or design.component_info is None:
+        raise OptionError(
+            "random_effects=True needs the columns of the variance components of the new rows, which "
+            "come from a frame through vc_formula; this model was given exog_vc, or exog is an array"
+        )
+    found = components_of(design.component_info, frame, grouping, Evaluator(None, frame))
+    lengths = np.diff(found.indptr)
+    rows = np.repeat(np.arange(len(grouping.codes)), lengths)
+    names = [f"{found.names[t]}[{label}]" for t, label in found.labels]
+    labels = [design.grouping.labels[level] if level >= 0 else None for level in at.tolist()]
+    effects = results.random_effects
+    out = np.zeros(len(grouping.codes))
+    for row, column, value in zip(rows.tolist(), found.columns.tolist(), found.values.tolist()):
+        label = labels[grouping.codes[row]]
+        if value == 0.0 or label is None:
+            continue
+        effect = effects[_plain(label)].get(names[column])
+        if effect is None and new_groups == "error":
+            raise DataValueError(
+                f"row {row} has the random effect {names[column]!r} of {design.grouping.name} = {label}, "
+                "which the model does not know; expected one that was fitted. Use new_groups='zero' to "
+                "predict without it"
+            )
+        out[row] += value * float(effect or 0.0)
+    return out
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _given(groups: Any, design: Design, known: Grouping) -> Any:
@@ -122,6 +157,8 @@ def _columns(
 ) -> np.ndarray:
     """Return Z (m, k_re) of new rows."""
     model, terms = results.model, results.model.design.terms
+    if not terms:
+        return np.zeros((n, 0))
     if exog_re is not None:
         columns, _ = matrix_columns(exog_re, None, "x_re", "exog_re")
         if len(columns) != model.k_re or len(columns[0]) != n:

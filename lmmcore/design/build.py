@@ -164,7 +164,7 @@ def from_formula(
         factor = groupings[place[bar.group]]
         names = tuple(factor.name if x == "Intercept" else x for x in names)
         terms.append(RandomTerm(names, bar.covariance, rebuilds, place[bar.group]))
-    components = _components(vc_formula, table, grouping, env) if vc_formula else None
+    components = components_of(vc_formula, table, grouping, env) if vc_formula else None
     offset, offset_info = None, ()
     if parsed.offsets:
         found = [env.number(f"I({text})", "the offset") for text in parsed.offsets]
@@ -188,6 +188,7 @@ def from_formula(
             others=tuple(groupings[1:]),
             offset=offset,
             offset_info=offset_info,
+            component_info=dict(vc_formula) if vc_formula else None,
         )
     )
 
@@ -281,9 +282,10 @@ def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:
     return as_column(weights, "weights", "weights")
 
 
-def _components(
+def components_of(
     vc_formula: Mapping[str, str], table: pd.DataFrame, grouping: Grouping, env: Evaluator
 ) -> Components:
+    """Return the variance components of a table by their formulas, each evaluated group by group."""
     if not isinstance(vc_formula, Mapping):
         raise DataTypeError(
             f"vc_formula is a {type(vc_formula).__name__}; expected {{name: formula}}, such as "

@@ -68,6 +68,8 @@ class Design:
         The other grouping factors.
     offset : float64 array (n,) or None
         A known part of the response, which `endog` does not contain.
+    component_info : mapping or None
+        The formulas of the variance components.
     offset_info : tuple
         What patsy needs to build the parts of the offset for new data.
     """
@@ -88,6 +90,7 @@ class Design:
     others: tuple[Grouping, ...] = ()
     offset: np.ndarray | None = None
     offset_info: tuple[Any, ...] = ()
+    component_info: Mapping[str, str] | None = None
 
     @property
     def n_rows(self) -> int:
