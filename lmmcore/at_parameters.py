@@ -63,7 +63,7 @@ class AtParameters:
         own = () if components is None else components.names
         return [t.names for t in self.design.terms] + [(name,) for name in own]
 
-    @property
+    @cached_property
     def _term_groups(self) -> list[str]:
         """Name of the grouping factor of each term."""
         own = [self.design.groupings[t.factor].name for t in self.design.terms]
