@@ -95,3 +95,28 @@ def descend(
             shrunk = np.sign(slope) * max(abs(slope) - l1[j], 0.0)
             beta[j] = shrunk / (h[j, j] + l2[j])
     return beta
+
+
+def crossed(
+    zz: np.ndarray, lam: np.ndarray, rhs: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Twin of ``_crossed.Elimination``, all levels at once.
+
+    Parameters
+    ----------
+    zz : array (m, m)
+        Z'Z.
+    lam : array (m, m)
+        Λ, block-diagonal.
+    rhs : array (m, r)
+
+    Returns
+    -------
+    log|Ω|, ``T = L⁻¹Λ' rhs`` up to an orthogonal map (T'T is what counts), K rhs and ``C = Z'V⁻¹Z``, with
+    ``Ω = Λ'Z'ZΛ + I = LL'`` and ``K = ΛΩ⁻¹Λ'``.
+    """
+    omega = lam.T @ zz @ lam + np.eye(len(zz))
+    root = np.linalg.cholesky(omega)
+    t = np.linalg.solve(root, lam.T @ rhs)
+    k = lam @ np.linalg.solve(omega, lam.T)
+    return 2.0 * float(np.log(np.diag(root)).sum()), t, k @ rhs, zz - zz @ k @ zz
