@@ -299,8 +299,7 @@ def _other_start(
         long = LONG if likelihood.exact_hessian else 3 * LONG
         if not best.holds or singular or outcome.iterations > long:
             return neutral_start(likelihood)
-    nothing = [np.zeros((t.k, t.k)) for t in likelihood.terms]
-    if attempt == 2 or likelihood.value(likelihood.parameters(nothing)) >= best.point.value:
+    if attempt == 2 or likelihood.value_without_effects >= best.point.value:
         return None
     # Better without any random effect than at the optimum that was found.
     least = [_least(likelihood, t) for t in range(len(likelihood.terms))]

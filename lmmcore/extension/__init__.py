@@ -3,7 +3,7 @@
 from ..errors import DataValueError, DesignError, OptionError, suggest
 from .hookspecs import Register, hookimpl
 from .manager import find, look_up, plugins, register, unregister
-from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
+from .matrices import cholesky_inverse, eigh, lower_indices, semidefinite_cholesky, symmetric
 from .options import take_options
 from .penalties import Blockwise, Coefficients
 from .plugin import Plugin
@@ -25,6 +25,7 @@ __all__ = [
     "Plugin",
     "Register",
     "analytic_cholesky",
+    "cholesky_inverse",
     "eigh",
     "find",
     "hookimpl",

@@ -61,6 +61,11 @@ class GuardedObjective:
         """Evaluations of the criterion since the optimizer started."""
         return self._objective.evaluations - self._before
 
+    @property
+    def hessian_is_cheap(self) -> bool:
+        """Whether gradient and Hessian cost little beside the criterion."""
+        return self._objective.hessian_is_cheap
+
     def value(self, theta: np.ndarray) -> float:
         """Return the criterion d(θ)."""
         at = self._admit(theta)

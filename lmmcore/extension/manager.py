@@ -62,12 +62,14 @@ def register(plugin: Any, name: str | None = None) -> None:
     """Register an object that implements hooks, for this process."""
     manager().register(plugin, name=name)
     _table.cache_clear()
+    look_up.cache_clear()
 
 
 def unregister(plugin: Any) -> None:
     """Take back what `register` did."""
     manager().unregister(plugin)
     _table.cache_clear()
+    look_up.cache_clear()
 
 
 def _source(plugin_name: str) -> tuple[str, str]:
@@ -103,6 +105,7 @@ def _table(kind: str) -> dict[str, list[Plugin]]:
     return table
 
 
+@cache
 def look_up(kind: str, name: str) -> Plugin:
     """Return the plugin of a kind and name, with where it comes from.
 

@@ -7,6 +7,17 @@ from math import copysign, hypot, isfinite
 
 import numpy as np
 
+from .._dense import cholesky_inverse
+
+__all__ = [
+    "cholesky_inverse",
+    "eigh",
+    "lower_indices",
+    "semidefinite_cholesky",
+    "symmetric",
+    "symmetric_index",
+]
+
 
 @cache
 def lower_indices(k: int) -> tuple[np.ndarray, np.ndarray]:

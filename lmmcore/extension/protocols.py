@@ -14,11 +14,22 @@ from .penalties import Coefficients
 class Objective(Protocol):
     """A smooth function of θ (m,) that an optimizer minimises: the profiled criterion.
 
-    ``value_and_gradient`` costs about three times ``value``; ``value_gradient_hessian`` little
-    more. A point where the criterion is not finite has value ``inf``.
+    ``value_and_gradient`` costs about three times ``value``. A point where the criterion is not finite
+    has value ``inf``.
+
+    Attributes
+    ----------
+    evaluations : int
+        Evaluations of the criterion so far.
+    hessian_is_cheap : bool
+        Whether the Hessian costs little beside the gradient. It is then exact; else, in large models with
+        several grouping factors, it is the average information, which is positive semidefinite.
     """
 
     evaluations: int
+
+    @property
+    def hessian_is_cheap(self) -> bool: ...
 
     def value(self, theta: np.ndarray) -> float:
         """Return the criterion d(θ) = −2 log-likelihood."""
@@ -29,7 +40,7 @@ class Objective(Protocol):
         ...
 
     def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return d, ∂d/∂θ (m,) and the exact Hessian (m, m)."""
+        """Return d, ∂d/∂θ (m,) and the Hessian (m, m), exact or the average information."""
         ...
 
     def em_step(self, theta: np.ndarray) -> np.ndarray:

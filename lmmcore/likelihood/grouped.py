@@ -125,6 +125,7 @@ class GroupedEngine:
         self._whole = not cp.basis.dependent
         if not self._whole:
             total = total[np.ix_(index, index)]
+        self.total = np.ascontiguousarray(total)
         self.terms = self._term_shapes(cp, term_sizes)
         self.n_coordinates = self.terms[-1].coordinates.stop
         self.rank = 0

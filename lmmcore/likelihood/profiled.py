@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
+from .._dense import cholesky_inverse
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..extension.matrices import semidefinite_cholesky
@@ -162,10 +164,22 @@ class ProfiledLikelihood:
                 hessian[at, at] += 2.0 * np.einsum("ijab,ab->ij", second, term.matrix(g) @ factor)
         return gradient, hessian
 
+    @cached_property
+    def value_without_effects(self) -> float:
+        """The criterion where all G_t are zero: that of least squares."""
+        gram = self.engine.total.copy()
+        inverse, ok = cholesky_inverse(gram)
+        return self._value(State(0.0, gram, inverse) if ok else None)
+
     # The objective of an optimizer
 
     def value(self, theta: np.ndarray) -> float:
         return self.point(theta).value
+
+    @property
+    def hessian_is_cheap(self) -> bool:
+        """Whether gradient and Hessian cost little beside the criterion."""
+        return self.engine.hessian_is_cheap
 
     @property
     def exact_hessian(self) -> bool:

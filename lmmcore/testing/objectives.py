@@ -75,6 +75,11 @@ class TestObjective:
         value, gradient, _ = self.value_gradient_hessian(theta)
         return value, gradient
 
+    @property
+    def hessian_is_cheap(self) -> bool:
+        """True: these functions cost nothing."""
+        return True
+
     def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the function, its gradient (m,) and its Hessian (m, m)."""
         value = self.value(theta)
