@@ -61,13 +61,17 @@ def manager() -> pluggy.PluginManager:
 def register(plugin: Any, name: str | None = None) -> None:
     """Register an object that implements hooks, for this process."""
     manager().register(plugin, name=name)
-    _table.cache_clear()
-    look_up.cache_clear()
+    forget()
 
 
 def unregister(plugin: Any) -> None:
     """Take back what `register` did."""
     manager().unregister(plugin)
+    forget()
+
+
+def forget() -> None:
+    """Forget what the plugins registered, so that they are asked again."""
     _table.cache_clear()
     look_up.cache_clear()
 

@@ -207,12 +207,12 @@ def installed(monkeypatch):
     def see(*entries):
         monkeypatch.setattr(module, "entry_points", lambda group: list(entries))
         module.manager.cache_clear()
-        module._table.cache_clear()
+        module.forget()
 
     yield see
     monkeypatch.undo()
     module.manager.cache_clear()
-    module._table.cache_clear()
+    module.forget()
 
 
 def test_two_distributions_of_one_entry_point_name_are_both_seen(installed):
