@@ -31,9 +31,10 @@ def bound_structure(given: Any, names: Sequence[str], group: str) -> CovarianceS
     label: Plugin | str
     if isinstance(given, str):
         label = plugin = look_up("covariance", given.lower())
+        found = _by_name(plugin, len(names))
+        if found is not None:
+            return found
         structure = plugin.implementation
-        if not hasattr(structure, "bind"):
-            return _by_name(plugin, structure, len(names))
     else:
         label = f"covariance structure {type(given).__qualname__} of {type(given).__module__}"
         structure = given
@@ -52,8 +53,11 @@ def bound_structure(given: Any, names: Sequence[str], group: str) -> CovarianceS
 
 
 @lru_cache(maxsize=256)
-def _by_name(plugin: Plugin, structure: Any, k: int) -> GuardedStructure:
-    """Return a structure that needs no names: the same object for every model of k columns."""
+def _by_name(plugin: Plugin, k: int) -> GuardedStructure | None:
+    """Return a structure that needs no names, the same object in every model; None if it needs them."""
+    structure = plugin.implementation
+    if hasattr(structure, "bind"):
+        return None
     _refuse_incomplete(plugin.name, structure)
     return GuardedStructure(structure, plugin, k)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log2, sqrt
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
@@ -17,6 +18,7 @@ from scipy.linalg.lapack import dtrtri
 from .._dense import cholesky_inverse
 from ..errors import DataValueError, DesignError
 
+EPSILON = float(np.finfo(float).eps)
 RANK_TOLERANCE = 1e-7
 """A column is dependent when less than this part of its length is new, as in R's ``lm``."""
 
@@ -65,8 +67,8 @@ class Basis:
 
     def log_det(self) -> float:
         """Return 2 log|det| of the map of the kept columns of X."""
-        diagonal = np.diag(self.map)[self.kept]
-        return float(2.0 * np.sum(np.log(np.abs(diagonal))))
+        diagonal = self.map.diagonal()[self.kept]
+        return 2.0 * float(np.log(np.abs(diagonal)).sum())
 
 
 def fit_basis(
@@ -105,19 +107,18 @@ def fit_basis(
             "that there is nothing to explain; expected values that vary, of ordinary size"
         )
     # What rounding leaves of a column that equals its shift counts as nothing.
-    floor = 8 * np.finfo(float).eps * np.sqrt(n)
-    vanishing = norms[:p] <= floor * np.abs(shift[:p])
-    length = np.where(norms > 0, norms, 1.0)
+    vanishing = norms[:p] <= 8 * EPSILON * sqrt(n) * np.abs(shift[:p])
+    length = norms if norms.min() > 0.0 else np.where(norms > 0, norms, 1.0)
     root = gram / (length[:, None] * length)
     inverse, regular = cholesky_inverse(root)
     dependent: tuple[int, ...] = ()
-    if regular and not vanishing.any() and (root.diagonal() > 3e-5).all():
+    if regular and not vanishing.any() and root.diagonal().min() > 3e-5:
         # [X y] L'^-1 has orthonormal columns, the last of them the residual of y.
         matrix = inverse.T / length[:, None]
     else:
         matrix, dependent = _by_rows(rows(), gram, vanishing, length)
-    scale = 2.0 ** np.round(np.log2(matrix[p, p] * np.sqrt(n)))
-    matrix[:, p] *= scale / matrix[p, p]
+    last = float(matrix[p, p])
+    matrix[:, p] *= 2.0 ** round(log2(last * sqrt(n))) / last
     basis_map = matrix
     if constant is not None:
         basis_map = matrix.copy()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -253,7 +253,12 @@ def _finite(array: np.ndarray) -> bool:
 
 def guarded_optimizer(name: str) -> GuardedOptimizer:
     """Return the optimizer of a name, in upper or lower case."""
-    return GuardedOptimizer(look_up("optimizer", name.lower()))
+    return _guarded(look_up("optimizer", name.lower()))
+
+
+@lru_cache(maxsize=256)
+def _guarded(plugin: Plugin) -> GuardedOptimizer:
+    return GuardedOptimizer(plugin)
 
 
 def broken(label: Plugin, what: str) -> PluginError:

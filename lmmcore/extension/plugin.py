@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import PluginError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plugin:
     """A registered plugin.
 
@@ -41,7 +42,7 @@ class Plugin:
         """The distribution and its version, as in "lmmcore-spatial 0.1.0"."""
         return f"{self.distribution} {self.version}".strip()
 
-    @property
+    @cached_property
     def implementation(self) -> Any:
         """The optimizer, structure or penalty itself; imported now if it was named by its place.
 
