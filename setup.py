@@ -31,6 +31,7 @@ setup(
             extension("lmmcore.crossproducts._rows"),
             extension("lmmcore.likelihood._grouped"),
             extension("lmmcore.penalties._descent"),
+            extension("lmmcore.penalties._prox"),
         ],
         compiler_directives={
             "language_level": 3,

@@ -1,0 +1,6 @@
+import numpy as np
+
+def isotonic_decreasing(y: np.ndarray, out: np.ndarray) -> None: ...
+def fused(
+    y: np.ndarray, step: float, l1: np.ndarray, tv: np.ndarray, out: np.ndarray
+) -> None: ...
