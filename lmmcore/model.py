@@ -40,9 +40,10 @@ from .results import MixedLMResults
 from .simulate import MixedLMDistribution
 
 if TYPE_CHECKING:
-    from .regularized import RegularizedResults
+    from .regularized import RandomEffectsPath, RegularizationPath, RegularizedResults
 
 DEFAULT_METHOD = "newton"
+MANY = 2000  # fixed effects above which cross-products wait until an ordinary fit needs them
 # Arguments of the fits of other classes of statsmodels.
 UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
 
@@ -203,34 +204,71 @@ class MixedLM(AtParameters):
         self.use_sqrt = use_sqrt
         self.reml = True
         self.formula = formula
-        self.crossproducts: CrossProducts = cross_products(design)
-        basis = self.crossproducts.basis
-        self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
-        if self.dropped:
-            warnings.warn(
-                f"dropped {', '.join(map(repr, self.dropped))} from the fixed effects: other columns "
-                "determine them. Remove these columns to silence this warning",
-                RankDeficientWarning,
-                stacklevel=4,
-            )
-        # Positions in the basis of the kept columns, in the order in which they were given.
-        kept = basis.kept
-        self._basis_order = np.argsort(basis.order[kept], kind="stable")
-        self._kept_columns = basis.order[kept][self._basis_order]
+        self.dropped: tuple[str, ...] = ()
+        self._kept_columns = np.arange(len(design.fixed))
+        if design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
+            self._form(cross_products(design))
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
         self.endog_names = design.endog_name
         self.nobs = design.n_rows
         self.k_fe = len(self.exog_names)
-        if self.nobs <= self.k_fe:
-            raise DesignError(
-                f"{self.nobs} rows cannot determine {self.k_fe} fixed effects; add rows"
-            )
         self.k_re = len(design.random)
         self.k_re2 = self.k_re * (self.k_re + 1) // 2
         self.k_vc = 0 if design.components is None else len(design.components.names)
         self.n_groups = design.grouping.n_levels
         self.n_totobs = self.nobs
         self.k_params = self.k_fe + self.k_re2
+
+    def _form(self, cp: CrossProducts) -> None:
+        """Take in the cross-products: which columns are kept, and where they are in the basis."""
+        basis, design = cp.basis, self.design
+        self.crossproducts = cp
+        self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
+        if self.dropped:
+            warnings.warn(
+                f"dropped {', '.join(map(repr, self.dropped))} from the fixed effects: other columns "
+                "determine them. Remove these columns to silence this warning",
+                RankDeficientWarning,
+                stacklevel=5,
+            )
+        # Positions in the basis of the kept columns, in the order in which they were given.
+        kept = basis.kept
+        self._basis_order = np.argsort(basis.order[kept], kind="stable")
+        self._kept_columns = basis.order[kept][self._basis_order]
+
+    @cached_property
+    def crossproducts(self) -> CrossProducts:
+        """Cross-products of all columns, formed with the model, or when first needed with many columns.
+
+        Raises
+        ------
+        DesignError
+            There are no fewer columns than rows, or too many that determine each other.
+        """
+        n, p = self.design.n_rows, len(self.design.fixed)
+        if n <= p:
+            raise DesignError(
+                f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "
+                "rows than columns of exog. Remove columns or add rows, or penalise them: "
+                "fit_regularized(..., variances='joint')"
+            )
+        cp = cross_products(self.design)
+        if cp.basis.dependent:
+            names = [self.design.fixed_names[cp.basis.order[j]] for j in cp.basis.dependent]
+            raise DesignError(
+                f"{', '.join(map(repr, names[:10]))} are determined by other columns; with {p} columns "
+                "nothing is dropped. Remove them"
+            )
+        return cp
+
+    @property
+    def _cross_products_formed(self) -> bool:
+        return "crossproducts" in self.__dict__
+
+    @cached_property
+    def _basis_order(self) -> np.ndarray:  # type: ignore[override]
+        """Position in the basis of each fixed effect."""
+        return np.argsort(self.crossproducts.basis.order, kind="stable")
 
     # Data, in the shapes in which statsmodels has them
 
@@ -499,6 +537,11 @@ class MixedLM(AtParameters):
         ceps: float = 1e-4,
         ptol: float = 1e-6,
         maxit: int = 200,
+        *,
+        unpenalized: Any = (),
+        groups: Any = None,
+        standardize: Any = False,
+        variances: str = "held",
         **fit_kwargs: Any,
     ) -> RegularizedResults:
         """Fit with a penalty on the fixed effects.
@@ -507,47 +550,148 @@ class MixedLM(AtParameters):
         ----------
         start_params : MixedLMParams or array, optional
             Where the unpenalised fit starts.
-        method : "l1" or a smooth penalty
-            The lasso at the variances of the unpenalised fit, or an object with ``func`` and ``deriv``,
-            for which all parameters are estimated together (see `fit`, `fe_pen`).
+        method : str, Penalty or smooth penalty
+            Name of a penalty: "l1" or "lasso", "ridge", "elastic_net", "adaptive_lasso", "group_lasso",
+            "sparse_group_lasso", "scad", "mcp", "group_scad", "group_mcp", "slope", "fused", or that of a
+            plugin (``lmmcore.plugins()`` lists them); an object of `lmmcore.penalties`, to choose its
+            shape. Or an object with ``func`` and ``deriv``, for which all parameters are estimated
+            together (see `fit`, `fe_pen`).
         alpha : float or array (k_fe,)
             Weight of the penalty; of each coefficient: 0 leaves it unpenalised.
         ceps : float
-            Accepted for compatibility, without effect: coefficients of the lasso are exactly zero or not.
+            Accepted for compatibility, without effect: coefficients are exactly zero or not.
         ptol : float
-            The lasso stops at a duality gap below its square (at most 1e-12) of the objective's spread.
+            Convex penalties stop at a duality gap below its square (at most 1e-12) of the objective.
         maxit : int
             Largest number of sweeps over all coefficients, in fifties.
+        unpenalized : str or sequence of str
+            Names of columns, or of terms of the formula, without a penalty; "constant" means constant
+            columns. By default all columns are penalised, as in statsmodels, the intercept too.
+        groups : mapping or sequence (k_fe,), optional
+            ``{name: columns}`` or a label for each column, for penalties of groups; by default the dummies
+            of a factor of the formula are a group.
+        standardize : bool or array (k_fe,)
+            Whether the penalty is one of β_j · (standard deviation of column j); or units in place of these.
+        variances : {"held", "joint"}
+            Whether variances are those of the unpenalised fit, or estimated together with the penalised
+            coefficients, which needs no more rows than columns.
         **fit_kwargs
-            Arguments of the unpenalised `fit`, such as `reml`.
+            Arguments of the `fit` of the variances, such as `reml`.
 
         Returns
         -------
         RegularizedResults
-            With `penalty` in words and `gap`, the certificate of the lasso.
+            With `penalty` in words and the certificate: `gap`, `residual`.
 
         Notes
         -----
-        With V the covariance matrix of y at the unpenalised estimates (σ² included), the lasso minimises
-        ``(y − Xβ)'V⁻¹(y − Xβ) + Σ alpha_j |β_j|``, the objective of statsmodels, whose coordinate descent
-        leaves a coefficient at zero once it has been there; this one goes on to the minimum.
+        With V the covariance matrix of y (σ² included), the fit minimises
+        ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``: for the lasso, P = Σ λ|β_j|, the objective of
+        statsmodels, whose coordinate descent leaves a coefficient at zero once it has been there; this
+        one goes on to the minimum. Jointly, −2 log-likelihood takes the place of the square.
         """
         from . import regularized  # which needs the results' class
 
-        if not isinstance(method, str):
+        if not isinstance(method, str) and hasattr(method, "func"):
             _check_smooth(method, "method")
             penalty = regularized.with_alpha(method, alpha)
             found = self.fit(start_params, fe_pen=penalty, **fit_kwargs)
             assert isinstance(found, regularized.RegularizedResults)
             return found
-        if method.lower() != "l1":
-            raise OptionError(
-                f"method={method!r}; expected 'l1' (the lasso), or a smooth penalty object with func and "
-                "deriv"
-            )
         if not ceps >= 0 or not ptol > 0:
             raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
-        return regularized.fit_lasso(self, start_params, alpha, ptol, maxit, fit_kwargs)
+        return regularized.fit_penalised(
+            self, start_params, method, alpha, ptol, maxit, unpenalized, groups, standardize, variances,
+            fit_kwargs,
+        )  # fmt: skip
+
+    def fit_regularized_path(
+        self,
+        penalty: Any = "lasso",
+        *,
+        alphas: Any = None,
+        n_alphas: int = 100,
+        smallest: float | None = None,
+        weights: Any = None,
+        unpenalized: Any = "constant",
+        groups: Any = None,
+        standardize: Any = True,
+        variances: str = "held",
+        maxit: int = 200,
+        **fit_kwargs: Any,
+    ) -> RegularizationPath:
+        """Fit with a penalty on the fixed effects at many weights.
+
+        Parameters
+        ----------
+        penalty : str or Penalty
+            As `method` of `fit_regularized`.
+        alphas : array (L,), optional
+            Weights of the penalty; by default `n_alphas` from the one at which all penalised coefficients
+            are zero down to `smallest` of it, in equal ratios.
+        smallest : float, optional
+            By default 0.001, or 0.05 with no fewer columns than rows.
+        weights : array (k_fe,), optional
+            Factors of alpha, one for each coefficient; 0 leaves it unpenalised.
+        unpenalized, groups, standardize, variances
+            As in `fit_regularized`, with other defaults: constant columns are not penalised, the others
+            count in standard deviations. Without more rows than columns `variances` must be "joint".
+        maxit : int
+            Largest number of sweeps over all coefficients at one weight, in fifties.
+        **fit_kwargs
+            Arguments of the `fit` of the variances, such as `reml`.
+
+        Returns
+        -------
+        RegularizationPath
+        """
+        from . import regularized  # which needs the results' class
+
+        return regularized.fit_path(
+            self, penalty, alphas, n_alphas, smallest, weights, unpenalized, groups, standardize,
+            variances, maxit, fit_kwargs,
+        )  # fmt: skip
+
+    def select_random_effects(
+        self,
+        penalty: Any = "group_lasso",
+        *,
+        criterion: str = "bic",
+        alphas: Any = None,
+        n_alphas: int = 30,
+        keep: Any = (),
+        adaptive: bool = True,
+        **fit_kwargs: Any,
+    ) -> RandomEffectsPath:
+        """Shrink the random effects of a maximal model to those that the data support.
+
+        A penalty on the rows of the Cholesky factor of each term's covariance matrix, one group for each
+        row: a row of zeros takes a random coefficient out, with its correlations.
+
+        Parameters
+        ----------
+        penalty : str or Penalty
+            A penalty of groups.
+        criterion : {"bic", "aic"}
+            What chooses the weight; degrees of freedom are the parameters of the rows that are left.
+        alphas : array (L,), optional
+            Weights, rising; by default `n_alphas` up to where every row that may go is zero.
+        keep : str or sequence of str
+            Random coefficients or components that are not penalised.
+        adaptive : bool
+            Whether each row's weight is divided by its norm in the unpenalised fit.
+        **fit_kwargs
+            Arguments of the unpenalised `fit`, such as `reml`.
+
+        Returns
+        -------
+        RandomEffectsPath
+        """
+        from . import regularized  # which needs the results' class
+
+        return regularized.random_effects_path(
+            self, penalty, criterion, alphas, n_alphas, keep, adaptive, fit_kwargs
+        )
 
     def _fixed_pattern(
         self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None

@@ -97,7 +97,7 @@ def check(design: Design) -> Design:
     DataValueError
         Lengths that differ, no rows, weights that are not positive.
     DesignError
-        One group, a group for every row, no random effects, fewer rows than columns.
+        One group, a group for every row, no random effects.
     """
     n = design.n_rows
     lengths = {f"endog {design.endog_name!r}": n, "groups": len(design.grouping.codes)}
@@ -121,7 +121,7 @@ def check(design: Design) -> Design:
             else ""
         )
         raise DataValueError(f"there are no rows{why}; expected at least one row per group")
-    q, p = design.grouping.n_levels, len(design.fixed)
+    q = design.grouping.n_levels
     if not design.terms and design.components is None:
         raise DesignError(
             "the model has no random effects; add a term such as (1 | group), or fit a linear "
@@ -138,11 +138,6 @@ def check(design: Design) -> Design:
             f"every row is its own group ({q} groups of {design.grouping.name} in {n} rows), so that "
             "group effects and residuals cannot be told apart; expected groups with several rows. "
             "Group by a variable with repeated labels"
-        )
-    if n <= p:
-        raise DesignError(
-            f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "
-            "rows than columns of exog. Remove columns or add rows"
         )
     k = len(design.random)
     if k > 1 and design.components is None:

@@ -143,10 +143,9 @@ class Blockwise:
         norms = np.sqrt(np.bincount(self.groups, beta**2, len(self.norm)))
         slope = self.slope_of_norm(norms)
         counts = np.bincount(self.groups, minlength=len(self.norm))
-        for g in np.flatnonzero((norms > 0) & (slope > 0)):
-            falls = concave and norms[g] > self.fall_from[g] and np.isfinite(self.fall_to[g])
-            if counts[g] == 1 and not falls:
-                continue
+        falling = (norms > self.fall_from) & np.isfinite(self.fall_to) & concave
+        for g in np.flatnonzero((norms > 0) & (slope > 0) & (falling | (counts > 1))):
+            falls = falling[g]
             index = np.flatnonzero(self.groups == g)
             u = beta[index] / norms[g]
             part = slope[g] / norms[g] * (np.eye(len(u)) - np.outer(u, u))

@@ -72,7 +72,7 @@ def descend(
     cdef bint whole = True, on
     cdef int sweeps = 0, inner = 0
     with nogil:
-        while sweeps < max_sweeps and inner < 100 * max_sweeps:
+        while sweeps < max_sweeps and inner < 10 * max_sweeps:
             moved = 0.0
             for g in range(n_groups):
                 a, b = starts[g], starts[g + 1]
