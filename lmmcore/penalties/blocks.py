@@ -63,9 +63,10 @@ class BlockwisePenalty:
         Deledalle, Fadili, Peyré and Dossal (2017), *Annals of the Institute of Statistical Mathematics* 69.
         """
         on = np.flatnonzero(beta)
-        curvature = self.blockwise(strength).curvature(beta)[np.ix_(on, on)]
-        if not curvature.any():
+        form = self.blockwise(strength)
+        if not form.l2.any() and len(form.norm) == len(beta):
             return float(len(on))
+        curvature = form.curvature(beta)[np.ix_(on, on)]
         inner = h[np.ix_(on, on)]
         return float(np.trace(np.linalg.lstsq(inner + curvature, inner, rcond=None)[0]))
 

@@ -115,15 +115,15 @@ class BlockDescent:
         chosen = np.ones(self.n_groups, dtype=bool)
         if len(beta) > SCREENED:
             chosen = self._over(screen or form, slope) | self._on(beta)
-        step, sweeps, gap, residual, value = 1e-9 * q.yy, 0, np.inf, np.inf, np.inf
+        step, sweeps, gap, residual, value = 1e-17 * q.yy, 0, np.inf, np.inf, np.inf
+        slow = False  # whether coordinate descent alone did not reach the certificate
         if not (form.l1.any() or form.norm.any()) and (form.l2 > 0).all():
             beta = ridge(q, form.l2)
             slope = q.slope(beta)
             gap = self.gap.blockwise(form, beta, slope)
             value = 0.5 * (q.yy - float(beta @ (q.c + slope))) + form.value(beta)
             if gap <= 1e-10 * value:
-                residual = float(np.max(np.abs(violation(form, beta, slope)) / self.unit))
-                return Solution(beta, value, gap, residual / self.largest, 0)
+                return Solution(beta, value, gap, self._residual(form, beta, slope), 0)
         while True:
             _, columns, h, starts = self._working(chosen)
             part = restricted(form, columns, chosen)
@@ -132,12 +132,10 @@ class BlockDescent:
                 h, starts, self._bounds[chosen], part.l1, part.l2, part.norm, part.fall_from,
                 part.fall_to, inner, rest, np.empty(len(inner)), SWEEPS, step,
             )  # fmt: skip
-            beta[columns] = polished(h, q.c[columns], part, inner)
+            beta[columns] = polished(h, q.c[columns], part, inner) if slow else inner
             slope = q.slope(beta)
             missing = self._over(form, slope) & ~chosen
             value = 0.5 * (q.yy - float(beta @ (q.c + slope))) + form.value(beta)
-            residual = float(np.max(np.abs(violation(form, beta, slope)) / self.unit, initial=0.0))
-            residual /= self.largest
             if missing.any():
                 chosen = chosen | missing
                 continue
@@ -145,10 +143,11 @@ class BlockDescent:
                 gap = self.gap.blockwise(form, beta, slope)
                 done = gap <= tolerance * max(value, 1e-8 * q.yy)
             else:
+                residual = self._residual(form, beta, slope)
                 done = residual <= np.sqrt(tolerance) * 1e-2
             if done or sweeps >= max_sweeps:
                 break
-            step *= 1e-2
+            slow = True
         # What rounding leaves is good enough; more is not.
         good = gap <= 1e-10 * max(value, 1e-8 * q.yy) if convex else residual <= 1e-7
         if not good:
@@ -157,7 +156,12 @@ class BlockDescent:
                 f"coordinate descent stopped with {what} (objective {value:.3g}) after {sweeps} sweeps. "
                 "Raise maxit, standardise the columns, or remove nearly collinear ones"
             )
+        residual = self._residual(form, beta, slope)
         return Solution(beta, value, gap if convex else float("nan"), residual, sweeps)
+
+    def _residual(self, form: Blockwise, beta: np.ndarray, slope: np.ndarray) -> float:
+        off = np.abs(violation(form, beta, slope)) / self.unit
+        return float(np.max(off, initial=0.0)) / self.largest
 
     def _on(self, beta: np.ndarray) -> np.ndarray:
         return np.bincount(self.groups, beta != 0.0, self.n_groups) > 0

@@ -83,15 +83,17 @@ class StabilitySelection:
     ----------
     alphas : array (L,)
     frequencies : DataFrame (L, number of penalised columns)
-        Share of subsamples in which a coefficient is not zero.
+        Share of subsamples that have selected a coefficient at this weight or before. A subsample stops
+        where it would select more than `most`.
     probability : Series
-        Largest of these over the weights.
+        The frequencies at the last weight.
     selected : list of str
         Columns whose probability is at least the threshold.
     expected_false : float
-        Bound of the expected number of columns with a probability below chance that are selected, q²/((2t −
-        1) p) for the threshold t, q the mean number selected over all weights together (Meinshausen and
-        Bühlmann 2010, *JRSS B* 72).
+        Bound of the expected number of columns selected by chance, q²/((2t − 1) p) for the threshold t, p
+        penalised columns and q the mean number that a subsample selects (Meinshausen and Bühlmann 2010,
+        *JRSS B* 72).
+    most : int
     threshold : float
     """
 
@@ -100,6 +102,7 @@ class StabilitySelection:
     probability: pd.Series
     selected: list[str]
     expected_false: float
+    most: int
     threshold: float
 
     def plot(self, ax: Any = None) -> Any:
@@ -198,7 +201,12 @@ def _plain_rows(path: RegularizationPath, groups: np.ndarray) -> Whitened:
 
 
 def stability(
-    path: RegularizationPath, n_pairs: int, threshold: float, n_alphas: int, rng: Any
+    path: RegularizationPath,
+    n_pairs: int,
+    threshold: float,
+    expected_false: float,
+    n_alphas: int,
+    rng: Any,
 ) -> StabilitySelection:
     """Return selection frequencies; see ``RegularizationPath.stability``."""
     if not (isinstance(n_pairs, (int, np.integer)) and n_pairs > 0):
@@ -207,6 +215,8 @@ def stability(
         raise OptionError(f"threshold={threshold!r}; expected a number above 0.5, at most 1")
     if not (isinstance(n_alphas, (int, np.integer)) and n_alphas > 0):
         raise OptionError(f"n_alphas={n_alphas!r}; expected a positive whole number")
+    if not expected_false > 0:
+        raise OptionError(f"expected_false={expected_false!r}; expected a positive number")
     generator = _generator(rng)
     model = path.model
     bundles = min(BUNDLES, model.n_groups)
@@ -217,21 +227,25 @@ def stability(
     at = np.unique(np.linspace(0, len(path) - 1, int(n_alphas)).round().astype(int))
     alphas = path.alphas[at]
     penalised = path.terms.weights > 0
-    counts = np.zeros((len(at), int(penalised.sum())))
+    p = int(penalised.sum())
+    most = max(1, int(np.sqrt(expected_false * (2.0 * threshold - 1.0) * p)))
+    counts = np.zeros((len(at), p))
     together = 0.0
     for _ in range(int(n_pairs)):
         order = generator.permutation(bundles)
         half = bundles // 2
         for chosen in (order[:half], order[half : 2 * half]):
             _, beta = _solutions(path, _joined([parts[i] for i in chosen]), alphas)
-            on = beta[:, penalised] != 0.0
-            counts += on
-            together += float(on.any(axis=0).sum())
+            ever = np.logical_or.accumulate(beta[:, penalised] != 0.0, axis=0)
+            ever &= ever.sum(axis=1, keepdims=True) <= most
+            ever = np.logical_or.accumulate(ever, axis=0)
+            counts += ever
+            together += float(ever[-1].sum())
     names = [n for n, p in zip(path.terms.names, penalised) if p]
     frequencies = pd.DataFrame(counts / (2 * n_pairs), columns=names)
-    probability = frequencies.max()
+    probability = frequencies.iloc[-1]
     q = together / (2 * n_pairs)
     return StabilitySelection(
         alphas, frequencies, probability, [n for n in names if probability[n] >= threshold],
-        q**2 / ((2.0 * threshold - 1.0) * len(names)), float(threshold),
+        q**2 / ((2.0 * threshold - 1.0) * p), most, float(threshold),
     )  # fmt: skip

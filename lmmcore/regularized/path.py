@@ -162,7 +162,12 @@ class RegularizationPath:
         return cross_validate(self, folds, rng, scale)
 
     def stability(
-        self, n_pairs: int = 50, threshold: float = 0.6, n_alphas: int = 25, rng: Any = None
+        self,
+        n_pairs: int = 50,
+        threshold: float = 0.75,
+        expected_false: float = 1.0,
+        n_alphas: int = 25,
+        rng: Any = None,
     ) -> StabilitySelection:
         """Select what is selected in most subsamples of half of the groups.
 
@@ -172,11 +177,14 @@ class RegularizationPath:
             Pairs of a half and its complement (Shah and Samworth 2013, *JRSS B* 75).
         threshold : float
             Share of subsamples, above a half, in which a coefficient must be non-zero.
+        expected_false : float
+            Bound of the expected number of columns selected by chance: it limits how many one subsample
+            may select.
         n_alphas : int
             Weights of the path that are tried.
         rng : Generator or int, optional
         """
-        return stability(self, n_pairs, threshold, n_alphas, rng)
+        return stability(self, n_pairs, threshold, expected_false, n_alphas, rng)
 
     def plot(self, ax: Any = None, against: str = "alpha", labels: int = 10) -> Any:
         """Draw the coefficients over the path; needs matplotlib (the extra ``plot``).
