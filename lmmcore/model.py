@@ -237,7 +237,7 @@ class MixedLM(AtParameters):
         self._kept_columns = basis.order[kept][self._basis_order]
 
     @cached_property
-    def crossproducts(self) -> CrossProducts:
+    def crossproducts(self) -> CrossProducts:  # type: ignore[override]
         """Cross-products of all columns, formed with the model, or when first needed with many columns.
 
         Raises
@@ -588,7 +588,8 @@ class MixedLM(AtParameters):
         With V the covariance matrix of y (σ² included), the fit minimises
         ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``: for the lasso, P = Σ λ|β_j|, the objective of
         statsmodels, whose coordinate descent leaves a coefficient at zero once it has been there; this
-        one goes on to the minimum. Jointly, −2 log-likelihood takes the place of the square.
+        one goes on to the minimum. With ``variances="joint"`` the penalty is ``2 P(β/σ; alpha/2)``, and the
+        variances are those of ML, or of REML restricted for the unpenalised columns, at the penalised β.
         """
         from . import regularized  # which needs the results' class
 

@@ -47,7 +47,9 @@ class DualityGap:
         factor = self._inverse(l2)
         if factor is not None:
             rest = q.c - into_ball(form, inner)
-            return max(0.0, primal + 0.5 * float(rest @ cho_solve(factor, rest, check_finite=False)))
+            return max(
+                0.0, primal + 0.5 * float(rest @ cho_solve(factor, rest, check_finite=False))
+            )
         if (l2 > 0).all():  # the conjugate is finite everywhere
             over = np.maximum(np.abs(slope) - form.l1, 0.0)
             size = np.sqrt(np.bincount(form.groups, over**2 / l2, len(form.norm)))

@@ -129,7 +129,9 @@ class Fused(_Bound):
 
     def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
         """Return the number of runs of equal coefficients that are not zero."""
-        starts = np.concatenate([[True], np.abs(np.diff(beta)) > 1e-9 * np.abs(beta).max(initial=0.0)])
+        starts = np.concatenate(
+            [[True], np.abs(np.diff(beta)) > 1e-9 * np.abs(beta).max(initial=0.0)]
+        )
         return float(np.sum(starts & (beta != 0.0)))
 
 

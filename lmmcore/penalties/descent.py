@@ -66,9 +66,7 @@ class BlockDescent:
         self._bounds = np.full(self.n_groups, np.nan)
         self._set: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
-    def _working(
-        self, chosen: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _working(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return columns, H among them, group starts and bounds of chosen groups (a mask)."""
         if self._set is not None and np.array_equal(self._set[0], chosen):
             return self._set
@@ -149,7 +147,9 @@ class BlockDescent:
                 break
             slow = True
         # What rounding leaves is good enough; more is not.
-        good = gap <= 1e-10 * max(value, 1e-8 * q.yy) if convex else residual <= 1e-7
+        good = (
+            gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy) if convex else residual <= 1e-7
+        )
         if not good:
             what = f"a duality gap of {gap:.1e}" if convex else f"slopes off by {residual:.1e}"
             raise ConvergenceError(

@@ -202,13 +202,17 @@ class PenalisedQuadratic:
         In units √H_jj and as a part of the largest slope at zero.
         """
         inner = beta[self.penalised] * self.terms.units[self.penalised]
-        slope = self.inner.slope(inner)
         unit = np.sqrt(self.inner.diagonal)
-        step = 1.0 / max(float(unit.max(initial=1e-300)) ** 2, 1.01 * self.penalty.concavity)
-        moved = inner - self.penalty.prox(inner + step * slope, step, strength)
-        off = float(np.max(np.abs(moved) / step / unit, initial=0.0))
+        off = 0.0
+        if len(inner):
+            slope = self.inner.slope(inner)
+            step = 1.0 / max(float(unit.max()) ** 2, 1.01 * self.penalty.concavity)
+            moved = inner - self.penalty.prox(inner + step * slope, step, strength)
+            off = float(np.max(np.abs(moved) / step / unit))
         if len(self.free):
-            free = self.quadratic.slope(beta)[self.free] / np.sqrt(self.quadratic.diagonal[self.free])
+            free = self.quadratic.slope(beta)[self.free] / np.sqrt(
+                self.quadratic.diagonal[self.free]
+            )
             off = max(off, float(np.abs(free).max()))
         return off / (float(np.max(np.abs(self.inner.c) / unit, initial=0.0)) or 1.0)
 

@@ -91,7 +91,7 @@ class ProximalDescent:
             if good:
                 break
         if penalty.concavity == 0:
-            good = gap <= 1e-10 * max(value, 1e-8 * q.yy)
+            good = gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy)
         if not good:
             raise ConvergenceError(
                 f"proximal steps stopped with a duality gap of {gap:.1e}, slopes off by {residual:.1e} "

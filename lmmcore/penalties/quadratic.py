@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DesignError
 
 STORED = 2000  # columns up to which H is stored
-ALIVE = 1e-10  # a column with less than this part of its length beside unpenalised ones is theirs
+ALIVE = 1e-14  # a column with less than this part of its square beside unpenalised ones is theirs
 
 
 class Quadratic(Protocol):
@@ -31,8 +31,11 @@ class Quadratic(Protocol):
         y'V⁻¹y/σ².
     """
 
-    c: np.ndarray
-    yy: float
+    @property
+    def c(self) -> np.ndarray: ...
+
+    @property
+    def yy(self) -> float: ...
 
     @property
     def diagonal(self) -> np.ndarray: ...
@@ -102,12 +105,12 @@ class Whitened:
     rest: float = 0.0
 
     @cached_property
-    def c(self) -> np.ndarray:  # type: ignore[override]
+    def c(self) -> np.ndarray:
         """X'y (p,)."""
         return self.x.T @ self.y
 
     @cached_property
-    def yy(self) -> float:  # type: ignore[override]
+    def yy(self) -> float:
         """y'y."""
         return float(self.y @ self.y) + self.rest
 

@@ -7,7 +7,7 @@ the folds in it, and no weight needs the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,14 +163,15 @@ def _solutions(
     path: RegularizationPath, quadratic: Whitened, alphas: np.ndarray
 ) -> tuple[PenalisedQuadratic, np.ndarray]:
     """Return the coefficients (L, k_fe) of the path's penalty for other data."""
-    problem = PenalisedQuadratic(quadratic, path.terms, path._implementation)
+    terms = path.terms
+    if path.joint:  # a penalty of β/σ
+        terms = replace(terms, units=terms.units / np.sqrt(path.reference_fit.scale))
+    problem = PenalisedQuadratic(quadratic, terms, path._implementation)
     found = problem.path(0.5 * alphas, 1e-9, path._maxit)
     return problem, np.array([problem.coefficients(s) for s in found])
 
 
-def cross_validate(
-    path: RegularizationPath, folds: Any, rng: Any, scale: str
-) -> CrossValidation:
+def cross_validate(path: RegularizationPath, folds: Any, rng: Any, scale: str) -> CrossValidation:
     """Return the losses of a path; see ``RegularizationPath.cross_validate``."""
     if scale not in ("deviance", "squares"):
         raise OptionError(f"scale={scale!r}; expected 'deviance' or 'squares'")

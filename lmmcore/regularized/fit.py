@@ -35,7 +35,9 @@ def named_penalty(penalty: Any) -> tuple[Any, str]:
     """
     if isinstance(penalty, str):
         name = penalty.lower().replace("-", "_")
-        return find("penalty", name), {"l1": "lasso", "l2": "ridge"}.get(name, name).replace("_", " ")
+        return find("penalty", name), {"l1": "lasso", "l2": "ridge"}.get(name, name).replace(
+            "_", " "
+        )
     if not all(callable(getattr(penalty, m, None)) for m in ("bind", "value", "prox")):
         raise OptionError(
             f"method={penalty!r}; expected the name of a penalty (`lmmcore plugins` lists them), a "
@@ -114,9 +116,7 @@ def fit_penalised(
 def _words(name: str, terms: Terms, beta: np.ndarray) -> str:
     penalised = terms.weights > 0
     zero = int(((beta == 0) & penalised).sum())
-    return (
-        f"{name} on {int(penalised.sum())} of {len(beta)} coefficients, {zero} of them zero; variances"
-    )
+    return f"{name} on {int(penalised.sum())} of {len(beta)} coefficients, {zero} of them zero; variances"
 
 
 def held_results(
@@ -154,15 +154,12 @@ def joint_results(model: MixedLM, joint: JointFit, name: str, strength: float) -
         Estimate(fit._point, certificate),
         fit.reml,
         joint.beta,
-        _words(name, terms, joint.beta) + " estimated jointly",
+        _words(name, terms, joint.beta) + " estimated jointly, the penalty in units of σ",
         2.0 * joint.solution.gap,
         None,
         fit.freepat,
         residual=joint.problem.residual(joint.beta, strength),
         df=joint.problem.degrees_of_freedom(joint.solution, strength),
     )
-    out.__dict__.update(
-        rounds=joint.rounds, objective=joint.objective, _variances=fit,
-        _quadratic=joint.problem.quadratic,
-    )  # fmt: skip
+    out.__dict__.update(rounds=joint.rounds, _variances=fit, _quadratic=joint.problem.quadratic)
     return out

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-from ..errors import DataValueError, OptionError
+from ..errors import ConvergenceError, ConvergenceWarning, DataValueError, OptionError
 from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..results import MixedLMResults
@@ -20,12 +21,13 @@ from .fit import check_variances, held_results, joint_results, named_penalty, sw
 from .plots import plot_path
 from .results import RegularizedResults
 from .terms import penalised_terms
-from .variances import JointFit, fit_jointly, null_fit, quadratic_at
+from .variances import JointFit, fit_jointly, null_fit, problem_at, quadratic_at
 
 if TYPE_CHECKING:
     from ..model import MixedLM
 
 CRITERIA = ("aic", "bic", "ebic")
+SATURATED = 1e-3  # part of the null model's σ² below which a joint path ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,9 @@ class RegularizationPath:
         By how much slopes miss what the penalty allows, as a part of the largest slope at zero.
     terms : Terms
         What was penalised, in which groups and units.
+    note : str
+        Why the path ends before the last weight, if it does: with variances estimated jointly, where the
+        chosen columns reproduce the response.
     """
 
     model: MixedLM
@@ -67,6 +72,7 @@ class RegularizationPath:
     _held: tuple[MixedLMResults, PenalisedQuadratic, list[Solution]] | None = field(repr=False)
     _joint: list[JointFit] | None = field(repr=False)
     _maxit: int = field(repr=False)
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.alphas)
@@ -205,6 +211,11 @@ class RegularizationPath:
     # For the choice of a weight
 
     @property
+    def joint(self) -> bool:
+        """Whether variances were estimated together with the coefficients, at each weight."""
+        return self._joint is not None
+
+    @property
     def reference_fit(self) -> MixedLMResults:
         """The fit whose variances hold in cross-validation and stability selection.
 
@@ -220,8 +231,6 @@ def refit_columns(
     model: MixedLM, keep: np.ndarray, fit_kwargs: Mapping[str, Any]
 ) -> MixedLMResults:
     """Return the ordinary fit of some columns of a model."""
-    from dataclasses import replace
-
     from ..model import MixedLM  # which imports this package
 
     columns = model._kept_columns[keep]
@@ -261,9 +270,10 @@ def fit_path(
     plain: MixedLMResults
     if variances == "held":
         plain = model.fit(**fit_kwargs)
+        problem = PenalisedQuadratic(quadratic_at(model, plain), terms, implementation)
     else:
         plain = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
-    problem = PenalisedQuadratic(quadratic_at(model, plain), terms, implementation)
+        problem = problem_at(model, plain, terms, implementation)
     strengths = 0.5 * _alphas(model, problem, alphas, n_alphas, smallest)
     if variances == "held":
         solutions = problem.path(strengths, maxit=sweeps)
@@ -283,14 +293,30 @@ def fit_path(
     start = np.zeros(model.k_fe)
     joint: list[JointFit] = []
     pilot = np.zeros(model.k_fe)
-    pilot[problem.penalised] = problem.pilot / terms.units[problem.penalised]
+    pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
+    note = ""
     for strength in strengths:
-        found = fit_jointly(
-            model, terms, implementation, float(strength), fit_kwargs, start, problem.curvature,
-            pilot, 1e-12, sweeps,
-        )  # fmt: skip
+        try:
+            found = fit_jointly(
+                model, terms, implementation, float(strength), fit_kwargs, start, problem.curvature,
+                pilot, 1e-12, sweeps,
+            )  # fmt: skip
+        except ConvergenceError as exc:
+            if not joint:
+                raise
+            note = f"the path ends before alpha = {2.0 * float(strength):.4g}: {exc}"
+            break
+        if found.variances.scale < SATURATED * plain.scale and joint:
+            note = (
+                f"the path ends before alpha = {2.0 * float(strength):.4g}, where the chosen columns all but "
+                f"reproduce the response (σ² = {found.variances.scale:.2g}); give larger alphas"
+            )
+            break
         start = found.beta
         joint.append(found)
+    if note and alphas is not None:
+        warnings.warn(note, ConvergenceWarning, stacklevel=3)
+    strengths = strengths[: len(joint)]
     return RegularizationPath(
         model, name, 2.0 * strengths,
         pd.DataFrame(np.array([j.beta for j in joint]), columns=model.exog_names),
@@ -298,7 +324,7 @@ def fit_path(
         np.array([j.variances.criterion for j in joint]),
         np.array([j.solution.gap / max(j.solution.objective, 1e-300) for j in joint]),
         np.array([j.problem.residual(j.beta, x) for j, x in zip(joint, strengths)]),
-        terms, implementation, None, joint, sweeps,
+        terms, implementation, None, joint, sweeps, note,
     )  # fmt: skip
 
 

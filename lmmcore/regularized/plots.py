@@ -74,6 +74,7 @@ def plot_path(path: RegularizationPath, ax: Any, against: str, labels: int) -> A
         _against_alpha(ax, path.alphas)
     else:
         ax.set_xlabel("degrees of freedom")
+    ax.margins(x=0.03)
     scaled = not np.all(path.terms.units == 1.0)
     ax.set_ylabel("coefficient × unit of its column" if scaled else "coefficient")
     ax.set_title(f"Path of the {path.penalty}")
@@ -121,6 +122,7 @@ def plot_random(path: RandomEffectsPath, ax: Any) -> Any:
     ax.axvline(path.alphas[path.best], color="0.4", ls="--", lw=0.9)
     if (path.alphas[1:] > 0).all() and len(path.alphas) > 2:
         ax.set_xscale("symlog", linthresh=float(path.alphas[1]))
+        ax.set_xlim(left=-0.05 * float(path.alphas[1]))
     ax.set_xlabel("alpha")
     ax.set_ylabel("sd of the random effect")
     ax.set_title(f"Random effects under the {path.penalty}; dashed: {path.criterion.upper()}")

@@ -138,7 +138,7 @@ def random_effects_path(
         nothing = np.where(terms.weights > 0, 0.0, start)
         gain = max(likelihood.value(nothing) - likelihood.value(start), 1.0)
         per_row = float(np.max(weight * norms, initial=0.0)) or 1.0
-        given = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, int(n_alphas) - 1) * gain / per_row])
+        given = np.concatenate([[0.0], np.geomspace(1e-3, 4.0, int(n_alphas) - 1) * gain / per_row])
     else:
         given = np.sort(np.atleast_1d(np.asarray(alphas, dtype=float)))
         if not (np.isfinite(given) & (given >= 0)).all():
@@ -262,9 +262,10 @@ def _row_of_parameter(likelihood: ProfiledLikelihood) -> np.ndarray:
         m = structure.n_parameters(term.k)
         theta = np.linspace(0.5, 1.0, m)
         moved = np.asarray(structure.factor_derivative(theta, term.k)) != 0.0
-        if structure.factor_second_derivative(theta, term.k) is not None or not (
-            moved.sum(axis=(1, 2)) == 1
-        ).all():
+        if (
+            structure.factor_second_derivative(theta, term.k) is not None
+            or not (moved.sum(axis=(1, 2)) == 1).all()
+        ):
             raise OptionError(
                 "select_random_effects needs terms whose parameters are the entries of a Cholesky factor; "
                 "expected covariance='unstructured' or 'diagonal'. Fit with one of these"
@@ -306,7 +307,9 @@ def _fit_of(
         return None
     from ..model import MixedLM  # which imports this package
 
-    return MixedLM._from_design(with_random(model.design, left), None, model.use_sqrt).fit(**fit_kwargs)
+    return MixedLM._from_design(with_random(model.design, left), None, model.use_sqrt).fit(
+        **fit_kwargs
+    )
 
 
 def with_random(design: Design, left: np.ndarray) -> Design:

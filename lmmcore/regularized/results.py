@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ..estimation import Estimate
 from ..inference.wald import CovarianceOfParams, covariance_of_params
@@ -13,7 +14,7 @@ from ..likelihood.blup import Conditional
 from ..likelihood.profiled import ProfiledLikelihood
 from ..params import MixedLMParams
 from ..penalties.quadratic import Whitened
-from ..results import MixedLMResults
+from ..results import Frame, MixedLMResults
 from .quadratic import rows_of_engine
 
 if TYPE_CHECKING:
@@ -117,8 +118,6 @@ class RegularizedResults(MixedLMResults):
         return found
 
 
-
-
 class JointResults(RegularizedResults):
     """The result of a penalised fit whose variances were estimated together with the coefficients.
 
@@ -126,12 +125,9 @@ class JointResults(RegularizedResults):
     ----------
     rounds : int
         Alternations between coefficients and variances.
-    objective : float
-        −2 log-likelihood + 2 P, under REML restricted for the unpenalised columns.
     """
 
     rounds: int
-    objective: float
     _variances: MixedLMResults
     _quadratic: Whitened
 
@@ -141,12 +137,12 @@ class JointResults(RegularizedResults):
         return self._variances.criterion
 
     @property
-    def scale(self) -> float:  # type: ignore[override]
+    def scale(self) -> float:
         """The residual variance σ² at the estimates."""
         return self._variances.scale
 
     @property
-    def _conditional(self) -> Conditional:  # type: ignore[override]
+    def _conditional(self) -> Conditional:
         return self._variances._conditional
 
     @cached_property
@@ -167,3 +163,13 @@ class JointResults(RegularizedResults):
         out[np.ix_(kept, np.arange(p, p + own))] = 0.0
         out[np.ix_(np.arange(p, p + own), kept)] = 0.0
         return CovarianceOfParams(out, inner.reason)
+
+    @property
+    def cov_variances(self) -> Frame:
+        """Covariance matrix of the variances' estimates, for coefficients as they are."""
+        return self._variances.cov_variances
+
+    @property
+    def covariance_parameters(self) -> pd.DataFrame:
+        """The parameters of each term's covariance structure in its own terms."""
+        return self._variances.covariance_parameters

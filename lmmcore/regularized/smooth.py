@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 def with_alpha(penalty: Any, alpha: Any) -> Any:
     """Return a copy of a smooth penalty with its weight."""
-    weights = alpha_weights(alpha, 1, ["alpha"]) if np.ndim(alpha) == 0 else np.asarray(alpha, float)
+    weights = (
+        alpha_weights(alpha, 1, ["alpha"]) if np.ndim(alpha) == 0 else np.asarray(alpha, float)
+    )
     out = copy.copy(penalty)
     out.alpha = float(weights[0]) if np.ndim(alpha) == 0 else weights
     return out

@@ -57,7 +57,9 @@ def penalised_terms(
     else:
         units = _numbers(standardize, p, names, "standardize")
         if not (units > 0).all():
-            raise OptionError(f"standardize={standardize!r}; expected True, False, or positive units")
+            raise OptionError(
+                f"standardize={standardize!r}; expected True, False, or positive units"
+            )
     return Terms(tuple(names), given, _groups(model, groups), units)
 
 

@@ -1,13 +1,12 @@
 """Variances of a penalised fit: held, or estimated jointly with the coefficients.
 
 With coefficients of the penalised columns given, the variances and the unpenalised coefficients are
-those of the ordinary model for ``y − X_p β_p`` on the unpenalised columns; with variances given, the
-coefficients minimise a penalised quadratic. Both steps lower one criterion,
-
-    −2 log-likelihood(β, θ, σ²) + 2 P(β; λ),
-
-under REML restricted for the unpenalised columns, so that any number of penalised columns will do.
-Source: Schelldorfer, Bühlmann and van de Geer (2011), *Scandinavian Journal of Statistics* 38 (under ML).
+those of the ordinary model for ``y − X_p β_p`` on the unpenalised columns, by ML or REML; with variances
+given, the coefficients minimise ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β/σ; λ)``. Jointly, both hold at once. The
+penalty is one of β/σ, as otherwise it would count for less and less while σ falls, and with more
+columns than rows nothing would stop the columns short of reproducing the response. Sources:
+Schelldorfer, Bühlmann and van de Geer (2011), *Scandinavian Journal of Statistics* 38; Sun and Zhang
+(2012), *Biometrika* 99 (the scale).
 """
 
 from __future__ import annotations
@@ -44,10 +43,8 @@ class JointFit:
     variances : MixedLMResults
         The ordinary fit of ``y − X_p β_p`` on the unpenalised columns.
     problem : PenalisedQuadratic
-        At these variances.
+        At these variances; the penalty is one of β/σ.
     solution : Solution
-    objective : float
-        −2 log-likelihood + 2 P.
     rounds : int
     """
 
@@ -55,7 +52,6 @@ class JointFit:
     variances: MixedLMResults
     problem: PenalisedQuadratic
     solution: Solution
-    objective: float
     rounds: int
 
 
@@ -101,6 +97,19 @@ def null_fit(
         return inner.fit(**fit_kwargs)
 
 
+def problem_at(
+    model: MixedLM,
+    fit: MixedLMResults,
+    terms: Terms,
+    penalty: Any,
+    curvature: np.ndarray | None = None,
+    pilot: np.ndarray | None = None,
+) -> PenalisedQuadratic:
+    """Return the quadratic at the variances of a fit with a penalty of β/σ."""
+    scaled = replace(terms, units=terms.units / np.sqrt(fit.scale))
+    return PenalisedQuadratic(quadratic_at(model, fit), scaled, penalty, curvature, pilot)
+
+
 def fit_jointly(
     model: MixedLM,
     terms: Terms,
@@ -134,16 +143,15 @@ def fit_jointly(
     for count in range(1, ROUNDS + 1):
         fit = null_fit(model, terms, beta, fit_kwargs)
         scale = fit.scale
-        problem = PenalisedQuadratic(quadratic_at(model, fit), terms, penalty, curvature, pilot)
+        problem = problem_at(model, fit, terms, penalty, curvature, pilot)
         curvature = problem.curvature
         if pilot is None:
             pilot = np.zeros(len(terms.names))
-            pilot[problem.penalised] = problem.pilot / terms.units[problem.penalised]
+            pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
         current = beta.copy()
         current[terms.weights == 0.0] = fit._beta
         if solution is not None and problem.residual(current, strength) <= STATIONARY:
-            value = fit.criterion + 2.0 * float(problem.penalty.value(solution.beta, strength))
-            return JointFit(current, fit, problem, solution, value, count)
+            return JointFit(current, fit, problem, solution, count)
         first = solution is None and not start.any()
         solution = problem.solve(strength, None if first else current, tolerance, maxit)
         beta = problem.coefficients(solution)

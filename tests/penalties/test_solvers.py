@@ -207,7 +207,9 @@ def test_weights_units_and_free_columns():
     scaled = problem(x, y, Lasso(), units=unit)
     other = problem(x / unit, y, Lasso())
     np.testing.assert_allclose(
-        scaled.coefficients(scaled.solve(4.0)), other.coefficients(other.solve(4.0)) / unit, atol=1e-10
+        scaled.coefficients(scaled.solve(4.0)),
+        other.coefficients(other.solve(4.0)) / unit,
+        atol=1e-10,
     )
     nothing = problem(x, y, Lasso(), weights=np.zeros(6))
     full = np.linalg.lstsq(x, y, rcond=None)[0]
@@ -267,7 +269,9 @@ def test_many_columns_without_their_products():
         strength = 0.5 * found.largest_strength() if name != "ridge" else 10.0
         beta = found.coefficients(found.solve(strength))
         if name == "lasso":
-            theirs = SklearnLasso(alpha=strength / 80, fit_intercept=False, tol=1e-13, max_iter=10**5)
+            theirs = SklearnLasso(
+                alpha=strength / 80, fit_intercept=False, tol=1e-13, max_iter=10**5
+            )
             np.testing.assert_allclose(beta, theirs.fit(x, y).coef_, atol=1e-8)
         assert found.residual(beta, strength) < 1e-7
 
