@@ -84,7 +84,9 @@ class PenalisedQuadratic:
         self.free = free
         reduced, self.free_part = quadratic.without(free)
         alive = reduced.diagonal > ALIVE * before
-        inside: Quadratic = reduced.stored() if len(others) <= STORED else reduced
+        inside: Quadratic = reduced
+        if len(others) <= min(STORED, len(reduced.y)):
+            inside = reduced.stored()
         self.penalised, self.dead = others[alive], others[~alive]
         self._alive = alive
         units = terms.units[self.penalised]

@@ -14,7 +14,7 @@ from ..penalties.problem import PenalisedQuadratic
 from ..results import MixedLMResults
 from .fit import check_variances, named_penalty, sweeps_allowed
 from .path import RegularizationPath
-from .terms import penalised_terms
+from .terms import penalised_terms, with_information_units
 from .variances import JointFit, fit_jointly, null_fit, problem_at, quadratic_at
 
 if TYPE_CHECKING:
@@ -50,9 +50,15 @@ def fit_path(
     plain: MixedLMResults
     if variances == "held":
         plain = model.fit(**fit_kwargs)
-        problem = PenalisedQuadratic(quadratic_at(model, plain), terms, implementation)
+        rows = quadratic_at(model, plain)
+        if isinstance(standardize, str):
+            terms = with_information_units(terms, rows, plain.scale, model.nobs)
+        problem = PenalisedQuadratic(rows, terms, implementation)
     else:
         plain = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
+        if isinstance(standardize, str):
+            rows = quadratic_at(model, plain)
+            terms = with_information_units(terms, rows, plain.scale, model.nobs)
         problem = problem_at(model, plain, terms, implementation)
     strengths = 0.5 * _alphas(model, problem, alphas, n_alphas, smallest)
     if variances == "held":

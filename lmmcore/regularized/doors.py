@@ -63,8 +63,10 @@ class PenalisedFits:
         groups : mapping or sequence (k_fe,), optional
             ``{name: columns}`` or a label for each column, for penalties of groups; by default the dummies
             of a factor of the formula are a group.
-        standardize : bool or array (k_fe,)
-            Whether the penalty is one of β_j · (standard deviation of column j); or units in place of these.
+        standardize : bool, "information" or array (k_fe,)
+            Whether the penalty is one of β_j · (standard deviation of column j). "information" takes
+            √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalised (jointly: the null) fit and
+            without what unpenalised columns explain; or units in place of these.
         variances : {"held", "joint"}
             Whether variances are those of the unpenalised fit, or estimated together with the penalised
             coefficients, which needs no more rows than columns.
@@ -108,7 +110,7 @@ class PenalisedFits:
         weights: Any = None,
         unpenalized: Any = "constant",
         groups: Any = None,
-        standardize: Any = True,
+        standardize: Any = "information",
         variances: str = "held",
         maxit: int = 200,
         **fit_kwargs: Any,
@@ -128,7 +130,7 @@ class PenalisedFits:
             Factors of alpha, one for each coefficient; 0 leaves it unpenalised.
         unpenalized, groups, standardize, variances
             As in `fit_regularized`, with other defaults: constant columns are not penalised, the others
-            count in standard deviations. Without more rows than columns `variances` must be "joint".
+            count by their information. Without more rows than columns `variances` must be "joint".
         maxit : int
             Largest number of sweeps over all coefficients at one weight, in fifties.
         **fit_kwargs

@@ -15,8 +15,8 @@ from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..results import MixedLMResults
 from .results import JointResults, RegularizedResults
-from .terms import alpha_weights, penalised_terms
-from .variances import JointFit, fit_jointly, quadratic_at
+from .terms import alpha_weights, penalised_terms, with_information_units
+from .variances import JointFit, fit_jointly, null_fit, quadratic_at
 
 if TYPE_CHECKING:
     from ..model import MixedLM
@@ -103,12 +103,19 @@ def fit_penalised(
         if start_params is not None:
             raise OptionError("start_params was given with variances='joint'; expected one of them")
         start = np.zeros(model.k_fe)
+        if isinstance(standardize, str):
+            null = null_fit(model, terms, start, fit_kwargs)
+            rows = quadratic_at(model, null)
+            terms = with_information_units(terms, rows, null.scale, model.nobs)
         joint = fit_jointly(
             model, terms, penalty, strength, fit_kwargs, start, None, None, tolerance, sweeps
         )
         return joint_results(model, joint, name, strength)
     plain = model.fit(start_params, **fit_kwargs)
-    problem = PenalisedQuadratic(quadratic_at(model, plain), terms, penalty)
+    rows = quadratic_at(model, plain)
+    if isinstance(standardize, str):
+        terms = with_information_units(terms, rows, plain.scale, model.nobs)
+    problem = PenalisedQuadratic(rows, terms, penalty)
     found = problem.solve(strength, None, tolerance, sweeps)
     return held_results(model, plain, problem, found, name, strength)
 

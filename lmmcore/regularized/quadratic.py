@@ -64,10 +64,16 @@ def whitened_rows(
     rows : bool array (n,), optional
         Whole groups to take.
     """
-    keep = np.ones(design.n_rows, dtype=bool) if rows is None else rows
-    index = np.flatnonzero(keep)
-    part = [None if design.fixed[j] is None else design.fixed[j][index] for j in columns]  # type: ignore[index]
-    data = stack([*part, design.endog[index]], len(index))
+    if rows is None:
+        index = np.arange(design.n_rows)
+        data = stack([*(design.fixed[j] for j in columns), design.endog], len(index))
+    else:
+        index = np.flatnonzero(rows)
+        data = np.empty((len(index), len(columns) + 1), order="F")
+        for i, j in enumerate(columns):
+            column = design.fixed[j]
+            data[:, i] = 1.0 if column is None else column[index]
+        data[:, -1] = design.endog[index]
     if design.weights is not None:
         data *= np.sqrt(design.weights[index])[:, None]
     a = random_root(design, covariances, index)

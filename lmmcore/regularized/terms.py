@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..design.columns import Column
 from ..errors import DataValueError, OptionError, suggest
 from ..extension.matrices import symmetric
 from ..penalties.problem import Terms
+from ..penalties.quadratic import ALIVE, Whitened
 
 if TYPE_CHECKING:
     from ..model import MixedLM
@@ -35,8 +37,9 @@ def penalised_terms(
     groups : None, mapping or sequence (k_fe,)
         ``{name of a group: names of columns}`` or a label for each column; by default the columns of
         one factor, or of one interaction, of the formula belong together.
-    standardize : bool or array (k_fe,)
-        Whether the penalty is one of β_j · (sd of the column); or units in place of the sd.
+    standardize : bool, "information" or array (k_fe,)
+        Whether the penalty is one of β_j · (sd of the column); or units in place of the sd. The units of
+        "information" are those of `with_information_units`, here 1.
 
     Raises
     ------
@@ -52,7 +55,13 @@ def penalised_terms(
     listed = [unpenalized] if isinstance(unpenalized, str) else list(unpenalized or ())
     for name in listed:
         given[_columns_named(model, str(name), columns)] = 0.0
-    if isinstance(standardize, (bool, np.bool_)):
+    if isinstance(standardize, str):
+        if standardize != "information":
+            raise OptionError(
+                f"standardize={standardize!r}; expected True, False, 'information', or units"
+            )
+        units = np.ones(p)
+    elif isinstance(standardize, (bool, np.bool_)):
         units = column_sds(model) if standardize else np.ones(p)
     else:
         units = _numbers(standardize, p, names, "standardize")
@@ -61,6 +70,22 @@ def penalised_terms(
                 f"standardize={standardize!r}; expected True, False, or positive units"
             )
     return Terms(tuple(names), given, _groups(model, groups), units)
+
+
+def with_information_units(terms: Terms, rows: Whitened, scale: float, n: int) -> Terms:
+    """Return the terms with √(x'V⁻¹x / n) for units, V relative to σ², unpenalised columns projected out.
+
+    That is the standard deviation of a column where V is the identity. In general a column that varies
+    between groups alone carries less information than its standard deviation says, and the slope of the
+    likelihood, which a penalty is held against, varies by this much under chance.
+    """
+    penalised = terms.weights > 0
+    reduced, _ = rows.without(np.flatnonzero(~penalised))
+    before = rows.diagonal[penalised]
+    size = np.where(reduced.diagonal > ALIVE * before, reduced.diagonal, 0.0)
+    units = np.ones(len(terms.names))
+    units[penalised] = np.where(size > 0, np.sqrt(size * scale / n), 1.0)
+    return replace(terms, units=units)
 
 
 def _columns_named(model: MixedLM, name: str, columns: Sequence[Column]) -> list[int]:

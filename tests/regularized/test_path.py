@@ -30,7 +30,9 @@ def path():
 def test_a_path_is_the_single_fits(path):
     model = path.model
     for i in (0, 7, 39):
-        one = model.fit_regularized(alpha=path.alphas[i], unpenalized="const", standardize=True)
+        one = model.fit_regularized(
+            alpha=path.alphas[i], unpenalized="const", standardize="information"
+        )
         np.testing.assert_allclose(path.coefficients.iloc[i], one.fe_params, atol=1e-9)
         same = path.fit(i)
         np.testing.assert_array_equal(same.fe_params, path.coefficients.iloc[i])
@@ -163,7 +165,7 @@ def test_joint_path_and_its_end():
     path = model.fit_regularized_path(variances="joint", n_alphas=8)
     assert path.joint
     one = model.fit_regularized(
-        alpha=path.alphas[4], unpenalized="const", standardize=True, variances="joint"
+        alpha=path.alphas[4], unpenalized="const", standardize="information", variances="joint"
     )
     np.testing.assert_allclose(path.coefficients.iloc[4], one.fe_params, atol=1e-6)
     assert path.cross_validate(3, rng=0).best > 0
@@ -187,6 +189,7 @@ def test_formula_and_prior_weights():
     assert path.coefficients.columns[0] == "Intercept"
     fit = path.select()
     assert list(fit.fe_params[fit.fe_params != 0].index)[:3] == ["Intercept", "x0", "x1"]
+    path = model.fit_regularized_path("mcp", n_alphas=2, standardize=True)
     w = frame["w"]
     sd = np.sqrt(np.sum(w * (frame.x3 - np.average(frame.x3, weights=w)) ** 2) / len(w))
     assert path.terms.units[4] == pytest.approx(sd, rel=1e-8)
