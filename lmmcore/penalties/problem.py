@@ -162,7 +162,9 @@ class PenalisedQuadratic:
         form = self._form(strength)
         if form is None or self._descent is None:
             return self._proximal.solve(self.penalty, strength, start, tolerance, 50 * maxit)
-        screen = self._form(max(2.0 * strength - min(last, 2.0 * strength), 0.0))
+        # Slopes move by no more than strengths do, as a rule; what breaks it is found afterwards.
+        near = max(2.0 * strength - last, 0.0) if np.isfinite(last) else strength
+        screen = self._form(near)
         convex = self.penalty.concavity == 0.0
         return self._descent.solve(form, start, convex, screen, tolerance, maxit)
 
@@ -180,7 +182,7 @@ class PenalisedQuadratic:
         """
         if start is not None:
             inner = start[self.penalised] * self.terms.units[self.penalised]
-            return self._solve(strength, inner, np.inf, tolerance, maxit)
+            return self._solve(strength, inner, strength, tolerance, maxit)
         path = [strength]
         if self.penalty.concavity > 0.0 and strength > 0.0:
             top = self.largest_strength()
