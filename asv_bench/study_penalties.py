@@ -63,7 +63,7 @@ def ignoring(x: np.ndarray, y: np.ndarray, model: lmmcore.MixedLM, penalty: str)
     return best
 
 
-def one(seed: int) -> list[dict[str, object]]:
+def one(seed: int, units: str) -> list[dict[str, object]]:
     rng = np.random.default_rng(seed)
     x, g = draw(rng, GROUPS)
     y = response(rng, x, g)
@@ -75,7 +75,7 @@ def one(seed: int) -> list[dict[str, object]]:
     out = []
     for penalty in PENALTIES:
         fits = {
-            "mixed": model.fit_regularized_path(penalty).select().fe_params.to_numpy(),
+            "mixed": model.fit_regularized_path(penalty, standardize=units == "sd" or units).select().fe_params.to_numpy(),
             "groups ignored": ignoring(x, y, model, penalty),
         }
         for way, beta in fits.items():
@@ -100,8 +100,10 @@ def one(seed: int) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replications", type=int, default=200)
-    replications = parser.parse_args().replications
-    rows = [row for seed in range(replications) for row in one(seed)]
+    parser.add_argument("--units", choices=("information", "sd"), default="information")
+    options = parser.parse_args()
+    replications = options.replications
+    rows = [row for seed in range(replications) for row in one(seed, options.units)]
     table = pd.DataFrame(rows).groupby(["penalty", "way"], sort=False).mean()
     print(
         f"{replications} replications, {GROUPS} groups of {SIZE} rows, {INSIDE} + {BETWEEN} columns"
