@@ -75,7 +75,9 @@ def one(seed: int, units: str) -> list[dict[str, object]]:
     out = []
     for penalty in PENALTIES:
         fits = {
-            "mixed": model.fit_regularized_path(penalty, standardize=units == "sd" or units).select().fe_params.to_numpy(),
+            "mixed": model.fit_regularized_path(penalty, standardize=units == "sd" or units)
+            .select()
+            .fe_params.to_numpy(),
             "groups ignored": ignoring(x, y, model, penalty),
         }
         for way, beta in fits.items():
