@@ -65,7 +65,7 @@ def descend(
     Returns
     -------
     int
-        Sweeps over all groups.
+        Sweeps, over all groups or over those that are not zero.
     """
     cdef Py_ssize_t p = h.shape[0], n_groups = bound.shape[0], g, j, k, a, b
     cdef double top, u, size, factor, moved, change
@@ -121,4 +121,4 @@ def descend(
                 inner += 1
                 if moved <= tolerance:
                     whole = True
-    return sweeps
+    return sweeps + inner

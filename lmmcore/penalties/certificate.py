@@ -100,19 +100,25 @@ def into_ball(form: Blockwise, slope: np.ndarray) -> np.ndarray:
 
 def shrinkage(form: Blockwise, slope: np.ndarray) -> float:
     """Return the largest t ≤ 1 for which the conjugate of the form is zero at t · slope."""
-
-    def inside(t: float) -> bool:
-        over = np.maximum(np.abs(t * slope) - form.l1, 0.0)
-        size = np.sqrt(np.bincount(form.groups, over**2, len(form.norm)))
-        return bool((size <= form.norm * (1 + 1e-15)).all())
-
-    if inside(1.0):
-        return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if inside(middle) else (low, middle)
-    return low
+    size = np.abs(slope)
+    counts = np.bincount(form.groups, minlength=len(form.norm))
+    single = counts[form.groups] == 1
+    limit = form.l1 + form.norm[form.groups]
+    t = 1.0
+    over = single & (size > limit)
+    if over.any():
+        t = float((limit[over] / size[over]).min())
+    for g in np.flatnonzero(counts > 1):
+        mine = form.groups == g
+        own, l1, low, high = size[mine], form.l1[mine], 0.0, t
+        if np.linalg.norm(np.maximum(t * own - l1, 0.0)) <= form.norm[g] * (1 + 1e-15):
+            continue
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            inside = np.linalg.norm(np.maximum(middle * own - l1, 0.0)) <= form.norm[g]
+            low, high = (middle, high) if inside else (low, middle)
+        t = low
+    return t
 
 
 def zero_from(penalty: Penalty, slope: np.ndarray, least: float = 0.0) -> float:

@@ -20,8 +20,6 @@ from .variances import JointFit, fit_jointly, null_fit, problem_at, quadratic_at
 if TYPE_CHECKING:
     from ..model import MixedLM
 
-SATURATED = 1e-3  # part of the null model's σ² below which a joint path ends
-
 
 def fit_path(
     model: MixedLM,
@@ -91,12 +89,6 @@ def fit_path(
             if not joint:
                 raise
             note = f"the path ends before alpha = {2.0 * float(strength):.4g}: {exc}"
-            break
-        if found.variances.scale < SATURATED * plain.scale and joint:
-            note = (
-                f"the path ends before alpha = {2.0 * float(strength):.4g}, where the chosen columns all but "
-                f"reproduce the response (σ² = {found.variances.scale:.2g}); give larger alphas"
-            )
             break
         start = found.beta
         joint.append(found)
