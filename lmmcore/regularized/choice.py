@@ -19,6 +19,7 @@ from ..penalties.problem import PenalisedQuadratic
 from ..penalties.quadratic import Whitened
 from .plots import plot_cv, plot_stability
 from .quadratic import whitened_rows
+from .variances import quadratic_at
 
 if TYPE_CHECKING:
     from .path import RegularizationPath
@@ -141,6 +142,13 @@ def _parts(path: RegularizationPath, part_of_group: np.ndarray) -> list[Whitened
             model.design, model._kept_columns.tolist(), fit._relative, fit.scale, part_of_row == k
         )
         out.append(_compressed(rows))
+    if model._cross_products_formed:
+        whole = quadratic_at(model, fit).diagonal
+        if not np.allclose(sum(q.diagonal for q in out), whole, rtol=1e-6):
+            raise OptionError(
+                "the parts of the groups do not add up to the whole, so that groups are not independent: "
+                f"they share random effects beside those of {model.group_name!r}. Choose by path.select()"
+            )
     return out
 
 

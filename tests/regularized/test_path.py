@@ -128,6 +128,18 @@ def test_folds_given_and_refused(path):
         path.cross_validate(3).select("two_se")
 
 
+def test_groups_that_are_not_independent_are_refused(path, monkeypatch):
+    from lmmcore.regularized import choice
+
+    real = choice.whitened_rows
+    monkeypatch.setattr(
+        choice, "whitened_rows", lambda d, c, g, *rest: real(d, c, [0.5 * g[0]], *rest)
+    )
+    for call in (path.cross_validate, path.stability):
+        with pytest.raises(OptionError, match="groups are not independent"):
+            call(rng=0)
+
+
 def test_stability(path):
     found = path.stability(n_pairs=20, rng=0)
     assert set(found.selected) >= {"x1", "x2"}
