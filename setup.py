@@ -29,6 +29,7 @@ setup(
         [
             extension("lmmcore._dense"),
             extension("lmmcore.crossproducts._rows"),
+            extension("lmmcore.likelihood._crossed"),
             extension("lmmcore.likelihood._grouped"),
             extension("lmmcore.penalties._descent"),
             extension("lmmcore.penalties._prox"),

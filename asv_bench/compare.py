@@ -49,7 +49,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=_names(problems.NAMES), default=list(problems.NAMES))
+    known = (*problems.NAMES, *problems.LARGE)
+    parser.add_argument("--problems", type=_names(known), default=list(problems.NAMES))
     parser.add_argument("--peers", type=_names(tuple(PEERS)), default=list(PEERS))
     parser.add_argument("--repeat", type=int, default=5, help="repetitions (default 5)")
     parser.add_argument(
@@ -144,10 +145,9 @@ def _memory(problem: Problem) -> tuple[float, float, float, float]:
     PEERS["lmmcore"](problem)()
     growth = _peak() - before
     frame = problem.frame
-    design = lmmcore.MixedLM.from_formula(
-        problem.formula, frame, groups=problem.groups, re_formula=problem.re_formula
-    ).design
-    columns = [design.endog, *design.fixed, *design.random, design.grouping.codes]
+    design = lmmcore.mixedlm(problem.lmer, frame).design
+    codes = [g.codes for g in design.groupings]
+    columns = [design.endog, *design.fixed, *design.random, *codes]
     sizes = {c.__array_interface__["data"][0]: c.nbytes for c in columns if c is not None}
     data = {c.to_numpy().__array_interface__["data"][0] for _, c in frame.items()}
     copied = sum(size for where, size in sizes.items() if where not in data)

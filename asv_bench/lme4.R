@@ -1,11 +1,11 @@
 # Fits a model each time a line arrives on standard input; answers with seconds and criterion.
-# Arguments: file of float64 columns, names of the columns, name of the groups, formula.
+# Arguments: file of float64 columns, names of the columns, names of the groups, formula.
 suppressMessages(library(lme4))
 arguments <- commandArgs(TRUE)
 columns <- strsplit(arguments[2], ",")[[1]]
 values <- readBin(arguments[1], "double", file.size(arguments[1]) / 8)
 frame <- as.data.frame(matrix(values, ncol = length(columns), dimnames = list(NULL, columns)))
-frame[[arguments[3]]] <- factor(frame[[arguments[3]]])
+for (group in strsplit(arguments[3], ",")[[1]]) frame[[group]] <- factor(frame[[group]])
 formula <- as.formula(arguments[4])
 orders <- file("stdin", "r")
 cat("ready\n")

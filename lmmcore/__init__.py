@@ -11,7 +11,9 @@ except ImportError as exc:
     ) from exc
 
 from . import datasets
+from .compare import compare_optimizers
 from .convergence import Convergence
+from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
@@ -26,12 +28,14 @@ __version__ = _version("lmmcore")
 __all__ = [
     "Convergence",
     "CrossProducts",
+    "KnownMatrix",
     "LmmcoreError",
     "LmmcoreWarning",
     "MixedLM",
     "MixedLMParams",
     "MixedLMResults",
     "VCSpec",
+    "compare_optimizers",
     "datasets",
     "get_threads",
     "mixedlm",

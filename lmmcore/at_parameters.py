@@ -9,23 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import has_parameters, numbers
 from .covariance.choice import bound_structure
 from .errors import DataValueError
 from .extension import CovarianceStructure
 from .extension.matrices import lower_indices, semidefinite_cholesky, symmetric_index
-from .likelihood.grouped import GroupedEngine
 from .likelihood.packed import PackedLikelihood, PackedPoint
+from .likelihood.profiled import Engine, build_engine
 from .params import MixedLMParams
 
 if TYPE_CHECKING:
+    from .crossproducts.crossed import CrossedProducts
     from .crossproducts.crossproducts import CrossProducts
     from .design.design import Design
 
 Params = MixedLMParams | Sequence[float] | np.ndarray
+
+
+def as_params(given: MixedLMParams) -> MixedLMParams:
+    """Return parameters as arrays: those of statsmodels' class, or ours with frames or lists set."""
+    parts = (given.fe_params, given.cov_re, given.vcomp)
+    if isinstance(given, MixedLMParams) and all(type(part) is np.ndarray for part in parts):
+        return given
+    return MixedLMParams.from_components(given.fe_params, given.cov_re, vcomp=given.vcomp)
 
 
 def closed_under(structure: CovarianceStructure) -> str:
@@ -42,7 +53,7 @@ class AtParameters:
     k_vc: int
     use_sqrt: bool
     reml: bool
-    crossproducts: CrossProducts
+    crossproducts: CrossProducts | CrossedProducts
     design: Design
     _basis_order: np.ndarray
 
@@ -53,29 +64,35 @@ class AtParameters:
         return [t.names for t in self.design.terms] + [(name,) for name in own]
 
     @cached_property
+    def _term_groups(self) -> list[str]:
+        """Name of the grouping factor of each term."""
+        own = [self.design.groupings[t.factor].name for t in self.design.terms]
+        return own + [self.design.grouping.name] * (len(self._term_names) - len(own))
+
+    @cached_property
     def _structures(self) -> list[CovarianceStructure]:
         """The structure of each term, for the user's columns."""
         out = [
-            bound_structure(t.covariance, t.names, self.design.grouping.name)
-            for t in self.design.terms
+            bound_structure(t.covariance, t.names, group)
+            for t, group in zip(self.design.terms, self._term_groups)
         ]
         components = self.design.components
-        return out + [bound_structure("unstructured", ("",), "")] * (
-            0 if components is None else len(components.names)
-        )
+        if components is not None:
+            out += [bound_structure("unstructured", ("",), "")] * len(components.names)
+        return out
 
     @cached_property
-    def _engine(self) -> GroupedEngine:
+    def _engine(self) -> Engine:
         centred = all(closed_under(s) == "shifting" for s in self._structures)
         sizes = [len(names) for names in self._term_names]
-        return GroupedEngine(self.crossproducts, sizes, centred)
+        return build_engine(self.crossproducts, sizes, centred)
 
     @cached_property
-    def _plain_engine(self) -> GroupedEngine:
+    def _plain_engine(self) -> Engine:
         """The engine for structures that hold for the columns as they were given only."""
         if not self._engine.is_centred:
             return self._engine
-        return GroupedEngine(self.crossproducts, [len(names) for names in self._term_names])
+        return build_engine(self.crossproducts, [len(names) for names in self._term_names])
 
     @cached_property
     def _packed(self) -> PackedLikelihood:
@@ -85,9 +102,9 @@ class AtParameters:
 
     def _params(self, params: Params, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
         """Return params as an object; check the length of a packed vector."""
-        if isinstance(params, MixedLMParams):
-            return params
-        packed = np.asarray(params, dtype=float)
+        if has_parameters(params):
+            return as_params(params)
+        packed = numbers(params, "params", "MixedLMParams, or a vector of parameters")
         size = self.k_re2 + self.k_vc + (self.k_fe if has_fe else 0)
         if packed.shape != (size,):
             fixed = f"{self.k_fe} fixed effects, " if has_fe else ""
@@ -95,13 +112,24 @@ class AtParameters:
                 f"params has shape {packed.shape}; expected ({size},): {fixed}{self.k_re2} entries of "
                 f"cov_re and {self.k_vc} variance components"
             )
+        if not all(map(isfinite, packed.tolist())):
+            raise DataValueError(f"params has {packed.tolist()}; expected finite numbers")
         return MixedLMParams.from_packed(packed, self.k_fe, self.k_re, use_sqrt, has_fe)
 
     def _at(self, params: Params, profile_fe: bool) -> PackedPoint:
-        given = isinstance(params, MixedLMParams)
-        return self._packed.at(
+        given = isinstance(params, MixedLMParams) or has_parameters(params)
+        return self._evaluate(
             self._params(params, self.use_sqrt, has_fe=False), profile_fe or not given
         )
+
+    def _evaluate(self, params: MixedLMParams, profile_fe: bool) -> PackedPoint:
+        point = self._packed.at(params, profile_fe)
+        if not isfinite(point.qf):
+            raise DataValueError(
+                f"params has fe_params {np.asarray(params.fe_params).tolist()}; expected finite numbers "
+                "for which the sum of squares is finite"
+            )
+        return point
 
     def loglike(self, params: Params, profile_fe: bool = True) -> float:
         """Return the log-likelihood, restricted if ``model.reml``, with σ² profiled out.
@@ -122,7 +150,8 @@ class AtParameters:
         -------
         array (k_re2 + k_vc,), after the k_fe fixed effects if `profile_fe` is false
         """
-        has_fe = isinstance(params, MixedLMParams) and not profile_fe
+        given_fe = isinstance(params, MixedLMParams) or has_parameters(params)
+        has_fe = given_fe and not profile_fe
         given = self._params(params, self.use_sqrt, has_fe=False)
         if not has_fe:
             given = self._with_gls(given)
@@ -143,7 +172,7 @@ class AtParameters:
             If false, zeros take the place of the derivative in β.
         """
         given = self._params(params, use_sqrt=False, has_fe=True)
-        point = self._packed.at(given, profile_fe=False)
+        point = self._evaluate(given, profile_fe=False)
         cov = self._packed.score_cov(point, self.reml)
         fe = self._packed.score_fe(point, self.reml) if calc_fe else np.zeros(self.k_fe)
         return fe, cov[: self.k_re2], cov[self.k_re2 :]
@@ -183,7 +212,7 @@ class AtParameters:
             Whether a covariance matrix is singular.
         """
         given = self._params(params, self.use_sqrt, has_fe=True)
-        point = self._packed.at(given, profile_fe=False)
+        point = self._evaluate(given, profile_fe=False)
         singular = any(
             not np.linalg.eigvalsh(f @ f.T)[0] > 1e-10 * max(1.0, float(np.abs(f).max()) ** 2)
             for f in point.factors
@@ -197,14 +226,15 @@ class AtParameters:
     def get_fe_params(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> tuple[np.ndarray, bool]:
         """Return the GLS estimate of β for relative covariances, and whether these are singular."""
         params = MixedLMParams.from_components(np.zeros(self.k_fe), cov_re, vcomp=vcomp)
+        best = self._packed.fe_params(self._packed.at(params, profile_fe=True))
         smallest = np.linalg.eigvalsh(params.cov_re)[0] if self.k_re else np.inf
         singular = bool(min(float(smallest), *params.vcomp, np.inf) < tol)
-        return self._packed.fe_params(self._packed.at(params, profile_fe=True)), singular
+        return best, singular
 
     def get_scale(self, fe_params: Any, cov_re: Any, vcomp: Any) -> float:
         """Return the estimate of σ² for β and relative covariances."""
         params = MixedLMParams.from_components(fe_params, cov_re, vcomp=vcomp)
-        return self._packed.scale(self._packed.at(params, profile_fe=False), self.reml)
+        return self._packed.scale(self._evaluate(params, profile_fe=False), self.reml)
 
     def _with_gls(self, params: MixedLMParams) -> MixedLMParams:
         out = params.copy()

@@ -3,7 +3,42 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class TermAtOptimum:
+    """A term at the optimum.
+
+    Attributes
+    ----------
+    names : tuple of str
+    group : str
+    basis : array (k, k)
+        (Z as given)⁻¹(Z of the engine, columns of a mean square of about one).
+    factor : array (k, k)
+        Λ of the term in the engine.
+    """
+
+    names: tuple[str, ...]
+    group: str
+    basis: np.ndarray
+    factor: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """The term as in a formula."""
+        shown = " + ".join("1" if x == self.group else x for x in self.names)
+        return f"({shown} | {self.group})"
+
+    def shares(self) -> tuple[float, ...]:
+        """Return the shares of its principal components, all zero where nothing varies."""
+        scaled = (self.basis @ self.factor) / np.diag(self.basis)[:, None]
+        values = np.linalg.svd(scaled, compute_uv=False) ** 2
+        total = values.sum()
+        return tuple((values / total if total > 0 else values).tolist())
 
 
 @dataclass(frozen=True)
@@ -47,6 +82,16 @@ class Convergence:
     iterations: int
     seconds: float
     path: tuple[tuple[int, float], ...] = ()
+    terms: tuple[TermAtOptimum, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def components(self) -> dict[str, tuple[float, ...]]:
+        """The shares of the principal components of each term of several coefficients, descending.
+
+        In columns scaled to a mean square of one. A share near zero is a direction that the data do not
+        support (Bates, Kliegl, Vasishth and Baayen 2015).
+        """
+        return {term.title: term.shares() for term in self.terms if len(term.names) > 1}
 
     def __str__(self) -> str:
         if self.converged:
@@ -60,4 +105,7 @@ class Convergence:
         if not math.isnan(self.min_hessian_eigenvalue):
             proof += f", smallest Hessian eigenvalue {self.min_hessian_eigenvalue:.2g}"
         lines = [f"{head} by {self.optimizer} in {work}", proof]
+        for term, shares in self.components.items():
+            shown = ", ".join(f"{100 * share:.1f}" for share in shares)
+            lines.append(f"  Principal components of {term}, per cent: {shown}")
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.boundary)])

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .convergence import Convergence
-from .errors import ConvergenceError, PluginError
+from .convergence import Convergence, TermAtOptimum
+from .errors import ConvergenceError
 from .extension import OptimizeOutcome, Optimizer, eigh
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
@@ -37,7 +37,7 @@ def estimate(
     likelihood: ProfiledLikelihood,
     optimizers: Sequence[tuple[str, Optimizer]],
     names: Sequence[Sequence[str]],
-    group: str,
+    groups: Sequence[str],
     start: np.ndarray | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callable[[int, float], None] | None = None,
@@ -51,8 +51,8 @@ def estimate(
         Tried in turn until the certificate holds.
     names : sequence of sequences of str
         Column names of each term, for words about the boundary.
-    group : str
-        Name of the grouping factor.
+    groups : sequence of str
+        Name of each term's grouping factor.
     start : array, optional
         θ to start from; by default from the data.
     """
@@ -63,12 +63,10 @@ def estimate(
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
-    for name, optimizer in optimizers if likelihood.n_parameters else ():
+    for name, optimizer in optimizers if likelihood.n_parameters else ():  # noqa: B007
         starts = [theta]
         for attempt in range(3):
-            found, outcome = _descend(
-                likelihood, name, optimizer, starts[-1], options or {}, callback
-            )
+            found, outcome = _descend(likelihood, optimizer, starts[-1], options or {}, callback)
             iterations += outcome.iterations
             path += outcome.path
             message = outcome.message
@@ -84,7 +82,8 @@ def estimate(
     if best is None or likelihood.n_parameters == 0:
         best = _examine(likelihood, theta)
         name, message = "none", "nothing was optimised"
-    words = tuple(_boundary_words(likelihood, best, names, group))
+    _refuse_vanished_residual(likelihood, best)
+    words = tuple(_boundary_words(likelihood, best, names, groups))
     certificate = Convergence(
         converged=best.holds,
         newton_decrement=best.decrement,
@@ -97,6 +96,12 @@ def estimate(
         iterations=iterations,
         seconds=time.perf_counter() - began,
         path=tuple(path),
+        terms=tuple(
+            TermAtOptimum(tuple(columns), group, term.basis, factor)
+            for columns, group, term, factor in zip(
+                names, groups, likelihood.terms, best.point.factors
+            )
+        ),
     )
     return Estimate(best.point, certificate)
 
@@ -112,12 +117,26 @@ def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
             "likelihood has no maximum. Remove fixed effects, or check whether a column of exog is a "
             "copy of the response"
         )
-    if engine.rank < engine.n and float(engine.within[-1, -1]) <= 1e-13 * engine.residual:
-        raise ConvergenceError(
-            "fixed and random effects together reproduce the response exactly: the residual variance "
-            "is zero and the likelihood has no maximum. Remove random slopes, or check for a response "
-            "that is constant within groups"
-        )
+    within = engine.within
+    if within is None or engine.rank >= engine.n:
+        return
+    if float(within[-1, -1]) <= 1e-13 * engine.residual:
+        raise _no_residual()
+
+
+def _refuse_vanished_residual(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
+    """The same, seen at the end: the relative variances have grown without bound."""
+    state = found.point.state
+    if state is not None and state.r2 <= 1e-11 * likelihood.engine.residual:
+        raise _no_residual()
+
+
+def _no_residual() -> ConvergenceError:
+    return ConvergenceError(
+        "fixed and random effects together reproduce the response exactly: the residual variance "
+        "is zero and the likelihood has no maximum. Remove random slopes, or check for a response "
+        "that is constant within groups"
+    )
 
 
 @dataclass(eq=False)
@@ -134,7 +153,6 @@ class _Candidate:
 
 def _descend(
     likelihood: ProfiledLikelihood,
-    name: str,
     optimizer: Optimizer,
     theta: np.ndarray,
     options: Mapping[str, Any],
@@ -142,7 +160,7 @@ def _descend(
 ) -> tuple[_Candidate, OptimizeOutcome]:
     """Run an optimizer; go on from where the boundary test points; move exactly onto a boundary."""
     for _ in range(10):
-        outcome = _minimize(likelihood, name, optimizer, theta, options, callback)
+        outcome = optimizer.minimize(likelihood, theta, options=options, callback=callback)
         found = _examine(likelihood, outcome.theta)
         if not _near_boundary(likelihood, found, SMALL):
             break
@@ -166,24 +184,6 @@ def _examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> _Candidate:
     found = _Candidate(point, spectra)
     _certify(likelihood, found)
     return found
-
-
-def _minimize(
-    likelihood: ProfiledLikelihood,
-    name: str,
-    optimizer: Optimizer,
-    theta: np.ndarray,
-    options: Mapping[str, Any],
-    callback: Callable[[int, float], None] | None,
-) -> OptimizeOutcome:
-    outcome = optimizer.minimize(likelihood, theta.copy(), options=options, callback=callback)
-    found = np.asarray(getattr(outcome, "theta", None), dtype=float)
-    if found.shape != theta.shape or not np.all(np.isfinite(found)):
-        raise PluginError(
-            f"optimizer {name!r} returned theta {found!r}; expected {len(theta)} finite numbers. "
-            "Choose another method, or report this to the author of the plugin"
-        )
-    return outcome
 
 
 def _least(likelihood: ProfiledLikelihood, t: int) -> float:
@@ -295,10 +295,11 @@ def _other_start(
             term.k > 1 and bool(np.any(~root.any(axis=0)))
             for term, root in zip(likelihood.terms, best.point.roots)
         )
-        if not best.holds or singular or outcome.iterations > LONG:
+        # Steps by the average information are good ones, but more of them are needed.
+        long = LONG if likelihood.exact_hessian else 3 * LONG
+        if not best.holds or singular or outcome.iterations > long:
             return neutral_start(likelihood)
-    nothing = [np.zeros((t.k, t.k)) for t in likelihood.terms]
-    if attempt == 2 or likelihood.value(likelihood.parameters(nothing)) >= best.point.value:
+    if attempt == 2 or likelihood.value_without_effects >= best.point.value:
         return None
     # Better without any random effect than at the optimum that was found.
     least = [_least(likelihood, t) for t in range(len(likelihood.terms))]
@@ -306,11 +307,14 @@ def _other_start(
 
 
 def _boundary_words(
-    likelihood: ProfiledLikelihood, found: _Candidate, names: Sequence[Sequence[str]], group: str
+    likelihood: ProfiledLikelihood,
+    found: _Candidate,
+    names: Sequence[Sequence[str]],
+    groups: Sequence[str],
 ) -> list[str]:
     """Say in words which variances are zero and which correlations are ±1."""
     words = []
-    for t, (term, factor) in enumerate(zip(likelihood.terms, found.point.factors)):
+    for t, (term, factor, group) in enumerate(zip(likelihood.terms, found.point.factors, groups)):
         values = found.spectra[t][0]
         zero = values <= 1e-8 * _least(likelihood, t)
         if not zero.any():

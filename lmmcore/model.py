@@ -5,37 +5,45 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .at_parameters import AtParameters, closed_under
+from .arguments import check_components, has_parameters, number, numbers, whole_number
+from .at_parameters import AtParameters, as_params, closed_under
 from .crossproducts.accumulate import cross_products
+from .crossproducts.crossed import CrossedProducts, crossed_products, refuse_equal_factors
 from .crossproducts.crossproducts import CrossProducts
 from .design.build import as_frame, from_arrays, from_formula
 from .design.columns import matrix_columns, stack
 from .design.components import VCSpec, vc_spec
 from .design.design import Design, with_covariance
 from .design.evaluate import rebuild
+from .design.factors import crossed_factors
 from .errors import (
     ConvergenceWarning,
+    DataTypeError,
     DataValueError,
     DesignError,
+    FormulaError,
     OptionError,
     RankDeficientWarning,
     UnusedArgumentWarning,
 )
 from .estimation import estimate
-from .extension import CovarianceStructure, find, lower_indices
+from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
+from .extension.guarded_optimizer import guarded_optimizer
+from .likelihood.crossed import CrossedEngine
 from .likelihood.fixed import FixedPattern
-from .likelihood.grouped import GroupedEngine
-from .likelihood.profiled import ProfiledLikelihood
+from .likelihood.profiled import Engine, ProfiledLikelihood
 from .likelihood.start import neutral_start
+from .likelihood.structure import Structure
 from .likelihood.units import InUsersColumns
+from .model_data import ModelData
 from .params import MixedLMParams
+from .patterns import order_that_holds
 from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
 from .results import MixedLMResults
@@ -45,18 +53,6 @@ DEFAULT_METHOD = "newton"
 MANY = 2000  # fixed effects above which cross-products wait until an ordinary fit needs them
 # Arguments of the fits of other classes of statsmodels.
 UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
-
-
-@dataclass(frozen=True)
-class ModelNames:
-    """Names of a model's parts, under the names that statsmodels' ``model.data`` has."""
-
-    xnames: list[str]
-    ynames: str
-    param_names: list[str]
-    exog_re_names: list[str]
-    exog_re_names_full: list[str]
-    vcomp_names: list[str]
 
 
 class MixedLM(AtParameters, PenalisedFits):
@@ -93,7 +89,12 @@ class MixedLM(AtParameters, PenalisedFits):
     nobs : int
     n_groups : int
     group_labels : list
-        Sorted.
+        Sorted. With several grouping factors these and ``groups``, ``row_indices``, ``group_sizes`` are
+        those of the first one; `n_levels` has all.
+    n_levels : dict of str to int
+        Levels of each grouping factor.
+    structure : Structure
+        How a model with several grouping factors is factored: order, storage, bytes, cost.
     dropped : tuple of str
         Columns of exog left out because other columns determine them.
 
@@ -131,6 +132,9 @@ class MixedLM(AtParameters, PenalisedFits):
         weights: Any = None,
         covariance: Any = None,
     ) -> None:
+        if isinstance(endog, pd.DataFrame) and endog.shape[1] != 1:
+            raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
+        check_components(exog_vc)
         design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
         design = with_covariance(design, covariance)
         self._setup(design, use_sqrt, None)
@@ -157,7 +161,9 @@ class MixedLM(AtParameters, PenalisedFits):
         Parameters
         ----------
         formula : str
-            ``"y ~ x + (1 + x | g)"``, or ``"y ~ x"`` with `groups`.
+            ``"y ~ x + (1 + x | g)"``, or ``"y ~ x"`` with `groups`. Any number of random terms with any
+            grouping factors, crossed or nested: ``(x | a) + (1 | b)``, ``(1 | a/b)`` (which is
+            ``(1 | a) + (1 | a:b)``), ``(x || g)`` (independent coefficients), ``offset(z)``.
         data : DataFrame or mapping of columns
             Also anything with ``to_pandas()`` or ``df()``.
         re_formula : str, optional
@@ -179,6 +185,14 @@ class MixedLM(AtParameters, PenalisedFits):
             object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
             as ``cs(1 + x | g)``.
         """
+        parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
+        for argument, given in (
+            ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
+        ):  # fmt: skip
+            if given is not None and not isinstance(given, str):
+                raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
+        if isinstance(groups, (bool, int, float)):
+            raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
         design = from_formula(
             formula, data, groups, re_formula, vc_formula, weights, missing, subset,
             frame=sys._getframe(_depth),
@@ -206,7 +220,7 @@ class MixedLM(AtParameters, PenalisedFits):
         self.dropped: tuple[str, ...] = ()
         self._kept_columns = np.arange(len(design.fixed))
         if design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
-            self._form(cross_products(design))
+            self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
         self.endog_names = design.endog_name
         self.nobs = design.n_rows
@@ -218,7 +232,16 @@ class MixedLM(AtParameters, PenalisedFits):
         self.n_totobs = self.nobs
         self.k_params = self.k_fe + self.k_re2
 
-    def _form(self, cp: CrossProducts) -> None:
+    def _products(self) -> CrossProducts | CrossedProducts:
+        """Form the cross-products of all columns."""
+        factors = crossed_factors(self.design)
+        if factors is None:
+            return cross_products(self.design)
+        found = crossed_products(self.design, factors)
+        refuse_equal_factors(found, factors)
+        return found
+
+    def _form(self, cp: CrossProducts | CrossedProducts) -> None:
         """Take in the cross-products: which columns are kept, and where they are in the basis."""
         basis, design = cp.basis, self.design
         self.crossproducts = cp
@@ -236,7 +259,7 @@ class MixedLM(AtParameters, PenalisedFits):
         self._kept_columns = basis.order[kept][self._basis_order]
 
     @cached_property
-    def crossproducts(self) -> CrossProducts:  # type: ignore[override]
+    def crossproducts(self) -> CrossProducts | CrossedProducts:  # type: ignore[override]
         """Cross-products of all columns, formed with the model, or when first needed with many columns.
 
         Raises
@@ -251,7 +274,7 @@ class MixedLM(AtParameters, PenalisedFits):
                 "rows than columns of exog. Remove columns or add rows, or penalise them: "
                 "fit_regularized(..., variances='joint')"
             )
-        cp = cross_products(self.design)
+        cp = self._products()
         if cp.basis.dependent:
             names = [self.design.fixed_names[cp.basis.order[j]] for j in cp.basis.dependent]
             raise DesignError(
@@ -273,8 +296,9 @@ class MixedLM(AtParameters, PenalisedFits):
 
     @cached_property
     def endog(self) -> np.ndarray:
-        """The response (n,), float64."""
-        return np.asarray(self.design.endog, dtype=np.float64)
+        """The response (n,), float64; an offset is part of it."""
+        endog = np.asarray(self.design.endog, dtype=np.float64)
+        return endog if self.design.offset is None else endog + self.design.offset
 
     @cached_property
     def exog(self) -> np.ndarray:
@@ -288,8 +312,39 @@ class MixedLM(AtParameters, PenalisedFits):
 
     @property
     def exog_re_names(self) -> list[str]:
-        """Names of the random coefficients; the intercept has the name of the groups."""
-        return [name for term in self.design.terms for name in term.names]
+        """Names of the random coefficients; an intercept has the name of its groups.
+
+        A slope of two grouping factors is named with its factor, ``"x | item"``.
+        """
+        pairs = [(x, g) for t, g in zip(self.design.terms, self._term_groups) for x in t.names]
+        names = [name for name, _ in pairs]
+        return [name if names.count(name) == 1 else f"{name} | {group}" for name, group in pairs]
+
+    @property
+    def _factor_of_column(self) -> list[int]:
+        """The grouping factor of each random coefficient."""
+        return [term.factor for term in self.design.terms for _ in term.names]
+
+    @property
+    def n_levels(self) -> dict[str, int]:
+        """Number of levels of each grouping factor, by name."""
+        return {g.name: g.n_levels for g in self.design.groupings}
+
+    @property
+    def structure(self) -> Structure:
+        """How a model with several grouping factors is factored: order, storage, bytes, cost.
+
+        Raises
+        ------
+        OptionError
+            The model has one grouping factor: its groups are independent small problems.
+        """
+        if not isinstance(self._engine, CrossedEngine):
+            raise OptionError(
+                f"the model has one grouping factor, {self.group_name}: its {self.n_groups:,} groups are "
+                "independent and there is no structure to show; expected a model with several"
+            )
+        return self._engine.structure
 
     @property
     def vcomp_names(self) -> list[str]:
@@ -306,13 +361,14 @@ class MixedLM(AtParameters, PenalisedFits):
         return names + [f"{name} Var" for name in self.vcomp_names]
 
     @property
-    def data(self) -> ModelNames:
-        """The names that other code reads from ``model.data``."""
-        full = self.param_names[self.k_fe : self.k_fe + self.k_re2]
-        return ModelNames(
-            self.exog_names, self.endog_names, self.param_names, self.exog_re_names, full,
-            self.vcomp_names,
-        )  # fmt: skip
+    def data(self) -> ModelData:
+        """Names, columns and labels under the names that other code reads from ``model.data``."""
+        return ModelData(self)
+
+    @property
+    def k_constant(self) -> int:
+        """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
+        return self.data.k_constant
 
     @property
     def group_labels(self) -> list[Any]:
@@ -342,9 +398,10 @@ class MixedLM(AtParameters, PenalisedFits):
         if array is None:
             return None
         values = np.asarray(array)
-        if len(values) != self.nobs:
+        rows = len(values) if values.ndim else 0
+        if rows != self.nobs:
             raise DataValueError(
-                f"array has {len(values)} rows; expected {self.nobs}, one for each observation"
+                f"array has {rows} rows; expected {self.nobs}, one for each observation"
             )
         return [values[rows] for rows in self.row_indices.values()]
 
@@ -390,6 +447,7 @@ class MixedLM(AtParameters, PenalisedFits):
         exog : array (n, k_fe), optional
             Columns of the fixed effects; by default those of the model.
         """
+        scale = number(scale, "scale", "a positive residual variance")
         return MixedLMDistribution(self, params, scale, exog)
 
     def predict(self, params: Any, exog: Any = None) -> np.ndarray:
@@ -402,9 +460,14 @@ class MixedLM(AtParameters, PenalisedFits):
         exog : DataFrame or array_like (m, k_fe), optional
             New rows: a frame with the variables of the formula, or the columns of exog.
         """
-        beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)
-        beta = np.asarray(beta, dtype=float)[: self.k_fe]
-        return self._rows_of(exog) @ beta
+        given = params.fe_params if has_parameters(params) else params
+        beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
+        if beta.ndim != 1 or len(beta) < self.k_fe or not np.isfinite(beta[: self.k_fe]).all():
+            raise DataValueError(
+                f"params is {beta.tolist()!r}; expected {self.k_fe} finite fixed effects first: "
+                f"{', '.join(self.exog_names)}"
+            )
+        return self._rows_of(exog) @ beta[: self.k_fe]
 
     def _rows_of(self, exog: Any) -> np.ndarray:
         if exog is None:
@@ -456,8 +519,9 @@ class MixedLM(AtParameters, PenalisedFits):
             those of statsmodels will do. β is then what maximises the penalised likelihood.
         free : MixedLMParams, optional
             A mask: where its ``cov_re`` (lower triangle) or ``vcomp`` is 0, the entry of the Cholesky
-            factor of cov_re, or the root of the component, stays as in `start_params` (by default
-            the identity). ``cov_re = np.eye(k)`` makes the random coefficients independent.
+            factor of cov_re (with ``use_sqrt=False``: the entry of cov_re itself), or the root of the
+            component, stays as in `start_params` (by default the identity). ``cov_re = np.eye(k)``
+            makes the random coefficients independent. Fixed effects are always estimated.
         full_output : bool
             Whether ``results.hist`` holds the path of the optimizer.
         method : str or sequence of str, optional
@@ -491,8 +555,18 @@ class MixedLM(AtParameters, PenalisedFits):
         for name, penalty in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
             if penalty is not None:
                 check_smooth(penalty, name)
-        options = _used(options)
-        optimizers = _optimizers(method)
+        if callback is not None and not callable(callback):
+            raise OptionError(
+                f"callback={callback!r}; expected a function of the iteration and −2 log-likelihood"
+            )
+        optimizers, options = self._optimizers(method, options)
+        if free is not None:
+            if not has_parameters(free):
+                raise DataTypeError(
+                    f"free is a {type(free).__name__}; expected MixedLMParams that hold 1 (estimated) or "
+                    "0 (held fixed), such as MixedLMParams.from_components(np.ones(k_fe), np.eye(k_re))"
+                )
+            free = as_params(free)
         engine = self._engine if free is None else self._plain_engine
         likelihood = self._likelihood(bool(reml), engine=engine)
         start = None if start_params is None else self._start(likelihood, start_params)
@@ -505,7 +579,7 @@ class MixedLM(AtParameters, PenalisedFits):
             start = neutral_start(likelihood) if start is None else start
             optimizers = []
         found = estimate(
-            likelihood, optimizers, self._term_names, self.group_name, start, options, callback
+            likelihood, optimizers, self._term_names, self._term_groups, start, options, callback
         )
         self.reml = bool(reml)
         if optimizers and not found.convergence.converged:
@@ -526,10 +600,25 @@ class MixedLM(AtParameters, PenalisedFits):
             return results
         return fit_smooth(self, results, fe_pen, cov_pen, int(options.get("maxiter", 1000)))
 
+    def _optimizers(
+        self, method: str | Sequence[str] | None, options: dict[str, Any]
+    ) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+        """Return the optimizers of the argument `method`, and the options that they may be given."""
+        if options.get("maxiter") is not None:
+            options = {**options, "maxiter": whole_number(options["maxiter"], "maxiter", 1)}
+        return _optimizers(method), _used(options)
+
     def _fixed_pattern(
         self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None
     ) -> list[CovarianceStructure]:
         """Return structures that hold entries of the factors where they start."""
+        mask_fe = free.fe_params
+        # All zeros are what MixedLMParams(k_fe, k_re, k_vc) holds before anything is set.
+        if mask_fe.shape != (self.k_fe,) or not ((mask_fe == 1.0).all() or not mask_fe.any()):
+            raise DataValueError(
+                f"free has fe_params {mask_fe.tolist()}; expected {self.k_fe} ones: the fixed effects are "
+                "always estimated. To hold one fixed, subtract its column times its value from endog"
+            )
         if free.cov_re.shape != (self.k_re, self.k_re) or len(free.vcomp) != self.k_vc:
             raise DataValueError(
                 f"free has cov_re of shape {free.cov_re.shape} and {len(free.vcomp)} components; "
@@ -546,7 +635,16 @@ class MixedLM(AtParameters, PenalisedFits):
                 raise DataValueError(
                     f"free has entries {mask[index].tolist()}; expected 1 (estimated) or 0 (held fixed)"
                 )
-            out.append(FixedPattern(mask[index] == 1.0, factor[index]))
+            if self.use_sqrt:
+                out.append(FixedPattern(mask[index] == 1.0, factor[index]))
+                continue
+            estimated = np.tril(mask == 1.0)
+            estimated |= estimated.T
+            g = factor @ factor.T
+            order = order_that_holds(estimated, g)
+            where = np.ix_(order, order)
+            values = semidefinite_cholesky(g[where])[index]
+            out.append(FixedPattern(estimated[where][index], values, order))
         return out
 
     def _blocks(self, matrix: np.ndarray) -> list[np.ndarray]:
@@ -562,7 +660,7 @@ class MixedLM(AtParameters, PenalisedFits):
         self,
         reml: bool,
         structures: Sequence[CovarianceStructure] | None = None,
-        engine: GroupedEngine | None = None,
+        engine: Engine | None = None,
     ) -> ProfiledLikelihood:
         engine = engine or self._engine
         if structures is None:
@@ -576,10 +674,10 @@ class MixedLM(AtParameters, PenalisedFits):
     def _start(
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray
     ) -> np.ndarray:
-        if isinstance(given, MixedLMParams):
-            params = given
+        if has_parameters(given):
+            params = as_params(given)
         else:
-            packed = np.asarray(given, dtype=float)
+            packed = numbers(given, "start_params", "MixedLMParams, or a vector of parameters")
             size = self.k_re2 + self.k_vc
             if packed.shape not in ((size,), (size + self.k_fe,)) or not np.all(
                 np.isfinite(packed)
@@ -596,6 +694,11 @@ class MixedLM(AtParameters, PenalisedFits):
                 f"start_params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} "
                 f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
             )
+        if len(params.fe_params) not in (0, self.k_fe):
+            raise DataValueError(
+                f"start_params has {len(params.fe_params)} fixed effects; expected {self.k_fe}, or none"
+            )
+        params.check("start_params")
         blocks = self._blocks(params.cov_re)
         blocks += [np.array([[v]]) for v in params.vcomp]
         scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
@@ -612,7 +715,7 @@ def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
         names = list(method) if isinstance(method, Sequence) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
-    return [(name, find("optimizer", name.lower())) for name in names]
+    return [(name, guarded_optimizer(name)) for name in names]
 
 
 def _used(options: dict[str, Any]) -> dict[str, Any]:
@@ -622,7 +725,7 @@ def _used(options: dict[str, Any]) -> dict[str, Any]:
         warnings.warn(
             f"Argument {name} not used by MixedLM.fit; leave it out",
             UnusedArgumentWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return {name: value for name, value in options.items() if name not in unused}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arguments import numbers, whole_number
 from .errors import DataValueError
 from .extension import semidefinite_cholesky
 
@@ -33,6 +34,8 @@ class MixedLMParams:
     k_vc: int
 
     def __post_init__(self) -> None:
+        for name in ("k_fe", "k_re", "k_vc"):
+            setattr(self, name, whole_number(getattr(self, name), name, 0))
         self.fe_params = np.zeros(self.k_fe)
         self.cov_re = np.eye(self.k_re)
         self.vcomp = np.ones(self.k_vc)
@@ -41,6 +44,11 @@ class MixedLMParams:
     def k_re2(self) -> int:
         """Number of entries of the lower triangle of cov_re."""
         return self.k_re * (self.k_re + 1) // 2
+
+    @property
+    def k_tot(self) -> int:
+        """Number of all parameters."""
+        return self.k_fe + self.k_re2 + self.k_vc
 
     @classmethod
     def from_components(
@@ -52,12 +60,20 @@ class MixedLMParams:
     ) -> MixedLMParams:
         """Build from parts; `cov_re_sqrt` is a lower triangular root of `cov_re`."""
         if cov_re is None and cov_re_sqrt is not None:
-            cov_re = np.asarray(cov_re_sqrt) @ np.asarray(cov_re_sqrt).T
-        fe = np.zeros(0) if fe_params is None else np.asarray(fe_params, dtype=float)
-        cov = np.zeros((0, 0)) if cov_re is None else np.asarray(cov_re, dtype=float)
-        vc = np.zeros(0) if vcomp is None else np.asarray(vcomp, dtype=float)
+            root = numbers(cov_re_sqrt, "cov_re_sqrt", "a square matrix")
+            if root.ndim != 2 or root.shape[0] != root.shape[1]:
+                raise DataValueError(
+                    f"cov_re_sqrt has shape {root.shape}; expected a square matrix"
+                )
+            cov_re = root @ root.T
+        fe = np.zeros(0) if fe_params is None else numbers(fe_params, "fe_params", "a vector")
+        cov = np.zeros((0, 0)) if cov_re is None else numbers(cov_re, "cov_re", "a square matrix")
+        vc = np.zeros(0) if vcomp is None else numbers(vcomp, "vcomp", "a vector")
         if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
             raise DataValueError(f"cov_re has shape {cov.shape}; expected a square matrix")
+        for name, vector in (("fe_params", fe), ("vcomp", vc)):
+            if vector.ndim != 1:
+                raise DataValueError(f"{name} has shape {vector.shape}; expected a vector")
         out = cls(len(fe), len(cov), len(vc))
         out.fe_params, out.cov_re, out.vcomp = fe, cov, vc
         return out
@@ -67,7 +83,9 @@ class MixedLMParams:
         cls, params: np.ndarray, k_fe: int, k_re: int, use_sqrt: bool, has_fe: bool
     ) -> MixedLMParams:
         """Undo `get_packed`."""
-        params = np.asarray(params, dtype=float)
+        params = numbers(params, "params", "a vector of parameters")
+        if params.ndim != 1:
+            raise DataValueError(f"params has shape {params.shape}; expected a vector")
         k_re2 = k_re * (k_re + 1) // 2
         at = k_fe if has_fe else 0
         k_vc = len(params) - at - k_re2
@@ -91,12 +109,50 @@ class MixedLMParams:
         """Return fixed effects (if asked for), lower triangle of cov_re, variance components.
 
         With `use_sqrt`, the Cholesky factor of cov_re and the roots of the components instead.
+
+        Raises
+        ------
+        DataValueError
+            With `use_sqrt`, when there is no such root.
         """
         rows, cols = np.tril_indices(self.k_re)
-        matrix = semidefinite_cholesky(self.cov_re) if use_sqrt else self.cov_re
-        vcomp = np.sqrt(self.vcomp) if use_sqrt else self.vcomp
+        matrix, vcomp = self.cov_re, self.vcomp
+        if use_sqrt:
+            self.check()
+            matrix, vcomp = semidefinite_cholesky(matrix), np.sqrt(vcomp)
         parts = [matrix[rows, cols], vcomp]
         return np.concatenate([self.fe_params, *parts] if has_fe else parts)
+
+    def check(self, name: str = "params") -> None:
+        """Refuse what is no covariance matrix, or what is not finite.
+
+        Parameters
+        ----------
+        name : str
+            The argument that holds these parameters.
+
+        Raises
+        ------
+        DataValueError
+        """
+        cov, vcomp = np.asarray(self.cov_re), np.asarray(self.vcomp)
+        for part, values in (("fe_params", self.fe_params), ("cov_re", cov), ("vcomp", vcomp)):
+            if not np.isfinite(values).all():
+                raise DataValueError(
+                    f"{name} has {part} {np.asarray(values).tolist()}; expected finite numbers"
+                )
+        if (vcomp < 0.0).any():
+            raise DataValueError(
+                f"{name} has vcomp {vcomp.tolist()}; expected no negative variance"
+            )
+        root = semidefinite_cholesky(cov)
+        # Of an upper triangle that differs from the lower one there is no such root either.
+        error = np.abs(root @ root.T - cov).max(initial=0.0)
+        if not error <= 1e-8 * np.abs(cov).max(initial=0.0):
+            raise DataValueError(
+                f"{name} has cov_re {cov.tolist()}, which is no covariance matrix; expected a symmetric "
+                "matrix with variances that are not negative and correlations between -1 and 1"
+            )
 
     def copy(self) -> MixedLMParams:
         """Return an independent copy."""

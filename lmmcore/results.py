@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from .arguments import numbers
 from .convergence import Convergence
+from .crossproducts.crossed import CrossedProducts
+from .crossproducts.crossproducts import CrossProducts
 from .design.columns import stack
 from .design.removed import without_rows
 from .display.summary import Summary, summarize
-from .errors import DataTypeError, LmmcoreWarning
+from .display.varcorr import varcorr
+from .errors import DataTypeError, LmmcoreWarning, OptionError
 from .inference.bootstrap import bootstrap
 from .inference.inference import Inference
 from .inference.profile import profile_variance
@@ -26,11 +30,13 @@ from .inference.structure import (
 )
 from .inference.wald import CovarianceOfParams
 from .likelihood.blup import Conditional, ConditionalBlock, conditional
+from .likelihood.crossed_blup import CrossedConditional
 from .likelihood.grouped import State
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
-from .prediction import random_part
+from .prediction import offset_part, random_part
+from .random_effects import crossed_covariances, crossed_effects
 
 if TYPE_CHECKING:
     from .estimation import Estimate
@@ -134,6 +140,16 @@ class MixedLMResults(Inference):
     @property
     def k_vc(self) -> int:
         return self.model.k_vc
+
+    @property
+    def k_constant(self) -> int:
+        """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
+        return self.model.k_constant
+
+    @property
+    def use_sqrt(self) -> bool:
+        """How `model` packs parameters."""
+        return self.model.use_sqrt
 
     @property
     def k_constr(self) -> int:
@@ -313,15 +329,39 @@ class MixedLMResults(Inference):
         return None
 
     @cached_property
+    def varcorr(self) -> pd.DataFrame:
+        """Variances, SDs and correlations of the random effects, σ² included.
+
+        One row for each coefficient and, with the covariance as `variance`, for each pair of a term.
+        Columns term (the grouping factor), name, with (the other of a pair), variance, sd, correlation.
+        """
+        return varcorr(self)
+
+    @cached_property
+    def _crossed(self) -> CrossedConditional | None:
+        """Random effects of a model with several grouping factors."""
+        cp = self.model.crossproducts
+        if not isinstance(cp, CrossedProducts):
+            return None
+        return CrossedConditional(cp, self._likelihood, self._point, self._solution)
+
+    @cached_property
     def _conditional(self) -> Conditional:
-        return conditional(self.model.crossproducts, self._likelihood, self._point, self._solution)
+        cp = self.model.crossproducts
+        assert isinstance(cp, CrossProducts)
+        return conditional(cp, self._likelihood, self._point, self._solution)
 
     def _named_blocks(self) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
         return self._conditional.with_names(self.model.exog_re_names, self.model.vcomp_names)
 
     @cached_property
-    def random_effects(self) -> dict[Any, pd.Series]:
-        """BLUPs of the random effects: a Series for each group label."""
+    def random_effects(self) -> dict[Any, pd.Series] | dict[str, pd.DataFrame]:
+        """BLUPs of the random effects: a Series for each group label.
+
+        With several grouping factors a frame for each factor, a row for each level.
+        """
+        if self._crossed is not None:
+            return crossed_effects(self, self._crossed)
         out: dict[Any, pd.Series] = {}
         for block, index in self._named_blocks():
             out.update(
@@ -332,8 +372,14 @@ class MixedLMResults(Inference):
 
     @cached_property
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
-        """Covariance matrix of each group's random effects given the data, β and the variances."""
+        """Covariance matrix of each group's random effects given the data, β and the variances.
+
+        With several grouping factors a frame for each factor, with the matrices of its levels one below
+        the other: rows (level, name), so that ``frame.loc[level]`` is one of them.
+        """
         scale = self.scale
+        if self._crossed is not None:
+            return crossed_covariances(self, self._crossed)
         out: dict[Any, pd.DataFrame] = {}
         for block, index in self._named_blocks():
             out.update(
@@ -344,7 +390,18 @@ class MixedLMResults(Inference):
 
     @cached_property
     def random_effects_frame(self) -> pd.DataFrame:
-        """BLUPs of the random coefficients: one row for each group (n_groups, k_re)."""
+        """BLUPs of the random coefficients: one row for each group (n_groups, k_re).
+
+        Raises
+        ------
+        OptionError
+            The model has several grouping factors: see `random_effects`.
+        """
+        if self._crossed is not None:
+            raise OptionError(
+                "random_effects_frame is for models with one grouping factor; random_effects has a frame "
+                f"for each of {', '.join(f.name for f in self._crossed.factors)}"
+            )
         means = np.zeros((self.model.n_groups, self.k_re))
         for block in self._conditional.blocks:
             means[block.groups] = block.means[:, : self.k_re]
@@ -361,7 +418,10 @@ class MixedLMResults(Inference):
         """Fitted values with the random effects, X β̂ + Z b̂ (n,)."""
         design = self.model.design
         fitted = stack((design.fixed[j] for j in self.model._kept_columns), design.n_rows)
-        values = fitted @ self._beta + self._conditional.row_effects(design)
+        effects = self._conditional if self._crossed is None else self._crossed
+        values = fitted @ self._beta + effects.row_effects(design)
+        if design.offset is not None:
+            values = values + design.offset
         return self._series(values, design.row_labels)
 
     @cached_property
@@ -386,25 +446,30 @@ class MixedLMResults(Inference):
         ----------
         exog : DataFrame or array_like, optional
             New rows: a frame with the variables of the formula, or the columns of exog; by default
-            the rows of the model.
+            the rows of the model. An offset is added but to an array of columns, which has none.
         transform : bool
             Whether a frame goes through the formula; if false it holds the columns of exog.
         random_effects : bool
             Whether the BLUPs of the rows' groups are added.
-        groups : array_like (m,) or str, optional
-            Groups of the new rows; by default the column of the frame that the model was grouped by.
+        groups : array_like (m,), str or mapping, optional
+            Groups of the new rows; by default the columns of the frame that the model was grouped by.
+            With several grouping factors a mapping, by the factors' names.
         exog_re : array_like (m, k_re), optional
             Columns of the random coefficients; by default from the frame through the formula.
         new_groups : {"error", "zero"}
             What to do with groups that were not fitted: an error, or random effects of zero.
         """
         if not transform and exog is not None:
-            exog = np.asarray(exog, dtype=float)
+            exog = numbers(exog, "exog", "the columns of exog, as transform=False")
         if exog is None:
             if random_effects:
                 return self.fittedvalues.copy()
-            return self._series(self.model.predict(self._beta), self.model.design.row_labels)
+            values, offset = self.model.predict(self._beta), self.model.design.offset
+            values = values if offset is None else values + offset
+            return self._series(values, self.model.design.row_labels)
         values = self.model.predict(self._beta, exog)
+        if not isinstance(exog, np.ndarray):
+            values = values + offset_part(self.model.design, exog)
         if random_effects:
             values = values + random_part(self, exog, groups, exog_re, new_groups)
         return pd.Series(values, exog.index) if hasattr(exog, "index") else values
@@ -430,7 +495,9 @@ class MixedLMResults(Inference):
         dist_low: float = 1.0,
         num_high: int = 5,
         dist_high: float = 1.0,
-        method: str = "newton",
+        *,
+        method: str | Sequence[str] | None = None,
+        **fit_kwargs: Any,
     ) -> np.ndarray:
         """Return the profile likelihood of a variance.
 
@@ -443,15 +510,20 @@ class MixedLMResults(Inference):
             Number of points below and above the estimate.
         dist_low, dist_high : float
             Distance of the outermost points, as a variance.
-        method : str
-            Optimizer of the restricted fits.
+        method : str or sequence of str, optional
+            Optimizer of the restricted fits, as in ``MixedLM.fit``.
+        **fit_kwargs
+            Its options, such as `maxiter`.
 
         Returns
         -------
         array (num_low + 1 + num_high, 2)
             Variances and log-likelihoods. The ratio to σ² is what is held fixed.
         """
-        return profile_variance(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, method)
+        optimizers, options = self.model._optimizers(method, fit_kwargs)
+        return profile_variance(
+            self, re_ix, vtype, num_low, dist_low, num_high, dist_high, optimizers, options
+        )
 
     def bootstrap(
         self,
@@ -543,7 +615,12 @@ class MixedLMResults(Inference):
             The file holds something else.
         """
         with open(fname, "rb") as file:
-            found = pickle.load(file)
+            try:
+                found = pickle.load(file)
+            except (pickle.UnpicklingError, EOFError, UnicodeDecodeError, ValueError) as exc:
+                raise DataTypeError(
+                    f"{fname} cannot be read ({exc}); expected results written by save()"
+                ) from exc
         if not isinstance(found, cls):
             raise DataTypeError(
                 f"{fname} holds a {type(found).__name__}; expected results written by save()"
@@ -570,4 +647,8 @@ class MixedLMResults(Inference):
         alpha : float
             One minus the level of the confidence intervals (normal quantiles).
         """
+        for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
+            if isinstance(names, str):
+                raise OptionError(f"{argument}={names!r}; expected a list of names")
+        yname, title = (None if text is None else str(text) for text in (yname, title))
         return summarize(self, alpha, yname, xname_fe, xname_re, title)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import generator
 from .errors import DataValueError
 from .extension.matrices import semidefinite_cholesky
 
@@ -54,15 +55,18 @@ class MixedLMDistribution:
             Accepted for compatibility, without effect: the number of rows is that of the model.
         rng : Generator, RandomState or int, optional
         """
-        if rng is None or isinstance(rng, (int, np.integer)):
-            rng = np.random.default_rng(rng)
+        rng = generator(rng)
         model, design = self.model, self.model.design
         y = self.exog @ self.fe_params
+        if design.offset is not None:
+            y = y + design.offset
         codes = design.grouping.codes
-        if model.k_re:
-            root = semidefinite_cholesky(self.cov_re)
-            b = rng.standard_normal((model.n_groups, model.k_re)) @ root.T
-            y = y + np.sum(model.exog_re * b[codes], axis=1)
+        for f, grouping in enumerate(design.groupings):
+            columns = [j for j, own in enumerate(model._factor_of_column) if own == f]
+            if columns:
+                root = semidefinite_cholesky(self.cov_re[np.ix_(columns, columns)])
+                b = rng.standard_normal((grouping.n_levels, len(columns))) @ root.T
+                y = y + np.sum(model.exog_re[:, columns] * b[grouping.codes], axis=1)
         components = design.components
         if components is not None:
             rows = np.repeat(np.arange(model.nobs), np.diff(components.indptr))

@@ -91,6 +91,53 @@ def test_a_variance_held_fixed():
         model.fit(free=masks(0.5 * np.eye(2))[0])
 
 
+@pytest.mark.parametrize(
+    "held",
+    [[(1, 0)], [(2, 1)], [(1, 1)], [(2, 0), (2, 2)], [(2, 0)], [(0, 0), (1, 0), (2, 0)]],
+    ids=str,
+)
+def test_patterns_of_the_matrix_itself(held):
+    """With use_sqrt=False entries of cov_re are held, in whatever order of the columns that takes."""
+    rng = np.random.default_rng(11)
+    g = np.repeat(np.arange(60), 10)
+    z = np.column_stack([np.ones(600), rng.standard_normal((600, 2))])
+    root = np.array([[1.0, 0.0, 0.0], [0.5, 0.8, 0.0], [0.0, 0.3, 0.7]])
+    b = rng.standard_normal((60, 3)) @ root.T
+    y = z @ [1.0, 0.5, -0.5] + np.sum(z * b[g], axis=1) + rng.standard_normal(600)
+    mask = np.ones((3, 3))
+    for i, j in held:
+        mask[i, j] = mask[j, i] = 0.0
+    fits = []
+    for package in (lmmcore, statsmodels):
+        free = package.MixedLMParams(3, 3, 0)
+        free.fe_params, free.cov_re, free.vcomp = np.ones(3), mask, np.zeros(0)
+        model = package.MixedLM(y, z, g, exog_re=z, use_sqrt=False)
+        fits.append(quietly(model.fit, reml=False, free=free, method=["bfgs", "lbfgs", "powell"]))
+    mine, theirs = fits
+    newton = MixedLM(y, z, g, exog_re=z, use_sqrt=False).fit(
+        reml=False, free=MixedLMParams.from_components(np.ones(3), mask)
+    )
+    assert mine.converged
+    assert newton.converged
+    assert newton.llf == pytest.approx(mine.llf, abs=1e-6)
+    assert mine.llf >= theirs.llf - 1e-6
+    for i, j in held:
+        assert newton.cov_re_unscaled[i, j] == pytest.approx(float(i == j), abs=1e-12)
+    assert newton.k_constr == len(held)
+    if mine.llf < theirs.llf + 1e-4:
+        np.testing.assert_allclose(mine.cov_re, theirs.cov_re, atol=5e-3)
+        np.testing.assert_allclose(mine.bse, theirs.bse, rtol=1e-2, atol=1e-9)
+
+
+def test_a_pattern_that_no_factor_holds():
+    y, x, g, z = data()
+    start = MixedLMParams.from_components(np.zeros(3), np.array([[1.0, 0.3], [0.3, 1.0]]))
+    mask = MixedLMParams.from_components(np.ones(3), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    with pytest.raises(OptionError, match=r"free holds the entries \[\(1, 0\)\]"):
+        MixedLM(y, x, g, exog_re=z, use_sqrt=False).fit(start_params=start, free=mask)
+    assert MixedLM(y, x, g, exog_re=z).fit(start_params=start, free=mask).converged
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_profile_of_a_random_coefficient(index):
     y, x, g, z = data()

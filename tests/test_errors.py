@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lmmcore
-from lmmcore import errors
+from lmmcore import MixedLMParams, errors
 from lmmcore.design.components import VCSpec
 
 
@@ -124,10 +124,37 @@ BY_FORMULA = {
                        ["no groups", "(1 | g)"]),
     "two spellings": (FORMULA, table(), {"groups": "g"}, errors.FormulaError, ValueError,
                       ["two spellings"]),
-    "several factors": ("y ~ x + (1 | g) + (1 | w)", table(), {}, errors.DesignError, ValueError,
-                        ["several grouping factors"]),
-    "nested factors": ("y ~ x + (1 | g/w)", table(), {}, errors.FormulaError, ValueError,
-                       ["nests", "vc_formula"]),
+    "a level per row": ("y ~ x + (1 | g) + (1 | w)", table(), {}, errors.DesignError, ValueError,
+                        ["every row is its own group", "24 groups of w", "repeated labels"]),
+    "a nested level per row": ("y ~ x + (1 | g/w)", table(), {}, errors.DesignError, ValueError,
+                               ["every row is its own group", "g:w"]),
+    "a factor of one level": ("y ~ x + (1 | g) + (1 | h)", table(h="a"), {}, errors.DesignError,
+                              ValueError, ["one group (h = a)", "Remove the term"]),
+    "a term given twice": ("y ~ x + (1 | g) + (1 + x | g)", table(), {}, errors.DesignError,
+                           ValueError, ["'g' of g is given twice", "Remove one"]),
+    "a slope given twice": ("y ~ x + (x | g) + (1 | h) + (0 + x | g)",
+                            table(h=np.arange(24) % 3), {}, errors.DesignError, ValueError,
+                            ["'x' of g is given twice"]),
+    "slopes that no level identifies": ("y ~ x + (1 | g) + (1 + x + w | h)",
+                                        table(h=np.arange(24) // 2), {}, errors.DesignError,
+                                        ValueError, ["group of h has 3 random", "more than 2 rows"]),
+    "a second group missing": ("y ~ x + (1 | g) + (1 | h)", table(h=["a", None, "b", "b"] * 6), {},
+                               errors.DataValueError, ValueError,
+                               ["groups 'h'", "missing in 6 of 24", "missing='drop'"]),
+    "interaction of no observed cell": ("y ~ x + (1 | g:h)", table(h=[None] * 24),
+                                        {"missing": "drop"}, errors.DataValueError, ValueError,
+                                        ["no rows", "24 with missing values"]),
+    "zero slope of a crossed factor": ("y ~ x + (1 | g) + (0 + z | h)",
+                                       table(z=0.0, h=np.arange(24) % 3), {}, errors.DesignError,
+                                       ValueError, ["'z' of h", "zero in every row"]),
+    "exact by two factors": ("y ~ 1 + (1 | g) + (1 | h)",
+                             table(h=np.arange(24) % 3).assign(y=lambda d: d.g * 1.5 + d.h**2), {},
+                             errors.ConvergenceError, RuntimeError, ["residual variance is zero"]),
+    "one factor under two names": ("y ~ x + (1 | g) + (1 | h)",
+                                   table(h=np.repeat(list("abcdef"), 4)), {}, errors.DesignError,
+                                   ValueError, ["g and h have the same levels", "Remove one"]),
+    "subtracted offset of text": ("y ~ x + offset(h) + (1 | g)", table(h="a"), {},
+                                  errors.FormulaError, ValueError, ["offset"]),
     "computed group": ("y ~ x + (1 | x + g)", table(), {}, errors.FormulaError, ValueError,
                        ["group 'x + g'"]),
     "unknown missing": (FORMULA, table(), {"missing": "omit"}, errors.OptionError, ValueError,
@@ -145,6 +172,12 @@ BY_FORMULA = {
     "data is no table": (FORMULA, 17, {}, errors.DataTypeError, TypeError, ["int", "data frame"]),
     "ragged mapping": (FORMULA, {"y": [1, 2, 3], "x": [1, 2], "g": [1, 1, 2]}, {},
                        errors.DataValueError, ValueError, ["not a table"]),
+    "re_formula is no text": ("y ~ x", table(), {"groups": "g", "re_formula": 1}, errors.FormulaError,
+                              ValueError, ["re_formula=1", "'1 + x'"]),
+    "a component is no text": ("y ~ x", table(), {"groups": "g", "vc_formula": {"w": 3}},
+                               errors.FormulaError, ValueError, ["vc_formula['w']=3"]),
+    "groups is a number": ("y ~ x", table(), {"groups": 3}, errors.DataTypeError, TypeError,
+                           ["groups=3", "name of a column"]),
     "vc_formula is text": ("y ~ x", table(), {"groups": "g", "vc_formula": "0 + C(w)"},
                            errors.DataTypeError, TypeError, ["vc_formula", "{name: formula}"]),
 }  # fmt: skip
@@ -167,6 +200,7 @@ def check(error, builtin, words):
     assert len(message) < 600
 
 
+ONE = np.ones((4, 1))
 Y, X, G = table()["y"].to_numpy(), np.column_stack([np.ones(24), table()["x"]]), table()["g"]
 
 # positional arguments, keywords, class, words
@@ -194,6 +228,24 @@ BY_ARRAYS = {
                        errors.DataValueError, ["(3, 1)", "(4, columns)"]),
     "mapping without a group": ((Y, X, G), {"exog_vc": {"a": {0: np.ones((4, 1))}}},
                                 errors.DataValueError, ["'a'", "no matrix for group 1"]),
+    "two names and one list": ((Y, X, G), {"exog_vc": VCSpec(["a", "b"], [[["1"]] * 6], [[ONE] * 6])},
+                               errors.DataValueError, ["mats of length 1", "2", "'a', 'b'"]),
+    "a name of a component twice": ((Y, X, G), {"exog_vc": VCSpec(["a", "a"], [], [[ONE] * 6] * 2)},
+                                    errors.DataValueError, ["names=['a', 'a']", "different"]),
+    "names is text": ((Y, X, G), {"exog_vc": VCSpec("a", [], [[ONE] * 6])}, errors.DataTypeError,
+                      ["names='a'", "list of names"]),
+    "column names of other groups": ((Y, X, G), {"exog_vc": VCSpec(["a"], [[["1"]] * 5], [[ONE] * 6])},
+                                     errors.DataValueError, ["5 lists of column names", "6"]),
+    "column names of other columns": ((Y, X, G),
+                                      {"exog_vc": VCSpec(["a"], [[["1", "2"]] * 6], [[ONE] * 6])},
+                                      errors.DataValueError, ["2 column names", "expected 1"]),
+    "text as a matrix": ((Y, X, G), {"exog_vc": VCSpec(["a"], [], [[np.full((4, 1), "u")] * 6])},
+                         errors.DataTypeError, ["component 'a'", "text", "numbers"]),
+    "complex matrix": ((Y, X, G), {"exog_vc": {"a": dict.fromkeys(range(6), 1j * ONE)}},
+                       errors.DataTypeError, ["component 'a'", "complex"]),
+    "list in a mapping": ((Y, X, G), {"exog_vc": {"a": [ONE] * 6}}, errors.DataTypeError,
+                          ["'a' is a list", "{group label: matrix}"]),
+    "two responses": ((table()[["y", "x"]], X, G), {}, errors.DataValueError, ["endog", "(24, 2)"]),
     "exog_vc of another type": ((Y, X, G), {"exog_vc": np.ones(3)}, errors.DataTypeError,
                                 ["exog_vc", "VCSpec"]),
     "huge values": ((Y * 1e200, X, G), {}, errors.DataValueError, ["too large"]),
@@ -209,6 +261,10 @@ def test_arrays(case):
     check(caught.value, (ValueError, TypeError), words)
 
 
+def params(cov_re, k_fe=2):
+    return MixedLMParams.from_components(np.ones(k_fe), np.array(cov_re, dtype=float))
+
+
 # keywords of fit, class, words
 BY_FIT = {
     "unknown method": ({"method": "nonsense"}, errors.OptionError, ["optimizer 'nonsense'", "known:"]),
@@ -219,6 +275,29 @@ BY_FIT = {
     "reml of another type": ({"reml": "ML"}, errors.OptionError, ["reml='ML'"]),
     "start of wrong length": ({"start_params": [1.0]}, errors.DataValueError, ["(1,)", "3 finite"]),
     "start with NaN": ({"start_params": [1.0, np.nan, 1]}, errors.DataValueError, ["finite"]),
+    "start of text": ({"start_params": "abc"}, errors.DataTypeError, ["start_params", "'abc'"]),
+    "start is a mapping": ({"start_params": {}}, errors.DataTypeError, ["start_params", "a dict"]),
+    "start is no covariance": ({"start_params": params([[1, 2], [2, 1]])}, errors.DataValueError,
+                               ["start_params has cov_re", "between -1 and 1"]),
+    "start is not symmetric": ({"start_params": params([[1, 0.5], [0, 1]])}, errors.DataValueError,
+                               ["start_params has cov_re", "symmetric"]),
+    "start with NaN in cov_re": ({"start_params": params([[np.nan, 0], [0, 1]])},
+                                 errors.DataValueError, ["start_params has cov_re", "finite"]),
+    "start of another β": ({"start_params": params(np.eye(2), 3)}, errors.DataValueError,
+                           ["3 fixed effects", "expected 2"]),
+    "free is an array": ({"free": np.eye(2)}, errors.DataTypeError, ["free is a ndarray", "1 (est"]),
+    "free is text": ({"free": "yes"}, errors.DataTypeError, ["free is a str", "MixedLMParams"]),
+    "free of another shape": ({"free": params(np.eye(3))}, errors.DataValueError,
+                              ["free has cov_re of shape (3, 3)", "(2, 2)"]),
+    "free is no mask": ({"free": params(2 * np.eye(2))}, errors.DataValueError, ["2.0", "0 (held"]),
+    "free of another β": ({"free": params(np.eye(2), 4)}, errors.DataValueError,
+                          ["free has fe_params", "expected 2 ones"]),
+    "β held fixed": ({"free": MixedLMParams.from_components([1.0, 0.0], np.eye(2))},
+                     errors.DataValueError, ["always estimated", "subtract its column"]),
+    "no iterations": ({"maxiter": 0}, errors.OptionError, ["maxiter=0", "1 or more"]),
+    "maxiter is text": ({"maxiter": "10"}, errors.OptionError, ["maxiter='10'", "whole number"]),
+    "callback is no function": ({"callback": 3}, errors.OptionError, ["callback=3"]),
+    "penalty is a class": ({"fe_pen": str}, errors.OptionError, ["fe_pen", "func and deriv"]),
 }  # fmt: skip
 
 
@@ -228,7 +307,88 @@ def test_fit(case):
     model = lmmcore.mixedlm(FORMULA, table())
     with pytest.raises(own) as caught:
         model.fit(**keywords)
-    check(caught.value, ValueError, words)
+    check(caught.value, (ValueError, TypeError), words)
+
+
+BAD = params([[1.0, 2.0], [2.0, 1.0]])
+NAN = MixedLMParams.from_components([np.nan, 0.0], np.eye(2))
+
+# a call of model and fit, class, words
+BY_CALL = {
+    "loglike of text": (lambda m, f: m.loglike("ab"), errors.DataTypeError, ["params is the text 'ab'"]),
+    "loglike of infinity": (lambda m, f: m.loglike([np.inf, 0, 1]), errors.DataValueError, ["inf"]),
+    "loglike of NaN as β": (lambda m, f: m.loglike(NAN, False), errors.DataValueError, ["fe_params"]),
+    "hessian of NaN as β": (lambda m, f: m.hessian(NAN), errors.DataValueError, ["fe_params", "nan"]),
+    "score of NaN as β": (lambda m, f: m.score_full(NAN), errors.DataValueError, ["fe_params"]),
+    "no cov_re": (lambda m, f: m.get_fe_params(None, None), errors.DataValueError,
+                  ["shape (0, 0)", "expected (2, 2)"]),
+    "scale at NaN": (lambda m, f: m.get_scale([np.nan, 1], np.eye(2), []), errors.DataValueError,
+                     ["fe_params", "finite"]),
+    "scale at text": (lambda m, f: m.get_scale("a", np.eye(2), []), errors.DataTypeError,
+                      ["fe_params is the text"]),
+    "scale of a draw": (lambda m, f: m.get_distribution(f.params, "a"), errors.DataTypeError,
+                        ["scale is the text 'a'"]),
+    "short β": (lambda m, f: m.predict([1.0]), errors.DataValueError, ["params", "2 finite"]),
+    "NaN in β": (lambda m, f: m.predict([np.nan, 1.0]), errors.DataValueError, ["params", "nan"]),
+    "number for rows": (lambda m, f: m.group_list(3), errors.DataValueError, ["0 rows", "24"]),
+    "text as exog": (lambda m, f: f.predict(table(f="u"), transform=False), errors.DataTypeError,
+                     ["exog", "transform=False"]),
+    "half a point": (lambda m, f: f.profile_re(0, "re", 1.5), errors.OptionError, ["num_low=1.5"]),
+    "distance back": (lambda m, f: f.profile_re(0, "re", 1, -0.1), errors.OptionError, ["dist_low=-0.1"]),
+    "distance NaN": (lambda m, f: f.profile_re(0, "re", 1, np.nan), errors.OptionError, ["dist_low=nan"]),
+    "endless distance": (lambda m, f: f.profile_re(0, "re", 1, 1e-3, 1, np.inf), errors.OptionError,
+                         ["dist_high=inf"]),
+    "option of a profile": (lambda m, f: f.profile_re(0, "re", 1, 1e-3, maxit=1), errors.OptionError,
+                            ["'maxit'", "did you mean 'maxiter'"]),
+    "alpha of text": (lambda m, f: f.conf_int("a"), errors.DataTypeError, ["alpha", "between 0 and 1"]),
+    "names in one": (lambda m, f: f.summary(xname_fe="ab"), errors.OptionError, ["xname_fe='ab'", "list"]),
+    "hypothesis of text": (lambda m, f: f.t_test(np.array(["a", "b"])), errors.DataTypeError,
+                           ["r_matrix", "text"]),
+    "hypothesis of NaN": (lambda m, f: f.t_test([np.nan, 1]), errors.DataValueError, ["r_matrix", "nan"]),
+    "empty hypothesis": (lambda m, f: f.t_test([[0, 1], [0, 0]]), errors.DataValueError, ["row 1", "zero"]),
+    "no hypothesis": (lambda m, f: f.wald_test(np.ones((0, 2))), errors.DataValueError, ["one row"]),
+    "too many values": (lambda m, f: f.t_test((np.eye(2), np.ones(3))), errors.DataValueError,
+                        ["2 rows and 3 values"]),
+    "vector as cov_p": (lambda m, f: f.wald_test(np.eye(2), np.ones(2)), errors.DataValueError,
+                        ["cov_p has shape (2,)", "(2, 2)"]),
+    "singular cov_p": (lambda m, f: f.wald_test(np.eye(2), np.ones((2, 2))), errors.DataValueError,
+                       ["singular", "cov_p"]),
+    "NaN in cov_p": (lambda m, f: f.wald_test(np.eye(2), np.full((2, 2), np.nan)), errors.DataValueError,
+                     ["not finite"]),
+    "no degrees of freedom": (lambda m, f: f.wald_test(np.eye(2), df_constraints=0), errors.OptionError,
+                              ["df_constraints=0"]),
+    "column by name": (lambda m, f: f.cov_params(column="x"), errors.OptionError, ["column='x'", "0 to 4"]),
+    "column beyond": (lambda m, f: f.cov_params(column=9), errors.OptionError, ["column=9"]),
+    "scale of text": (lambda m, f: f.cov_params(scale="a"), errors.DataTypeError, ["scale"]),
+    "function of text": (lambda m, f: f.get_nlfun(lambda p: "a"), errors.DataTypeError, ["fun returns"]),
+    "parameters of text": (lambda m, f: MixedLMParams.from_packed("ab", 2, 2, True, True),
+                           errors.DataTypeError, ["params is the text"]),
+    "packed matrix": (lambda m, f: MixedLMParams.from_packed(np.eye(3), 0, 2, True, False),
+                      errors.DataValueError, ["(3, 3)", "vector"]),
+    "root that is not square": (lambda m, f: MixedLMParams.from_components(cov_re_sqrt=np.ones((2, 3))),
+                                errors.DataValueError, ["cov_re_sqrt has shape (2, 3)"]),
+    "number as vcomp": (lambda m, f: MixedLMParams.from_components(vcomp=3.0), errors.DataValueError,
+                        ["vcomp has shape ()"]),
+    "negative size": (lambda m, f: MixedLMParams(-1, 2, 0), errors.OptionError, ["k_fe=-1"]),
+    "root of what has none": (lambda m, f: BAD.get_packed(True), errors.DataValueError, ["cov_re"]),
+    "root of a negative": (lambda m, f: MixedLMParams.from_components(vcomp=[-1.0]).get_packed(True),
+                           errors.DataValueError, ["vcomp [-1.0]"]),
+    "tolerance of text": (lambda m, f: m.fit_regularized(alpha=1, ptol="a"), errors.DataTypeError,
+                          ["ptol"]),
+    "no pickle": (lambda m, f: lmmcore.MixedLMResults.load(__file__), errors.DataTypeError,
+                  ["test_errors.py", "save()"]),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("case", BY_CALL, ids=str)
+def test_calls(case):
+    call, own, words = BY_CALL[case]
+    model = lmmcore.mixedlm(FORMULA, table())
+    fit = model.fit()
+    with pytest.raises(own) as caught:
+        call(model, fit)
+    check(caught.value, (ValueError, TypeError), words)
 
 
 def test_rank_deficient_columns_are_named_and_dropped():

@@ -196,3 +196,15 @@ def test_weights():
     np.testing.assert_allclose(scaled.cov_re, by_name.cov_re, rtol=1e-6)
     np.testing.assert_allclose(scaled.fe_params, by_name.fe_params, rtol=1e-9)
     assert scaled.criterion == pytest.approx(by_name.criterion, rel=1e-12)
+
+
+def test_a_subset_is_taken():
+    """Also of the labels of rows; statsmodels takes all of them."""
+    data = lmmcore.datasets.load_sleepstudy()
+    data.index = [f"row {i}" for i in data.index]
+    part = data[data["Days"] > 2]
+    expected = lmmcore.mixedlm("Reaction ~ Days", part, groups="Subject").fit()
+    for subset in (data["Days"] > 2, part.index):
+        fit = lmmcore.mixedlm("Reaction ~ Days", data, groups="Subject", subset=subset).fit()
+        assert fit.criterion == expected.criterion
+        assert fit.resid.index.equals(part.index)

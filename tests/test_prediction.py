@@ -85,13 +85,38 @@ def test_what_is_missing_is_named():
     fit, data = sleepstudy()
     with pytest.raises(NameNotFoundError, match="no column 'Subject'"):
         fit.predict(data[["Days"]], random_effects=True)
-    pastes = lmmcore.datasets.load_pastes()
-    components = MixedLM.from_formula(
-        "strength ~ 1", pastes, "1", {"cask": "0 + C(cask)"}, groups="batch"
-    ).fit()
-    with pytest.raises(OptionError, match="variance components"):
-        components.predict(pastes, random_effects=True)
     raw = pd.DataFrame({"a": 1.0, "b": [0.0, 1.0]})
     np.testing.assert_allclose(
         fit.predict(raw, transform=False), raw.to_numpy() @ fit.fe_params.to_numpy()
     )
+
+
+def test_variance_components():
+    """Effects of components are found by group and name; unknown ones are an error or zero."""
+    data = lmmcore.datasets.load_pastes()
+    arguments = {"re_formula": "1", "vc_formula": {"cask": "0 + C(cask)"}, "groups": "batch"}
+    fit = MixedLM.from_formula("strength ~ 1", data, **arguments).fit()
+    part = data.iloc[[3, 40, 41, 7]]
+    np.testing.assert_allclose(
+        fit.predict(part, random_effects=True), fit.fittedvalues[part.index], rtol=1e-9
+    )
+    new = part.assign(cask="z")
+    with pytest.raises(DataValueError, match=r"cask\[C\(cask\)\[z\]\].*new_groups='zero'"):
+        fit.predict(new, random_effects=True)
+    zero = fit.predict(new, random_effects=True, new_groups="zero")
+    batches = [fit.random_effects[b]["batch"] for b in part["batch"]]
+    np.testing.assert_allclose(zero, fit.fe_params["Intercept"] + np.array(batches), rtol=1e-9)
+    # A component that patsy evaluates group by group, and crossed factors in one group.
+    sleep = lmmcore.datasets.load_sleepstudy().assign(one=1)
+    for keywords in (
+        {"groups": "Subject", "re_formula": "1", "vc_formula": {"d": "0 + Days"}},
+        {"groups": "Subject", "vc_formula": {"d": "0 + Days + I(Days ** 2)"}},
+        {"groups": "one", "vc_formula": {"s": "0 + C(Subject)", "d": "0 + C(Days)"}},
+    ):
+        fit = MixedLM.from_formula("Reaction ~ Days", sleep, **keywords).fit()
+        np.testing.assert_allclose(
+            fit.predict(sleep[30:70], random_effects=True), fit.fittedvalues[30:70], rtol=1e-9
+        )
+    plain = MixedLM.from_formula("strength ~ 1", data, **arguments).fit()
+    with pytest.raises(OptionError, match="come from a frame through vc_formula"):
+        plain.predict(np.ones((2, 1)), random_effects=True, groups=["A", "B"])

@@ -78,6 +78,46 @@ def test_single_factor(model_id):
         np.testing.assert_allclose(fit.fittedvalues[:20], spec["fitted"], rtol=1e-6)
 
 
+def same_factor(group, names):
+    """Return the factor's name as the formula has it, and whether its parts stand in another order."""
+    parts = group.split(":")
+    name = next((n for n in names if sorted(n.split(":")) == sorted(parts)), None)
+    if name is None:  # nlme names a nested factor by its last part
+        return next(n for n in names if n.endswith(":" + group)), False
+    return name, name.split(":") != parts
+
+
+@pytest.mark.parametrize("model_id", model_ids("nested") + model_ids("crossed"))
+def test_several_factors(model_id):
+    spec = reference(model_id)
+    fit = model_of(spec, "bars").fit(reml=spec["method"] == "REML")
+    check_fit(fit, spec)
+    check_fixed(fit, spec["fixed"], fixed_names(spec, fit))
+    table = fit.varcorr
+    for term in spec["varcorr"]:
+        name, _ = same_factor(term["group"], fit.random_effects)
+        mine = table[(table["term"] == name) & (table["with"] == "")]
+        np.testing.assert_allclose(mine["variance"], np.diag(term["cov"]), rtol=1e-5, atol=1e-8)
+        pairs = table[(table["term"] == name) & (table["with"] != "")]["correlation"]
+        lower = np.tril_indices(len(term["names"]), -1)
+        np.testing.assert_allclose(pairs, np.array(term["corr"])[lower], atol=1e-5)
+    for term in spec["ranef"]:
+        name, turned = same_factor(term["group"], fit.random_effects)
+        levels = [x.replace("/", ":") for x in term["levels"]]
+        labels = [":".join(x.split(":")[::-1]) if turned else x for x in levels]
+        mine = fit.random_effects[name]
+        spread = np.abs(term["values"]).max() + 1e-9
+        mine.index = mine.index.astype(str)
+        blups = mine.loc[labels].to_numpy()
+        np.testing.assert_allclose(blups / spread, np.array(term["values"]) / spread, atol=1e-5)
+        if "cond_sd" in term:
+            cov = fit.random_effects_cov[name].to_numpy().reshape(len(mine), -1, mine.shape[1])
+            sd = np.sqrt(np.einsum("ijj->ij", cov))[mine.index.get_indexer(labels)]
+            np.testing.assert_allclose(sd, term["cond_sd"], rtol=2e-5, atol=1e-9)
+    if spec["fitted"]:
+        np.testing.assert_allclose(fit.fittedvalues[:20], spec["fitted"], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "model_id", [m for m in model_ids("all") if reference(m)["statsmodels"] is not None]
 )

@@ -175,3 +175,73 @@ def test_crossed_components():
     spec = lmmcore.VCSpec(["g1", "g2"], [[name] for _, name in parts], [[mat] for mat, _ in parts])
     again = lmmcore.MixedLM(df.y, ones[:, None], exog_re=None, groups=ones, exog_vc=spec).fit()
     assert again.llf == pytest.approx(fits[0].llf, abs=1e-9)
+
+
+def schools():
+    """Students in classrooms in schools, as in the documentation of ``from_formula``."""
+    rng = np.random.default_rng(17)
+    school = np.repeat(np.arange(20), 30)
+    classroom = np.tile(np.repeat(np.arange(5), 6), 20)  # labels used again in every school
+    own = school * 5 + classroom
+    age, pretest = rng.uniform(8, 12, 600), rng.standard_normal(600)
+    score = 10 + age + 0.5 * pretest + 1.5 * rng.standard_normal(20)[school]
+    score += rng.standard_normal(100)[own] + 0.8 * rng.standard_normal(20)[school] * pretest
+    score += 2 * rng.standard_normal(600)
+    return pd.DataFrame(
+        {
+            "test_score": score,
+            "age": age,
+            "pretest": pretest,
+            "school": school,
+            "classroom": classroom,
+        }
+    )
+
+
+@pytest.mark.filterwarnings("ignore::statsmodels.tools.sm_exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("formula", "re_formula", "names"),
+    [
+        ("test_score ~ age", "1", ["classroom"]),
+        ("test_score ~ age + pretest", "1", ["classroom", "pretest"]),
+        ("test_score ~ age + pretest", "1 + pretest", ["classroom"]),
+    ],
+)
+def test_students_in_classrooms(formula, re_formula, names):
+    parts = {"classroom": "0 + C(classroom)", "pretest": "0 + pretest"}
+    vc = {name: parts[name] for name in names}
+    fits = [
+        package.MixedLM.from_formula(
+            formula, vc_formula=vc, re_formula=re_formula, groups="school", data=schools()
+        ).fit()
+        for package in (OURS, THEIRS)
+    ]
+    same_fit(*fits, rel=5e-3)
+
+
+def test_independent_coefficients_as_components():
+    """The two ways of the documentation of ``MixedLM``, the second by a mapping of matrices."""
+    rng = np.random.default_rng(18)
+    groups = pd.Series(np.repeat(np.arange(40), 8))
+    exog_re = pd.DataFrame(rng.standard_normal((320, 2)))
+    b = rng.standard_normal((40, 2)) * [1.0, 0.5]
+    endog = np.sum(exog_re.to_numpy() * b[groups], axis=1) + rng.standard_normal(320)
+    exog = np.column_stack([np.ones(320), exog_re[0]])
+    free = lmmcore.MixedLMParams.from_components(
+        fe_params=np.ones(exog.shape[1]), cov_re=np.eye(exog_re.shape[1])
+    )
+    first = lmmcore.MixedLM(endog, exog, groups, exog_re=exog_re).fit(free=free)
+    g = groups.groupby(groups).groups
+    vc = {}
+    vc["1"] = {k: exog_re.loc[g[k], [0]].to_numpy() for k in g}
+    vc["2"] = {k: exog_re.loc[g[k], [1]].to_numpy() for k in g}
+    fits = []
+    for package in (OURS, THEIRS):
+        with pytest.warns(FutureWarning, match="deprecated variance components format"):
+            model = package.MixedLM(endog, exog, groups, exog_vc=vc)
+        fits.append(model.fit())
+    mine, theirs = fits
+    assert mine.llf == pytest.approx(first.llf, abs=1e-8)
+    assert mine.llf == pytest.approx(theirs.llf, abs=1e-5)
+    np.testing.assert_allclose(mine.vcomp, np.diag(first.cov_re), rtol=1e-6)
+    np.testing.assert_allclose(mine.vcomp, theirs.vcomp, rtol=2e-3)

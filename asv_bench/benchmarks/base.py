@@ -11,7 +11,7 @@ import lmmcore
 
 
 class OnProblem:
-    params: tuple[str, ...] = problems.NAMES
+    params: tuple[str, ...] = problems.SINGLE
     param_names = ("problem",)
     timeout = 300.0
 
@@ -24,6 +24,8 @@ class OnProblem:
 
     def model(self) -> lmmcore.MixedLM:
         problem = self.problem
+        if problem.bars:
+            return lmmcore.mixedlm(problem.lmer, problem.frame)
         groups = problem.frame[problem.groups]
         return lmmcore.MixedLM.from_formula(
             problem.formula, problem.frame, groups=groups, re_formula=problem.re_formula

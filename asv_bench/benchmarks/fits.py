@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import problems
+
 import lmmcore
 
 from .base import OnProblem
 
 
 class FormulaFit(OnProblem):
+    params = problems.NAMES
+
     def time_fit_formula(self, name: str) -> None:
         self.model().fit()
 

@@ -32,7 +32,8 @@ class Correlation(Protocol):
         ...
 
 
-def _mean(values: np.ndarray) -> float:
+def mean_known(values: np.ndarray) -> float:
+    """Return the mean of what is not NaN, NaN if that is nothing."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
@@ -47,7 +48,7 @@ class Exchangeable:
         k = len(c)
         if k == 1:
             return np.zeros(0)
-        rho = np.nan_to_num(_mean(c[np.tril_indices(k, -1)]))
+        rho = np.nan_to_num(mean_known(c[np.tril_indices(k, -1)]))
         # The eigenvalue of the mean, 1 + (k - 1) ρ, is k sin²φ; the others are k/(k - 1) cos²φ.
         return np.array([np.arcsin(np.sqrt(np.clip((1 + (k - 1) * rho) / k, 0.0, 1.0)))])
 
@@ -72,7 +73,7 @@ class Autoregressive:
     def angles(self, c: np.ndarray) -> np.ndarray:
         if len(c) == 1:
             return np.zeros(0)
-        lags = [(lag, _mean(np.diag(c, lag))) for lag in range(1, len(c))]
+        lags = [(lag, mean_known(np.diag(c, lag))) for lag in range(1, len(c))]
         lag, value = next(((n, r) for n, r in lags if not np.isnan(r)), (1, 0.0))
         return np.array(
             [np.arcsin(np.clip(np.copysign(abs(value) ** (1 / lag), value), -1.0, 1.0))]
@@ -101,7 +102,7 @@ class Stationary:
 
     def angles(self, c: np.ndarray) -> np.ndarray:
         k = len(c)
-        r = np.nan_to_num([_mean(np.diag(c, lag)) for lag in range(k)])
+        r = np.nan_to_num([mean_known(np.diag(c, lag)) for lag in range(k)])
         partial, a, variance = np.zeros(k - 1), np.zeros(0), 1.0
         for m in range(k - 1):
             value = (r[m + 1] - a @ r[m:0:-1]) / variance if variance > 1e-12 else 0.0

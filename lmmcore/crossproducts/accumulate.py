@@ -13,6 +13,7 @@ import numpy as np
 
 from ..design.columns import Column
 from ..design.design import Design
+from ..design.groups import Grouping
 from ..errors import DataValueError
 from ..extension.matrices import symmetric
 from ..parallel import map_chunks
@@ -32,22 +33,16 @@ def cross_products(design: Design) -> CrossProducts:
     DataValueError
         NaN or infinity in a column, weights that are not positive.
     """
-    n, p = design.n_rows, len(design.fixed)
-    log_weights = 0.0 if design.weights is None else _check_weights(design.weights)
-    weights = None if design.weights is None else _rows.Columns((design.weights,), n)
-    order, constant = _constant_first(design.fixed)
-    raw, shift, basis, matrix = _choose_basis(design, order, constant, weights)
-    if basis.dependent and order[0] != 0:
-        # Of dependent columns the later ones go: look again in the order that was given.
-        raw, shift, basis, matrix = _choose_basis(design, np.arange(p), None, weights)
+    n = design.n_rows
+    log_weights, weights, raw, shift, basis, matrix = look(design)
     codes = design.grouping.codes
     counts = np.bincount(codes, minlength=design.grouping.n_levels)
     term_columns = tuple(t.names for t in design.terms)
     z_map: np.ndarray | None = None
     if design.components is None:
         z = _rows.Columns(design.random, n)
-        z_shift, z_map = _center(design.random, n)
-        total, s, w = _grouped(design, raw, shift, matrix, weights, z, z_shift)
+        z_shift, z_map = center(design.random, n)
+        total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, design.grouping)
         blocks: tuple[GroupBlock, ...] = (
             GroupBlock(
                 tuple(len(c) for c in term_columns),
@@ -61,17 +56,30 @@ def cross_products(design: Design) -> CrossProducts:
         total, blocks = _ragged(design, raw, shift, matrix, weights, counts)
         term_columns += tuple((name,) for name in design.components.names)
     if not all(np.isfinite(b.s).all() for b in blocks):
-        raise _non_finite(design)
+        raise non_finite(design)
     return CrossProducts(
         n, log_weights, design.fixed_names, term_columns, design.grouping.labels, basis, total,
         blocks, z_map,
     )  # fmt: skip
 
 
+def look(design: Design) -> tuple[float, Any, Any, np.ndarray, Basis, np.ndarray]:
+    """First look at the rows: Σ log w, weights, columns, shift, basis, matrix of shifted rows."""
+    n, p = design.n_rows, len(design.fixed)
+    log_weights = 0.0 if design.weights is None else _check_weights(design.weights)
+    weights = None if design.weights is None else _rows.Columns((design.weights,), n)
+    order, constant = _constant_first(design.fixed)
+    raw, shift, basis, matrix = _choose_basis(design, order, constant, weights)
+    if basis.dependent and order[0] != 0:
+        # Of dependent columns the later ones go: look again in the order that was given.
+        raw, shift, basis, matrix = _choose_basis(design, np.arange(p), None, weights)
+    return log_weights, weights, raw, shift, basis, matrix
+
+
 def _choose_basis(
     design: Design, order: np.ndarray, constant: float | None, weights: Any
 ) -> tuple[Any, np.ndarray, Basis, np.ndarray]:
-    """First look at the rows: return columns, shift, basis and the matrix for shifted rows."""
+    """Return columns, shift, basis and the matrix for shifted rows."""
     n, p = design.n_rows, len(order)
     ordered = tuple(design.fixed[j] for j in order)
     raw = _rows.Columns((*ordered, design.endog), n)
@@ -80,7 +88,7 @@ def _choose_basis(
         shift[1:] = [_typical(c, n) for c in (*ordered[1:], design.endog)]
     gram = _total(raw, shift, None, weights, n)
     if not np.isfinite(gram).all():
-        raise _non_finite(design)
+        raise non_finite(design)
 
     def shifted_rows() -> np.ndarray:
         x = np.empty((n, p), order="F")
@@ -107,13 +115,13 @@ def _total(
     return symmetric(lower)
 
 
-def _grouped(
-    design: Design, raw: Any, shift: np.ndarray, matrix: np.ndarray, weights: Any, z: Any,
-    z_shift: np.ndarray,
+def grouped(
+    n: int, raw: Any, shift: np.ndarray, matrix: np.ndarray, weights: Any, z: Any,
+    z_shift: np.ndarray, grouping: Grouping,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Second look at the rows for groups that have the same columns."""
-    n, c, k, q = design.n_rows, len(shift), z.n_columns, design.grouping.n_levels
-    codes, in_order = design.grouping.codes, design.grouping.in_order
+    """Second look at the rows for groups that have the same columns: total, Z_g'Z_g, Z_g'[X y]."""
+    c, k, q = len(shift), z.n_columns, grouping.n_levels
+    codes, in_order = grouping.codes, grouping.in_order
     bounds = _chunk_bounds(n, codes, in_order)
     shared = in_order or len(bounds) == 2 or q * k * (c + k) * (len(bounds) - 1) > 4 * n * c
 
@@ -230,7 +238,7 @@ def _constant_first(columns: tuple[Column, ...]) -> tuple[np.ndarray, float | No
     return order, None
 
 
-def _center(columns: tuple[Column, ...], n: int) -> tuple[np.ndarray, np.ndarray]:
+def center(columns: tuple[Column, ...], n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the shift of the columns of Z and the matrix that undoes it.
 
     Columns are shifted when the first one is constant one, so that the shift is a linear map.
@@ -264,7 +272,7 @@ def _check_weights(weights: np.ndarray) -> float:
     return float(np.sum(np.log(weights)))
 
 
-def _non_finite(design: Design) -> DataValueError:
+def non_finite(design: Design) -> DataValueError:
     """Name the column and the row of the first value that is not finite."""
     names = [x for t in design.terms for x in t.names]
     columns = [

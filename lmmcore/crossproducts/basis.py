@@ -166,3 +166,58 @@ def _by_rows(
     matrix[:p, p] = -(inner @ g) / size
     matrix[p, p] = 1.0 / size
     return matrix, tuple(dependent)
+
+
+def change_of_basis(one: Basis, other: Basis) -> np.ndarray:
+    """Return the matrix (p + 1, p + 1) that takes rows in a basis to rows in another one."""
+    p = len(one.order)
+    back = np.empty(p + 1, dtype=np.intp)  # columns of this basis in the order of the other
+    position = {int(c): i for i, c in enumerate(one.order)}
+    back[:p] = [position[int(c)] for c in other.order]
+    back[p] = p
+    change: np.ndarray = np.linalg.solve(one.map, np.eye(p + 1)[:, back]) @ other.map
+    return change
+
+
+def dependent_in_either(one: Basis, other: Basis) -> set[int]:
+    """Return the positions in the first basis of columns that are dependent in one of the two."""
+    theirs = [other.order[j] for j in other.dependent]
+    return {*one.dependent, *(j for j, c in enumerate(one.order) if c in theirs)}
+
+
+def reorthogonalised(
+    basis: Basis, total: np.ndarray, doubtful: set[int]
+) -> tuple[Basis, np.ndarray]:
+    """Return a basis in which the columns of X are orthonormal again, and the change to it.
+
+    Parameters
+    ----------
+    total : array (p + 1, p + 1)
+        Cross-products of all rows in the old basis.
+    doubtful : set of int
+        Positions that were dependent in a part of the rows; they may not be in the whole.
+    """
+    p = len(basis.order)
+    scale = np.sqrt(np.diag(total))
+    scale[scale == 0] = 1.0
+    chosen: list[int] = []
+    for j in range(p):
+        if j not in doubtful:
+            chosen.append(j)
+            continue
+        trial = chosen + [j]
+        sub = total[np.ix_(trial, trial)] / np.outer(scale[trial], scale[trial])
+        pivot = sub[-1, -1] - (
+            sub[-1, :-1] @ np.linalg.solve(sub[:-1, :-1], sub[:-1, -1]) if chosen else 0.0
+        )
+        if pivot > 1e-12:
+            chosen.append(j)
+    index = np.array(chosen, dtype=np.intp)
+    change = np.diag(np.append(1.0 / scale[:p], 1.0))
+    if chosen:
+        upper = np.linalg.cholesky(total[np.ix_(index, index)]).T
+        change[np.ix_(index, index)] = np.linalg.inv(upper)
+        g = np.linalg.solve(upper.T, total[index, p])
+        change[index, p] = -np.linalg.solve(upper, g)
+    dependent = tuple(j for j in range(p) if j not in chosen)
+    return Basis(basis.order, basis.map @ change, dependent), change

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import DataValueError
 from ..extension.matrices import symmetric
-from .basis import Basis
+from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised
+from .merging import match_labels, refuse_other_columns
 
 ColumnLabel = tuple[int, int | str]
 """Term of a column that a group has, and its number (shared columns) or name (its own)."""
@@ -97,19 +97,10 @@ class CrossProducts:
         """
         if not isinstance(other, CrossProducts):
             return NotImplemented
-        for what in ("fixed_names", "term_columns"):
-            mine, theirs = getattr(self, what), getattr(other, what)
-            if mine != theirs:
-                raise DataValueError(
-                    f"cross-products with {what} {mine} and {theirs} cannot be added; expected the "
-                    "same columns. Give categorical variables the same categories in every chunk"
-                )
-        theirs = [other.basis.order[j] for j in other.basis.dependent]
-        dependent = [j for j, c in enumerate(self.basis.order) if c in theirs]
+        refuse_other_columns(self, other, ("fixed_names", "term_columns"))
+        doubtful = dependent_in_either(self.basis, other.basis)
         other = other._in_terms_of(self)
-        everything = np.concatenate([self.labels, other.labels])
-        labels, where = np.unique(everything, return_inverse=True)
-        first, second = where[: len(self.labels)], where[len(self.labels) :]
+        labels, first, second = match_labels(self.labels, other.labels)
         if _is_uniform(self) and _is_uniform(other):
             blocks: tuple[GroupBlock, ...] = (
                 _add_uniform(self.blocks[0], other.blocks[0], first, second, len(labels)),
@@ -125,19 +116,15 @@ class CrossProducts:
             total=total,
             blocks=blocks,
         )
-        return merged._reorthogonalised({*self.basis.dependent, *dependent})
+        basis, change = reorthogonalised(self.basis, symmetric(total), doubtful)
+        return replace(merged._mapped(change, None), basis=basis)
 
     def _in_terms_of(self, first: CrossProducts) -> CrossProducts:
         """Return the same cross-products in the basis of another instance."""
-        p = len(self.fixed_names)
-        back = np.empty(p + 1, dtype=np.intp)  # columns of this basis in the order of the first
-        position = {int(c): i for i, c in enumerate(self.basis.order)}
-        back[:p] = [position[int(c)] for c in first.basis.order]
-        back[p] = p
-        change = np.linalg.solve(self.basis.map, np.eye(p + 1)[:, back]) @ first.basis.map
         z_change = None
         if self.z_map is not None and first.z_map is not None:
             z_change = self.z_map @ np.linalg.inv(first.z_map)
+        change = change_of_basis(self.basis, first.basis)
         return replace(self._mapped(change, z_change), basis=first.basis, z_map=first.z_map)
 
     def _mapped(self, change: np.ndarray, z_change: np.ndarray | None) -> CrossProducts:
@@ -150,41 +137,6 @@ class CrossProducts:
                 s, w = z_change.T @ full @ z_change, z_change.T @ w
             blocks.append(replace(b, s=np.ascontiguousarray(s), w=np.ascontiguousarray(w)))
         return replace(self, total=total, blocks=tuple(blocks))
-
-    def _reorthogonalised(self, doubtful: set[int]) -> CrossProducts:
-        """Return the same cross-products with the columns of X orthonormal again.
-
-        `doubtful` are the positions that were dependent in a part; they may not be in the sum.
-        """
-        p = len(self.fixed_names)
-        total = symmetric(self.total)
-        scale = np.sqrt(np.diag(total))
-        scale[scale == 0] = 1.0
-        chosen: list[int] = []
-        for j in range(p):
-            if j not in doubtful:
-                chosen.append(j)
-                continue
-            trial = chosen + [j]
-            sub = total[np.ix_(trial, trial)] / np.outer(scale[trial], scale[trial])
-            pivot = sub[-1, -1] - (
-                sub[-1, :-1] @ np.linalg.solve(sub[:-1, :-1], sub[:-1, -1]) if chosen else 0.0
-            )
-            if pivot > 1e-12:
-                chosen.append(j)
-        index = np.array(chosen, dtype=np.intp)
-        change = np.diag(np.append(1.0 / scale[:p], 1.0))
-        if chosen:
-            upper = np.linalg.cholesky(total[np.ix_(index, index)]).T
-            change[np.ix_(index, index)] = np.linalg.inv(upper)
-            g = np.linalg.solve(upper.T, total[index, p])
-            change[index, p] = -np.linalg.solve(upper, g)
-        basis = Basis(
-            self.basis.order,
-            self.basis.map @ change,
-            tuple(j for j in range(p) if j not in chosen),
-        )
-        return replace(self._mapped(change, None), basis=basis)
 
 
 def _is_uniform(cp: CrossProducts) -> bool:

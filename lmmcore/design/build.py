@@ -14,7 +14,6 @@ import pandas as pd
 from ..errors import (
     DataTypeError,
     DataValueError,
-    DesignError,
     FormulaError,
     NameNotFoundError,
     OptionError,
@@ -27,7 +26,7 @@ from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
 from .groups import Grouping, code_groups, interaction, missing_labels
 
-_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*$")
+_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*(?::\s*([^\W\d]\w*)\s*)?$")
 _WORD = re.compile(r"[^\W\d]\w*|Q\(\s*(?:\"[^\"]+\"|'[^']+')\s*\)")
 
 
@@ -126,23 +125,30 @@ def from_formula(
     parsed = parse_formula(formula)
     table = as_frame(data)
     if subset is not None:
-        table = table.loc[subset]
+        try:
+            table = table.loc[subset]
+        except (KeyError, IndexError, TypeError, ValueError) as exc:
+            raise DataValueError(
+                f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
+                f"its index, or True or False for each of its {len(table)} rows"
+            ) from exc
     bars = _bars(parsed, groups, re_formula, vc_formula)
-    group_name, labels = _group_variable(parsed, bars, groups, table)
+    given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)
+    labels = [pair for factor in given for pair in factor]
     _check_lengths([*labels, ("weights", w)], table, subset is not None)
-    keep = None
     n_rows = len(table)
     if drop:
         keep = _complete_frame(parsed, bars, vc_formula, table, labels, w)
         if keep is not None:
             table = table.loc[keep]
-            labels = [(name, _rows(v, keep)) for name, v in labels]
+            given = [[(name, _rows(v, keep)) for name, v in factor] for factor in given]
             w = None if w is None else w[keep]
-    factors = [code_groups(values, name) for name, values in labels]
-    grouping = factors[0] if len(factors) == 1 else interaction(factors)
-    if parsed.bars or isinstance(groups, str):
-        grouping = replace(grouping, variables=tuple(name for name, _ in labels))
+    groupings = [
+        _grouping(factor, bool(parsed.bars) or isinstance(groups, str)) for factor in given
+    ]
+    grouping = groupings[0]
+    place = {bar.group: i for i, bar in enumerate({b.group: b for b in bars}.values())}
     env = Evaluator(frame, table)
     y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
     random: list[Column] = []
@@ -151,13 +157,20 @@ def from_formula(
         columns, names, rebuilds = env.columns(bar.terms, "random effects")
         if not columns:
             raise FormulaError(
-                f"the random term ({bar.terms.text} | {':'.join(bar.group) or group_name}) has no "
+                f"the random term ({bar.terms.text} | {groupings[place[bar.group]].name}) has no "
                 "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
             )
         random.extend(columns)
-        names = tuple(group_name if x == "Intercept" else x for x in names)
-        terms.append(RandomTerm(names, bar.covariance, rebuilds))
-    components = _components(vc_formula, table, grouping, env) if vc_formula else None
+        factor = groupings[place[bar.group]]
+        names = tuple(factor.name if x == "Intercept" else x for x in names)
+        terms.append(RandomTerm(names, bar.covariance, rebuilds, place[bar.group]))
+    components = components_of(vc_formula, table, grouping, env) if vc_formula else None
+    offset, offset_info = None, ()
+    if parsed.offsets:
+        found = [env.number(f"I({text})", "the offset") for text in parsed.offsets]
+        offset = np.sum([values for values, _ in found], axis=0)
+        offset_info = tuple(info for _, info in found)
+        y = y - offset
     return check(
         Design(
             y,
@@ -172,6 +185,10 @@ def from_formula(
             row_labels=table.index,
             fixed_info=info,
             n_dropped=n_rows - len(table),
+            others=tuple(groupings[1:]),
+            offset=offset,
+            offset_info=offset_info,
+            component_info=dict(vc_formula) if vc_formula else None,
         )
     )
 
@@ -208,13 +225,6 @@ def _bars(
                 "the formula has random terms in bars and groups= or re_formula= was given too; "
                 "use one of the two spellings"
             )
-        different = {bar.group for bar in parsed.bars}
-        if len(different) > 1:
-            shown = " and ".join(":".join(g) for g in sorted(different))
-            raise DesignError(
-                f"the random terms have several grouping factors ({shown}); this version fits one. "
-                "A factor nested in the other goes into vc_formula={'b': '0 + C(b)'} with groups='a'"
-            )
         return parsed.bars
     if groups is None:
         raise FormulaError(
@@ -226,16 +236,24 @@ def _bars(
     return (Bar(parse_terms(re_formula), ()),)
 
 
-def _group_variable(
+def _group_variables(
     parsed: MixedFormula, bars: Sequence[Bar], groups: Any, table: pd.DataFrame
-) -> tuple[str, list[tuple[str, Any]]]:
-    """Return the factor's name and the variables whose interaction it is."""
+) -> list[list[tuple[str, Any]]]:
+    """Return for each grouping factor the variables whose combinations are its levels."""
     if parsed.bars:
-        names = bars[0].group
-        return ":".join(names), [(x, _column(table, x, "the group")) for x in names]
+        return [
+            [(x, _column(table, x, "the group")) for x in group]
+            for group in dict.fromkeys(bar.group for bar in bars)
+        ]
     if isinstance(groups, str):
-        return groups, [(groups, _column(table, groups, "groups="))]
-    return "Group", [("Group", groups)]
+        return [[(groups, _column(table, groups, "groups="))]]
+    return [[("Group", groups)]]
+
+
+def _grouping(variables: Sequence[tuple[str, Any]], named: bool) -> Grouping:
+    factors = [code_groups(values, name) for name, values in variables]
+    grouping = factors[0] if len(factors) == 1 else interaction(factors)
+    return replace(grouping, variables=tuple(name for name, _ in variables)) if named else grouping
 
 
 def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset: bool) -> None:
@@ -264,9 +282,10 @@ def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:
     return as_column(weights, "weights", "weights")
 
 
-def _components(
+def components_of(
     vc_formula: Mapping[str, str], table: pd.DataFrame, grouping: Grouping, env: Evaluator
 ) -> Components:
+    """Return the variance components of a table by their formulas, each evaluated group by group."""
     if not isinstance(vc_formula, Mapping):
         raise DataTypeError(
             f"vc_formula is a {type(vc_formula).__name__}; expected {{name: formula}}, such as "
@@ -303,6 +322,13 @@ def _simple_component(j: int, text: str, table: pd.DataFrame, env: Evaluator) ->
         (name,) = terms.plain
     if name not in table.columns or missing_labels(table[name]).any():
         return None
+    if factor and factor[2] is not None:  # C(f):x
+        slope = env.plain(factor[2])
+        if slope is None:
+            return None
+        part = indicator(j, f"C({name})", code_groups(table[name], name))
+        labels = tuple((j, f"{label}:{factor[2]}") for _, label in part.labels)
+        return replace(part, values=np.asarray(slope, dtype=np.float64), labels=labels)
     values = None if factor else env.plain(name)
     if values is not None:
         return one_column(j, name, values)
@@ -323,7 +349,7 @@ def _complete_frame(
     weights: np.ndarray | None,
 ) -> np.ndarray | None:
     """Return a mask of the rows where no variable of the model is missing, None if all are."""
-    texts = [parsed.response, parsed.fixed.text, *(b.terms.text for b in bars)]
+    texts = [parsed.response, parsed.fixed.text, *(b.terms.text for b in bars), *parsed.offsets]
     texts += list((vc_formula or {}).values())
     known = set(map(str, table.columns))
     used = {word[3:-1].strip()[:-1] if word.startswith("Q(") else word

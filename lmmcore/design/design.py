@@ -26,11 +26,14 @@ class RandomTerm:
         The structure of their covariance matrix, or its name.
     info : object
         What builds the columns for new data, or None.
+    factor : int
+        Which of ``Design.groupings`` they vary with.
     """
 
     names: tuple[str, ...]
     covariance: Any = "unstructured"
     info: Any = None
+    factor: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ class Design:
         Columns of X; None is a column of ones.
     fixed_names : tuple of str
     grouping : Grouping
+        The first grouping factor, or the only one.
     terms : tuple of RandomTerm
     random : tuple of columns
         Columns of Z, those of the first term first.
@@ -60,6 +64,14 @@ class Design:
         Rows left out because of missing values.
     labelled : bool
         Whether the data came as pandas objects, so that results are labelled.
+    others : tuple of Grouping
+        The other grouping factors.
+    offset : float64 array (n,) or None
+        A known part of the response, which `endog` does not contain.
+    component_info : mapping or None
+        The formulas of the variance components.
+    offset_info : tuple
+        What patsy needs to build the parts of the offset for new data.
     """
 
     endog: np.ndarray
@@ -75,10 +87,24 @@ class Design:
     fixed_info: Any = None
     n_dropped: int = 0
     labelled: bool = True
+    others: tuple[Grouping, ...] = ()
+    offset: np.ndarray | None = None
+    offset_info: tuple[Any, ...] = ()
+    component_info: Mapping[str, str] | None = None
 
     @property
     def n_rows(self) -> int:
         return len(self.endog)
+
+    @property
+    def groupings(self) -> tuple[Grouping, ...]:
+        """All grouping factors."""
+        return (self.grouping, *self.others)
+
+    def columns_of(self, term: int) -> tuple[Column, ...]:
+        """Return the columns of Z of one term."""
+        start = sum(len(t.names) for t in self.terms[:term])
+        return self.random[start : start + len(self.terms[term].names)]
 
     def exog(self) -> np.ndarray:
         """Return X as a float64 matrix (n, p)."""
@@ -121,38 +147,54 @@ def check(design: Design) -> Design:
             else ""
         )
         raise DataValueError(f"there are no rows{why}; expected at least one row per group")
-    q = design.grouping.n_levels
     if not design.terms and design.components is None:
         raise DesignError(
             "the model has no random effects; add a term such as (1 | group), or fit a linear "
             "model by least squares"
         )
-    if q == 1 and design.terms:
-        raise DesignError(
-            f"all {n} rows are in one group ({design.grouping.name} = {design.grouping.labels[0]}); "
-            "expected at least two groups, as the variance between groups cannot be estimated "
-            "from one. Fit a linear model, or group by another variable"
-        )
-    if q == n and design.components is None and not _slopes_only(design):
-        raise DesignError(
-            f"every row is its own group ({q} groups of {design.grouping.name} in {n} rows), so that "
-            "group effects and residuals cannot be told apart; expected groups with several rows. "
-            "Group by a variable with repeated labels"
-        )
-    k = len(design.random)
-    if k > 1 and design.components is None:
-        largest = int(np.bincount(design.grouping.codes, minlength=q).max())
-        if largest < k:
+    for f, grouping in enumerate(design.groupings):
+        own = [x for t in design.terms if t.factor == f for x in t.names]
+        if len(set(own)) < len(own):
+            twice = next(x for i, x in enumerate(own) if x in own[:i])
             raise DesignError(
-                f"each group of {design.grouping.name} has {k} random coefficients "
-                f"but no group has more than {largest} rows; expected groups with at least {k} rows. "
-                "Remove random slopes"
+                f"the random coefficient {twice!r} of {grouping.name} is given twice; expected each "
+                "column in one term of a factor. Remove one of the terms"
             )
+        if own:
+            _check_factor(design, f, len(own))
     return design
 
 
-def _slopes_only(design: Design) -> bool:
-    return all(column is not None for column in design.random)
+def _check_factor(design: Design, f: int, k: int) -> None:
+    """Refuse a grouping factor with k random coefficients whose variances the rows cannot tell."""
+    grouping, n = design.groupings[f], design.n_rows
+    q = grouping.n_levels
+    if q == 1:
+        raise DesignError(
+            f"all {n} rows are in one group ({grouping.name} = {grouping.labels[0]}); "
+            "expected at least two groups, as the variance between groups cannot be estimated "
+            "from one. Remove the term, or group by another variable"
+        )
+    if q == n and design.components is None and not _slopes_only(design, f):
+        raise DesignError(
+            f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so that "
+            "group effects and residuals cannot be told apart; expected groups with several rows. "
+            "Group by a variable with repeated labels"
+        )
+    if k > 1 and design.components is None:
+        largest = int(np.bincount(grouping.codes, minlength=q).max())
+        if largest < k:
+            raise DesignError(
+                f"each group of {grouping.name} has {k} random coefficients "
+                f"but no group has more than {largest} rows; expected groups with at least {k} rows. "
+                "Remove random slopes"
+            )
+
+
+def _slopes_only(design: Design, f: int) -> bool:
+    """Return whether a factor has no random intercept."""
+    terms = (t for t, term in enumerate(design.terms) if term.factor == f)
+    return all(column is not None for t in terms for column in design.columns_of(t))
 
 
 def with_covariance(design: Design, covariance: Any) -> Design:
@@ -165,18 +207,21 @@ def with_covariance(design: Design, covariance: Any) -> Design:
     """
     if covariance is None:
         return design
-    if isinstance(covariance, Mapping):
-        unknown = [name for name in covariance if name != design.grouping.name]
-        if unknown:
-            raise OptionError(
-                f"covariance names {unknown[0]!r}, which is no grouping factor"
-                f"{suggest(str(unknown[0]), [design.grouping.name])}; expected "
-                f"{{{design.grouping.name!r}: structure}}"
-            )
-        covariance = covariance.get(design.grouping.name, "unstructured")
+    names = [g.name for g in design.groupings]
     if any(term.covariance != "unstructured" for term in design.terms):
         raise OptionError(
             "covariance= was given, and the formula has a structure of its own; use one of the two"
         )
-    terms = tuple(replace(term, covariance=covariance) for term in design.terms)
+    if not isinstance(covariance, Mapping):
+        covariance = dict.fromkeys(names, covariance)
+    unknown = [name for name in covariance if name not in names]
+    if unknown:
+        raise OptionError(
+            f"covariance names {unknown[0]!r}, which is no grouping factor"
+            f"{suggest(str(unknown[0]), names)}; expected {{{names[0]!r}: structure}}"
+        )
+    terms = tuple(
+        replace(term, covariance=covariance.get(names[term.factor], "unstructured"))
+        for term in design.terms
+    )
     return replace(design, terms=terms)

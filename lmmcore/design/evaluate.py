@@ -65,19 +65,24 @@ class Evaluator:
         if y is None and parsed.response_name is not None and parsed.response_name in self.table:
             y = as_column(self.table[parsed.response_name], parsed.response_name, "the response")
         if y is None:
-            matrix = self._patsy(f"0 + {parsed.response}", "the response")
-            if matrix.shape[1] != 1:
-                raise DataValueError(
-                    f"the response {parsed.response!r} gives {matrix.shape[1]} columns; expected "
-                    "one number per row"
-                )
-            y = np.ascontiguousarray(np.asarray(matrix)[:, 0])
+            y, _ = self.number(parsed.response, "the response")
         name = parsed.response_name or parsed.response
         if direct is not None:
             return (y, name, *direct, parsed.fixed)
         matrix = self._patsy(parsed.fixed.text, "fixed effects")
         names = tuple(matrix.design_info.column_names)
         return y, name, _split(np.asarray(matrix), names), names, matrix.design_info
+
+    def number(self, text: str, what: str) -> tuple[np.ndarray, Any]:
+        """Return the values (n,) of an expression, and what gives them for new rows."""
+        matrix = self._patsy(f"0 + {text}", what)
+        if matrix.shape[1] != 1:
+            raise DataValueError(
+                f"{what} {text!r} gives {matrix.shape[1]} columns; expected one number per row"
+            )
+        if any(f.type != "numerical" for f in matrix.design_info.factor_infos.values()):
+            raise FormulaError(f"{what} {text!r} gives categories; expected one number per row")
+        return np.ascontiguousarray(np.asarray(matrix)[:, 0]), matrix.design_info
 
     def _direct(self, terms: Terms) -> tuple[tuple[Column, ...], tuple[str, ...]] | None:
         if terms.plain is None:

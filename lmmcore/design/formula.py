@@ -46,7 +46,8 @@ class Bar:
     ----------
     terms : Terms
     group : tuple of str
-        The names whose interaction is the grouping factor: ``a:b`` has two.
+        The names whose interaction is the grouping factor: ``a:b`` has two. ``(x | a/b)`` is two
+        bars, for ``a`` and ``a:b``.
     covariance : str
         Name of the covariance structure: ``cs(1 + x | g)``.
     """
@@ -58,12 +59,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class MixedFormula:
-    """A parsed formula: response (text and, if plain, name), fixed part, bars."""
+    """A parsed formula: response (text and, if plain, name), fixed part, bars, offsets (text)."""
 
     response: str
     response_name: str | None
     fixed: Terms
     bars: tuple[Bar, ...]
+    offsets: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=512)
@@ -83,8 +85,12 @@ def parse_formula(formula: str) -> MixedFormula:
             "expected 'response ~ terms', such as 'y ~ x + (1 | g)'"
         )
     response = sides[0].strip()
-    fixed, bars = [], []
+    fixed, bars, offsets = [], [], []
     for sign, term in _signed_terms(sides[1], formula):
+        offset = _offset(term)
+        if offset is not None:
+            offsets.append(offset if sign == "+" else f"-({offset})")
+            continue
         structure, inner = _structure(term)
         if inner is None:
             inner = _bar(term)
@@ -98,7 +104,9 @@ def parse_formula(formula: str) -> MixedFormula:
             bars.extend(_parse_bar(inner, formula, structure))
     fixed_text = " ".join(f"{s} {t}" for s, t in fixed) or "+ 1"
     fixed_text = fixed_text[2:] if fixed_text.startswith("+ ") else fixed_text
-    return MixedFormula(response, _plain_name(response), parse_terms(fixed_text), tuple(bars))
+    return MixedFormula(
+        response, _plain_name(response), parse_terms(fixed_text), tuple(bars), tuple(offsets)
+    )
 
 
 @lru_cache(maxsize=512)
@@ -142,19 +150,18 @@ def _parse_bar(inner: str, formula: str, structure: str | None) -> list[Bar]:
             f"in {formula!r}, the random term ({inner}) is not of the form (terms | group)"
         )
     lhs, group_text = parts[0].strip(), parts[1].strip()
-    if "/" in group_text:
+    nested = [
+        tuple(_plain_name(x) or "" for x in part.split(":")) for part in group_text.split("/")
+    ]
+    # a/b is a + a:b.
+    groups = [tuple(x for part in nested[: i + 1] for x in part) for i in range(len(nested))]
+    if any("" in group for group in groups):
         raise FormulaError(
-            f"in {formula!r}, the group {group_text!r} nests factors; this version fits one grouping "
-            "factor per formula. Give the inner factor by vc_formula={'b': '0 + C(b)'} with groups='a'"
-        )
-    group = tuple(_plain_name(part) or "" for part in group_text.split(":"))
-    if "" in group:
-        raise FormulaError(
-            f"in {formula!r}, the group {group_text!r} is not a name or names joined by ':'; "
-            "compute the grouping variable first and name it"
+            f"in {formula!r}, the group {group_text!r} is not made of names joined by ':' (interaction) "
+            "or '/' (nesting); compute the grouping variable first and name it"
         )
     if not double:
-        return [Bar(parse_terms(lhs), group, structure or "unstructured")]
+        return [Bar(parse_terms(lhs), group, structure or "unstructured") for group in groups]
     # (1 + x || g) is (1 | g) + (0 + x | g): one term of its own per summand.
     terms = parse_terms(lhs)
     if terms.plain is not None:
@@ -165,7 +172,7 @@ def _parse_bar(inner: str, formula: str, structure: str | None) -> list[Bar]:
         terms.plain is None and not re.match(r"^\s*0\s*(\+|$)|-\s*1\b", terms.text)
     ):
         pieces.insert(0, "1")
-    return [Bar(parse_terms(piece), group) for piece in pieces]
+    return [Bar(parse_terms(piece), group) for group in groups for piece in pieces]
 
 
 def _structure(term: str) -> tuple[str | None, str | None]:
@@ -180,9 +187,15 @@ def _structure(term: str) -> tuple[str | None, str | None]:
         parts = _split_top(found[2].replace("||", "|"), "|", term)
     except FormulaError:  # the brackets are not one pair: f(x) + g(y)
         return None, None
-    if len(parts) == 2 and all(_plain_name(part) for part in parts[1].split(":")):
+    if len(parts) == 2 and all(_plain_name(part) for part in re.split("[:/]", parts[1])):
         return found[1], found[2].strip()
     return None, None
+
+
+def _offset(term: str) -> str | None:
+    """Return what is inside ``offset(…)``."""
+    found = re.fullmatch(r"offset\((.*)\)", term.strip(), re.DOTALL)
+    return None if found is None else found[1].strip()
 
 
 def _bar(term: str) -> str | None:

@@ -43,6 +43,8 @@ def without_rows(design: Design) -> Design:
         fixed=gone("exog"),
         random=gone("exog_re"),
         grouping=replace(design.grouping, codes=gone("the group of each row")),
+        others=tuple(replace(g, codes=gone("the group of each row")) for g in design.others),
+        offset=None if design.offset is None else gone("the offset"),
         components=(
             None
             if design.components is None

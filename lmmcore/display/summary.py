@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
+from ..extension.matrices import lower_indices
 from ..inference.structure import is_structured
 from ..inference.wald import interval, p_values
+from .varcorr import terms_of
 
 if TYPE_CHECKING:
     from ..results import MixedLMResults
@@ -166,7 +168,6 @@ def summarize(
 ) -> Summary:
     """Return the summary of a fit."""
     model = results.model
-    sizes = model.group_sizes
     fixed = _names(xname_fe, "xname_fe", model.exog_names)
     structured = xname_re is None and is_structured(results)
     covariance = _names(xname_re, "xname_re", model.param_names[model.k_fe :])
@@ -175,10 +176,7 @@ def summarize(
     facts = (
         ("Model", "MixedLM"),
         ("No. Observations", str(results.nobs)),
-        ("No. Groups", str(model.n_groups)),
-        ("Min. group size", str(sizes.min())),
-        ("Max. group size", str(sizes.max())),
-        ("Mean group size", f"{sizes.mean():.1f}"),
+        *_group_facts(results),
         ("Dependent Variable", response),
         ("Method", results.method),
         ("Scale", _fact(results.scale)),
@@ -246,8 +244,10 @@ def _parameters(
         ]
         values, errors = table["estimate"].to_numpy(), table["std_err"].to_numpy()
     else:
-        values = results._variance_scale * np.asarray(results.params)[p:]
-        errors = np.asarray(results.bse_variances)[:-1]
+        shown = _shown_covariances(results)
+        values = (results._variance_scale * np.asarray(results.params)[p:])[shown]
+        errors = np.asarray(results.bse_variances)[:-1][shown]
+        covariance = [name for name, keep in zip(covariance, shown) if keep]
     rows += [[_cell(v), _cell(e), "", "", "", ""] for v, e in zip(values, errors)]
     columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
     return pd.DataFrame(rows, index=[*fixed, *covariance], columns=columns)
@@ -275,39 +275,44 @@ def _fact(x: float) -> str:
 
 
 def _random_table(results: MixedLMResults) -> Table:
-    model = results.model
+    terms = list(terms_of(results))
+    widest = max((len(t.names) for t in terms), default=1)
     rows: list[tuple[str, ...]] = []
-    group, at = model.group_name, 0
-    cov = np.asarray(results.cov_re)
-    widest = max((len(t.names) for t in model.design.terms), default=1)
-    for term in model.design.terms:
-        k = len(term.names)
-        part = cov[at : at + k, at : at + k]
-        sd = np.sqrt(np.diag(part))
+    for term in terms:
         for i, name in enumerate(term.names):
-            shown = "Intercept" if name == group else name
-            correlations = [
-                f"{part[i, j] / (sd[i] * sd[j]):.3f}" if sd[i] * sd[j] > 0 else "–"
-                for j in range(i)
-            ]
+            correlations = [term.correlation(i, j) for j in range(i)]
+            cells = ["–" if np.isnan(r) else f"{r:.3f}" for r in correlations]
+            variance = term.cov[i, i]
+            shown = f"{term.group}: {name}" if name else term.group
             padding = [""] * (widest - 1 - i)
-            row = (
-                f"{group}: {shown}",
-                _number(part[i, i]),
-                _number(sd[i]),
-                *correlations,
-                *padding,
-            )
-            rows.append(row)
-        at += k
-    for name, value in zip(model.vcomp_names, results.vcomp):
-        row = (f"{group} / {name}", _number(value), _number(np.sqrt(value)), *[""] * (widest - 1))
-        rows.append(row)
+            rows.append((shown, _number(variance), _number(np.sqrt(variance)), *cells, *padding))
     scale = results.scale
     rows.append(("Residual", _number(scale), _number(np.sqrt(scale)), *[""] * (widest - 1)))
     correlation = ("Correlation",) if widest > 1 else ()
     columns = ("", "Variance", "SD", *correlation, *[""] * max(0, widest - 2))
     return Table("Random effects", columns, tuple(rows))
+
+
+def _group_facts(results: MixedLMResults) -> list[tuple[str, str]]:
+    """Return what the summary says of the groups, in statsmodels' words for one factor."""
+    model = results.model
+    if model.design.others:
+        return [(f"Levels of {name}", f"{q:,}") for name, q in model.n_levels.items()]
+    sizes = model.group_sizes
+    return [
+        ("No. Groups", str(model.n_groups)),
+        ("Min. group size", str(sizes.min())),
+        ("Max. group size", str(sizes.max())),
+        ("Mean group size", f"{sizes.mean():.1f}"),
+    ]
+
+
+def _shown_covariances(results: MixedLMResults) -> np.ndarray:
+    """Return which covariance parameters belong to a term; those between terms are no parameters."""
+    model = results.model
+    term = np.repeat(np.arange(len(model.design.terms)), [len(t.names) for t in model.design.terms])
+    rows, cols = lower_indices(model.k_re)
+    return np.append(term[rows] == term[cols], np.ones(model.k_vc, dtype=bool))
 
 
 def _number(x: float) -> str:

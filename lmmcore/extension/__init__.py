@@ -1,10 +1,12 @@
 """All that the author of an extension imports."""
 
-from ..errors import DataValueError, OptionError, suggest
-from .hookspecs import hookimpl
-from .manager import Plugin, find, plugins, register, unregister
-from .matrices import eigh, lower_indices, semidefinite_cholesky, symmetric
+from ..errors import DataValueError, DesignError, OptionError, suggest
+from .hookspecs import Register, hookimpl
+from .manager import find, look_up, plugins, register, unregister
+from .matrices import cholesky_inverse, eigh, lower_indices, semidefinite_cholesky, symmetric
+from .options import take_options
 from .penalties import Blockwise, Coefficients
+from .plugin import Plugin
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 
@@ -14,16 +16,20 @@ __all__ = [
     "CovarianceStructure",
     "DataValueError",
     "DerivedStructure",
+    "DesignError",
     "Objective",
     "OptimizeOutcome",
     "Optimizer",
     "OptionError",
     "Penalty",
     "Plugin",
+    "Register",
     "analytic_cholesky",
+    "cholesky_inverse",
     "eigh",
     "find",
     "hookimpl",
+    "look_up",
     "lower_indices",
     "plugins",
     "register",
@@ -31,5 +37,6 @@ __all__ = [
     "semidefinite_cholesky",
     "suggest",
     "symmetric",
+    "take_options",
     "unregister",
 ]

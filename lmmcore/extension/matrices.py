@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
+from math import copysign, hypot, isfinite
 
 import numpy as np
+
+from .._dense import cholesky_inverse
+
+__all__ = [
+    "cholesky_inverse",
+    "eigh",
+    "lower_indices",
+    "semidefinite_cholesky",
+    "symmetric",
+    "symmetric_index",
+]
 
 
 @cache
@@ -32,10 +44,28 @@ def symmetric(a: np.ndarray) -> np.ndarray:
 
 
 def eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues in ascending order and eigenvectors; 1 × 1 costs no LAPACK call."""
+    """Return eigenvalues in ascending order and eigenvectors; 1 × 1 and 2 × 2 cost no LAPACK call."""
     if len(a) == 1:
         return a[0].copy(), np.ones((1, 1))
+    if len(a) == 2:
+        (p, _), (q, r) = a.tolist()
+        if isfinite(p + q + r):
+            return _rotated(p, q, r)
     return np.linalg.eigh(a)
+
+
+def _rotated(p: float, q: float, r: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues and vectors of [[p, q], [q, r]] by Jacobi's rotation (Rutishauser 1966)."""
+    t = 0.0
+    if q != 0.0:
+        tau = (r - p) / (2.0 * q)
+        t = copysign(1.0, tau) / (abs(tau) + hypot(1.0, tau))
+    c = 1.0 / hypot(1.0, t)
+    s = t * c
+    low, high = p - t * q, r + t * q
+    if low <= high:
+        return np.array([low, high]), np.array([[c, s], [-s, c]])
+    return np.array([high, low]), np.array([[s, c], [c, -s]])
 
 
 def semidefinite_cholesky(g: np.ndarray, tolerance: float = 1e-12) -> np.ndarray:

@@ -14,11 +14,22 @@ from .penalties import Coefficients
 class Objective(Protocol):
     """A smooth function of θ (m,) that an optimizer minimises: the profiled criterion.
 
-    ``value_and_gradient`` costs about three times ``value``; ``value_gradient_hessian`` little
-    more. A point where the criterion is not finite has value ``inf``.
+    ``value_and_gradient`` costs about three times ``value``. A point where the criterion is not finite
+    has value ``inf``.
+
+    Attributes
+    ----------
+    evaluations : int
+        Evaluations of the criterion so far.
+    hessian_is_cheap : bool
+        Whether the Hessian costs little beside the gradient. It is then exact; else, in large models with
+        several grouping factors, it is the average information, which is positive semidefinite.
     """
 
     evaluations: int
+
+    @property
+    def hessian_is_cheap(self) -> bool: ...
 
     def value(self, theta: np.ndarray) -> float:
         """Return the criterion d(θ) = −2 log-likelihood."""
@@ -29,7 +40,7 @@ class Objective(Protocol):
         ...
 
     def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return d, ∂d/∂θ (m,) and the exact Hessian (m, m)."""
+        """Return d, ∂d/∂θ (m,) and the Hessian (m, m), exact or the average information."""
         ...
 
     def em_step(self, theta: np.ndarray) -> np.ndarray:
@@ -50,6 +61,9 @@ class OptimizeOutcome:
         Why it stopped.
     iterations : int
     path : list of (iteration, value)
+        By default every evaluation that found a lower value.
+    evaluations : int
+        Evaluations of the criterion; the core counts them.
     """
 
     theta: np.ndarray
@@ -57,10 +71,15 @@ class OptimizeOutcome:
     message: str
     iterations: int
     path: list[tuple[int, float]] = field(default_factory=list)
+    evaluations: int = 0
 
 
 class Optimizer(Protocol):
-    """Minimises an `Objective`; the number of evaluations is counted by the objective."""
+    """Minimises an `Objective`, which counts its evaluations and hands out copies.
+
+    Every optimizer takes the options ``maxiter`` and ``tol`` (the tolerance of its own criterion of
+    convergence); the core takes ``max_evaluations`` for all of them.
+    """
 
     def minimize(
         self,
@@ -70,7 +89,18 @@ class Optimizer(Protocol):
         options: Mapping[str, Any],
         callback: Callable[[int, float], None] | None = None,
     ) -> OptimizeOutcome:
-        """Return the outcome; `options` are those the user gave, an unknown one is an error."""
+        """Return the outcome.
+
+        Parameters
+        ----------
+        objective : Objective
+        start : array (m,)
+            A copy, which may be changed.
+        options : mapping
+            Those that the user gave; an unknown one is an `OptionError` (see `take_options`).
+        callback : callable, optional
+            To be called with the iteration and the criterion. What it raises must pass.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import generator, numbers
 from ..design.columns import Column
 from ..design.design import Design
 from ..design.groups import Grouping
@@ -32,21 +33,27 @@ def bootstrap(
     """Return a statistic of each refit (nrep, k), NaN where it failed; see ``MixedLMResults.bootstrap``."""
     if isinstance(nrep, bool) or not isinstance(nrep, (int, np.integer)) or nrep < 2:
         raise OptionError(f"nrep={nrep!r}; expected a whole number of replications, 2 or more")
-    if rng is None or not isinstance(rng, (np.random.Generator, np.random.RandomState)):
-        rng = np.random.default_rng(rng)
+    rng = generator(rng)
     model, design = results.model, results.model.design
     if kind == "groups":
+        if design.others:
+            raise OptionError(
+                "kind='groups' draws the groups of one factor; the levels of "
+                f"{', '.join(g.name for g in design.groupings)} do not come apart. Use "
+                "kind='parametric', which draws responses from the fitted model"
+            )
         draw = _groups_of(design)
     elif kind == "parametric":
         distribution = model.get_distribution(results.params_object, results.scale)
 
         def draw(rng: Generator) -> Design:
-            return replace(design, endog=distribution.rvs(rng=rng))
+            y = distribution.rvs(rng=rng)
+            return replace(design, endog=y if design.offset is None else y - design.offset)
 
     else:
         raise OptionError(f"kind={kind!r}; expected 'groups' or 'parametric'")
     statistic = _params if fun is None else fun
-    wanted = np.atleast_1d(np.asarray(statistic(results), dtype=float))
+    wanted = np.atleast_1d(numbers(statistic(results), "what fun returned", "a number or a vector"))
     if wanted.ndim != 1:
         raise DataValueError(f"fun returned shape {wanted.shape}; expected a number or a vector")
     out = np.full((nrep, len(wanted)), np.nan)
@@ -56,7 +63,9 @@ def bootstrap(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", LmmcoreWarning)
                 again = type(model)._from_design(draw(rng), model.formula, model.use_sqrt)
-                fit = again.fit(reml=results.reml, free=results.freepat, method=method)
+                # What is held fixed is held where it was.
+                start = None if results.freepat is None else results.params_object
+                fit = again.fit(start, reml=results.reml, free=results.freepat, method=method)
                 if not fit.converged:
                     raise LmmcoreError(str(fit.convergence).splitlines()[0])
                 value = np.atleast_1d(np.asarray(statistic(fit), dtype=float))

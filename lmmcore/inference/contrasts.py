@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,45 @@ import pandas as pd
 import patsy
 from scipy import stats
 
-from ..errors import DataValueError, FormulaError
+from ..arguments import numbers, whole_number
+from ..errors import DataValueError, FormulaError, OptionError
 from .wald import interval
+
+
+@dataclass(frozen=True)
+class ContrastSummary:
+    """The table of a test, as text and as HTML.
+
+    Attributes
+    ----------
+    title : str
+    table : DataFrame
+        Formatted cells, one row for each hypothesis.
+    """
+
+    title: str
+    table: pd.DataFrame
+
+    def as_text(self) -> str:
+        """Return the table as text, however wide it is."""
+        lines = self.table.to_string().splitlines()
+        width = max(map(len, lines))
+        return "\n".join(
+            [self.title.center(width).rstrip(), "=" * width, lines[0], "-" * width, *lines[1:], "=" * width]
+        )  # fmt: skip
+
+    def as_html(self) -> str:
+        """Return the table as HTML."""
+        return f"<h4>{escape(self.title)}</h4>{self.table.to_html()}"
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +88,18 @@ class ContrastResults:
         """The statistic of an F test."""
         return self.statistic
 
+    @property
+    def dist(self) -> Any:
+        """The distribution of the statistic, from scipy.stats."""
+        return getattr(stats, self.distribution.lower())
+
+    @property
+    def dist_args(self) -> tuple[float, ...]:
+        """Degrees of freedom of `dist`."""
+        return tuple(float(df) for df in (self.df_num, self.df_denom) if df is not None)[
+            : 1 if self.distribution == "chi2" else None
+        ]
+
     def conf_int(self, alpha: float = 0.05) -> np.ndarray:
         """Return limits (m, 2) of level 1 − alpha for each row."""
         if self.effect is None or self.sd is None:
@@ -77,9 +127,35 @@ class ContrastResults:
             index=list(self.c_names),
         )
 
+    def summary(
+        self, xname: Sequence[str] | None = None, alpha: float = 0.05, title: str | None = None
+    ) -> ContrastSummary | str:
+        """Return the table of `summary_frame`, formatted; of a joint test a line of text.
+
+        Parameters
+        ----------
+        xname : sequence of str, optional
+            Names of the hypotheses.
+        alpha : float
+            One minus the level of the intervals.
+        title : str, optional
+        """
+        if self.effect is None:
+            return str(self)
+        frame = self.summary_frame(alpha)
+        if xname is not None:
+            if isinstance(xname, str) or len(xname) != len(frame):
+                raise OptionError(f"xname={xname!r}; expected {len(frame)} names")
+            frame.index = pd.Index([str(name) for name in xname])
+        frame.columns = [*frame.columns[:4], f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
+        cells = frame.map(lambda x: f"{x:.4f}" if x == 0.0 or abs(x) >= 0.01 else f"{x:.4g}")
+        for name in frame.columns[2:4]:  # statistic and p-value
+            cells[name] = [f"{x:.3f}" for x in frame[name]]
+        return ContrastSummary(title or "Test for Constraints", cells)
+
     def __str__(self) -> str:
         if self.effect is not None:
-            return str(self.summary_frame())
+            return str(self.summary())
         if self.distribution == "F":
             return (
                 f"F test: F = {self.statistic:.4g}, p = {self.pvalue:.4g}, "
@@ -124,13 +200,23 @@ def constraints(
     values: Any = 0.0
     if isinstance(hypothesis, tuple) and len(hypothesis) == 2:
         hypothesis, values = hypothesis
-    matrix = np.atleast_2d(np.asarray(hypothesis, dtype=float))
+    matrix = np.atleast_2d(numbers(hypothesis, "r_matrix", "equations as text, or a matrix"))
     if matrix.ndim != 2 or matrix.shape[1] != p:
         raise DataValueError(
             f"r_matrix for a test of fixed effects should have {p} columns, one for each of "
             f"{', '.join(names)}; it has shape {matrix.shape}"
         )
-    right = np.broadcast_to(np.asarray(values, dtype=float), (len(matrix),))
+    right = numbers(values, "the values of r_matrix", "a number for each row")
+    if right.size not in (1, len(matrix)):
+        raise DataValueError(
+            f"r_matrix has {len(matrix)} rows and {right.size} values; expected a value for each row"
+        )
+    right = np.broadcast_to(right.ravel(), (len(matrix),))
+    if not (len(matrix) and np.isfinite(matrix).all() and np.isfinite(right).all()):
+        raise DataValueError(
+            f"r_matrix is {matrix.tolist()} with values {right.tolist()}; expected at least one row of "
+            "finite numbers"
+        )
     return matrix, right, tuple(f"c{i}" for i in range(len(matrix)))
 
 
@@ -142,6 +228,12 @@ def t_test(
 ) -> ContrastResults:
     """Test each row; `df` None takes the normal distribution."""
     matrix, values, names = hypothesis
+    nothing = np.flatnonzero(~matrix.any(axis=1))
+    if len(nothing):
+        raise DataValueError(
+            f"row {nothing[0]} of r_matrix is zero, so that it tests nothing; expected a combination of "
+            "fixed effects"
+        )
     effect = matrix @ beta
     sd = np.sqrt(np.einsum("ij,jk,ik->i", matrix, cov, matrix))
     z = (effect - values) / sd
@@ -177,13 +269,23 @@ def wald_test(
         )
     distance = matrix @ beta - values
     if inverse is None:
-        statistic = float(distance @ np.linalg.solve(matrix @ cov @ matrix.T, distance))
+        spread = matrix @ cov @ matrix.T
+        # As correlations, since fixed effects may have very different units.
+        sd = np.sqrt(np.maximum(spread.diagonal(), 0.0))
+        if not (np.isfinite(spread).all() and sd.all()) or (
+            np.linalg.matrix_rank(spread / np.outer(sd, sd), hermitian=True) < rank
+        ):
+            raise DataValueError(
+                "the covariance matrix of the tested combinations is singular or not finite; expected "
+                "fixed effects that have standard errors. Leave out what has none, or correct cov_p"
+            )
+        statistic = float(distance @ np.linalg.solve(spread, distance))
     else:
-        inverse = np.asarray(inverse, dtype=float)
+        inverse = numbers(inverse, "invcov", "a matrix")
         if inverse.shape != (rank, rank):
             raise DataValueError(f"invcov has shape {inverse.shape}; expected ({rank}, {rank})")
         statistic = float(distance @ inverse @ distance)
-    m = rank if df_constraints is None else int(df_constraints)
+    m = rank if df_constraints is None else whole_number(df_constraints, "df_constraints", 1)
     if df is None:
         p = float(stats.chi2.sf(statistic, m))
         return ContrastResults("chi2", statistic, p, None, None, m, m, names)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..arguments import numbers
 from ..errors import DataTypeError, DataValueError
 from .wald import interval, p_values
 
@@ -53,7 +54,9 @@ class DeltaMethod:
         self._value = self._at(self.params)
 
     def _at(self, params: np.ndarray) -> np.ndarray:
-        value = np.atleast_1d(np.asarray(self.fun(params.copy()), dtype=float))
+        value = np.atleast_1d(
+            numbers(self.fun(params.copy()), "what fun returns", "a number or a vector")
+        )
         if value.ndim != 1 or not np.isfinite(value).all():
             raise DataValueError(
                 f"fun returned {value!r}; expected a finite number or a vector of finite numbers"
@@ -68,7 +71,9 @@ class DeltaMethod:
         """Return the Jacobian at the estimates (m, k)."""
         x = self.params
         if self.deriv is not None:
-            given = np.atleast_2d(np.asarray(self.deriv(x.copy()), dtype=float))
+            given = np.atleast_2d(
+                numbers(self.deriv(x.copy()), "what deriv returns", "the Jacobian of fun")
+            )
             if given.shape != (len(self._value), len(x)):
                 raise DataValueError(
                     f"deriv returned shape {given.shape}; expected ({len(self._value)}, {len(x)})"

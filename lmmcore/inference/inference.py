@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..arguments import number, numbers
+from ..errors import DataValueError
 from .contrasts import ContrastResults, constraints, t_test, wald_test
 from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
@@ -98,9 +100,13 @@ class Inference:
         other : array (l, k), optional
             Return R C other'.
         """
-        cov = self._cov_params.values if cov_p is None else np.asarray(cov_p, dtype=float)
-        if scale is not None and cov_p is None:
-            cov = cov * (scale / self.scale)
+        cov = self._cov_params.values
+        if cov_p is not None:
+            cov = numbers(cov_p, "cov_p", "a covariance matrix")
+            if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
+                raise DataValueError(f"cov_p has shape {cov.shape}; expected a square matrix")
+        elif scale is not None:
+            cov = cov * (number(scale, "scale", "a value of σ²") / self.scale)
         if r_matrix is None and column is None and other is None:
             return self._frame(cov.copy(), self.model.param_names)
         return combine(cov, r_matrix, column, other)
@@ -111,9 +117,9 @@ class Inference:
         return self._cov_params.reason
 
     @property
-    def normalized_cov_params(self) -> np.ndarray:
+    def normalized_cov_params(self) -> Frame:
         """`cov_params` divided by σ²."""
-        return self._cov_params.values / self.scale
+        return self._frame(self._cov_params.values / self.scale, self.model.param_names)
 
     @cached_property
     def hess_diag(self) -> np.ndarray:
@@ -221,11 +227,12 @@ class Inference:
         scalar : bool
             Whether statistic and p-value are floats; else arrays (1, 1) and ().
         """
-        cov = (
-            self._cov_fe
-            if cov_p is None
-            else np.asarray(cov_p, dtype=float)[: self.k_fe, : self.k_fe]
-        )
+        cov, p = self._cov_fe, self.k_fe
+        if cov_p is not None:
+            cov = numbers(cov_p, "cov_p", "a covariance matrix")
+            if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or len(cov) < p:
+                raise DataValueError(f"cov_p has shape {cov.shape}; expected ({p}, {p})")
+            cov = cov[:p, :p]
         found = wald_test(
             self._beta, cov, self._hypothesis(r_matrix), self._df(use_f), invcov, df_constraints
         )
@@ -337,8 +344,8 @@ class Inference:
 
     @property
     def df_modelwc(self) -> int:
-        """Number of fixed effects."""
-        return self.k_fe
+        """Number of entries of `params`; σ² is not among them."""
+        return len(self.model.param_names)
 
     @property
     def df_resid(self) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import number, whole_number
 from ..errors import OptionError, suggest
 from ..estimation import estimate
-from ..extension import find
+from ..extension import Optimizer
 from ..likelihood.fixed import FixedPattern
 
 if TYPE_CHECKING:
@@ -23,15 +25,22 @@ def profile_variance(
     dist_low: float,
     num_high: int,
     dist_high: float,
-    method: str,
+    optimizers: Sequence[tuple[str, Optimizer]],
+    options: Mapping[str, Any],
 ) -> np.ndarray:
     """Return variances and log-likelihoods; see ``MixedLMResults.profile_re``."""
     model, likelihood = results.model, results._likelihood
     t, column, estimate_at = _find(results, re_ix, vtype)
+    num_low, num_high = (
+        whole_number(num, name, 0) for num, name in ((num_low, "num_low"), (num_high, "num_high"))
+    )
+    dist_low, dist_high = (
+        _distance(dist, name) for dist, name in ((dist_low, "dist_low"), (dist_high, "dist_high"))
+    )
     low, high = estimate_at - dist_low, estimate_at + dist_high
     if low <= 0:
         raise OptionError(
-            f"dist_low={dist_low} reaches below zero from the estimate {estimate_at:.6g}; expected less "
+            f"dist_low={dist_low:g} reaches below zero from the estimate {estimate_at:.6g}; expected less "
             "than the estimate"
         )
     left = np.linspace(low, estimate_at, num_low + 1)
@@ -39,7 +48,6 @@ def profile_variance(
     values = np.concatenate([left, right]) / results.scale
     plain = model._plain_engine
     term = plain.terms[t]
-    optimizer = [(method, find("optimizer", method))]
     free = np.ones(term.k * (term.k + 1) // 2, dtype=bool)
     free[0] = False
     order = [column, *(j for j in range(term.k) if j != column)]
@@ -52,13 +60,26 @@ def profile_variance(
         structures[t] = FixedPattern(free, held, order)
         restricted = model._likelihood(results.reml, structures, plain)
         start = restricted.parameters(covariances)
-        found = estimate(restricted, optimizer, model._term_names, model.group_name, start)
+        found = estimate(
+            restricted, optimizers, model._term_names, model._term_groups, start, options
+        )
         state = found.point.state
-        assert state is not None
+        if state is None:
+            raise OptionError(
+                f"dist_high={dist_high!r}; the likelihood is not finite at the variance "
+                f"{value * results.scale:.6g}. Give a smaller distance"
+            )
         y_scale = float(model.crossproducts.basis.map[-1, -1])
         scale = restricted.sigma2(state) / y_scale**2
         out.append([value * scale, -0.5 * found.point.value])
     return np.array(out)
+
+
+def _distance(given: Any, name: str) -> float:
+    value = number(given, name, "a distance, as a variance")
+    if not 0.0 <= value < np.inf:
+        raise OptionError(f"{name}={given!r}; expected a finite distance that is not negative")
+    return value
 
 
 def _find(results: MixedLMResults, re_ix: int | str, vtype: str) -> tuple[int, int, float]:

@@ -109,9 +109,8 @@ def covariance_parameters(results: MixedLMResults) -> pd.DataFrame:
     joint[-1, -1] += 2.0 / packed.n_eff(results.reml)
     whole = np.append(point.theta, np.log(results.scale))
     rows: list[dict[str, Any]] = []
-    group = model.group_name
-    for t, (term, structure, names) in enumerate(
-        zip(likelihood.terms, likelihood.structures, model._term_names)
+    for t, (term, structure, names, group) in enumerate(
+        zip(likelihood.terms, likelihood.structures, model._term_names, model._term_groups)
     ):
         shown = ["Intercept" if name == group else name for name in names]
 

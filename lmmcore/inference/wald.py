@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ..arguments import number, numbers
 from ..errors import DataValueError, OptionError
 
 
@@ -105,6 +106,7 @@ def p_values(z: np.ndarray) -> np.ndarray:
 
 def interval(estimates: np.ndarray, se: np.ndarray, alpha: float) -> np.ndarray:
     """Return limits (k, 2) of level 1 − alpha."""
+    alpha = number(alpha, "alpha", "a number between 0 and 1, such as 0.05")
     if not 0.0 < alpha < 1.0:
         raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")
     reach = float(ndtri(1.0 - alpha / 2.0)) * se
@@ -125,13 +127,19 @@ def combine(cov: np.ndarray, r_matrix: Any, column: Any, other: Any) -> np.ndarr
         if r_matrix is not None or other is not None:
             raise OptionError("column was given with r_matrix or other; expected column alone")
         index = np.asarray(column)
+        if index.dtype.kind not in "iu" or index.ndim > 1 or not (
+            (-len(cov) <= index) & (index < len(cov))
+        ).all():  # fmt: skip
+            raise OptionError(
+                f"column={column!r}; expected positions of parameters, 0 to {len(cov) - 1}"
+            )
         return cov[index, index] if index.ndim == 0 else cov[np.ix_(index, index)]
     if r_matrix is None:
         if other is not None:
             raise OptionError("other was given without r_matrix; expected both, or r_matrix alone")
         return cov
-    left = np.asarray(r_matrix, dtype=float)
-    right = left if other is None else np.asarray(other, dtype=float)
+    left = numbers(r_matrix, "r_matrix", "a matrix")
+    right = left if other is None else numbers(other, "other", "a matrix")
     for name, matrix in (("r_matrix", left), ("other", right)):
         if matrix.ndim not in (1, 2) or matrix.shape[-1] != len(cov):
             raise DataValueError(

@@ -30,6 +30,8 @@ class Batch:
         trace: np.ndarray,
         quad: np.ndarray,
         outer: np.ndarray,
+        c_out: np.ndarray | None = None,
+        f_out: np.ndarray | None = None,
     ) -> None: ...
 
 def assemble(

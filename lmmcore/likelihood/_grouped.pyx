@@ -131,13 +131,16 @@ cdef cloned derivative_blocks(const vec* r, const vec* w, const double* mult, co
                               Py_ssize_t n_pairs, Py_ssize_t n_coords, bint reml,
                               double weight_c, double weight_e, double weight_s,
                               Py_ssize_t start, Py_ssize_t stop, vec* work, double* trace,
-                              double* quad, double* outer) noexcept nogil:
+                              double* quad, double* outer, double* c_out, double* f_out,
+                              Py_ssize_t ld) noexcept nogil:
     """Sums over groups that make up gradient and Hessian in the coordinates of G.
 
     Coordinate c is a symmetric pattern E_c, the sum of unit matrices over its pairs (a, b).
     trace[c] = sum tr(C E_c); quad[c, d] = sum tr(C E_c F E_d) with
     F = weight_c C + weight_e B B' + weight_s s s'; outer[c] = sum of B_a' B_b over the pairs, where
     [B s] = Y'T inverse' has the columns of Z'V^-1[X e] in the metric of X'V^-1X and r^2.
+    Where c_out is given, the lower triangles of C and F are written (entry by entry, groups side
+    by side, ld apart) and quad is left out: for many columns it is a product of matrices.
     """
     cdef Py_ssize_t block, a, b, d, i, j, l, u, v, c, at, tri = q * (q + 1) // 2
     cdef Py_ssize_t first = 0 if reml else q - 1
@@ -188,12 +191,19 @@ cdef cloned derivative_blocks(const vec* r, const vec* w, const double* mult, co
                     bs[a * q + q - 1] * bs[b * q + q - 1]) * weight_s
                 f[a * k + b] = s
                 f[b * k + a] = s
+        if c_out != NULL:
+            at = (block - start) * LANES_
+            for a in range(k):
+                for b in range(a + 1):
+                    (<vec*> (c_out + at))[0] = cm[a * k + b]
+                    (<vec*> (f_out + at))[0] = f[a * k + b]
+                    at += ld
         for u in range(n_pairs):
             a = pa[u]
             b = pb[u]
             c = pc[u]
             acc_trace[c] = acc_trace[c] + m * cm[a * k + b]
-            for v in range(n_pairs):
+            for v in range(0 if c_out != NULL else n_pairs):
                 acc_quad[c * n_coords + pc[v]] = (
                     acc_quad[c * n_coords + pc[v]] + cm[pb[v] * k + a] * f[b * k + pa[v]])
             o = acc_outer + c * tri
@@ -263,8 +273,16 @@ cdef class Batch:
     def derivatives(self, const double[:, ::1] lam, const double[:, ::1] inverse, bint reml,
                     double weight_c, double weight_e, double weight_s, Py_ssize_t start,
                     Py_ssize_t stop, double[::1] trace, double[:, ::1] quad,
-                    double[:, ::1] outer):
-        """Add the sums of `derivative_blocks` over blocks start:stop."""
+                    double[:, ::1] outer, double[:, ::1] c_out=None, double[:, ::1] f_out=None):
+        """Add the sums of `derivative_blocks` over blocks start:stop.
+
+        `c_out` and `f_out` (k (k + 1) / 2, groups) receive the triangles of C and F in place of quad.
+        """
+        cdef double* c_ptr = NULL
+        cdef double* f_ptr = NULL
+        cdef Py_ssize_t ld = 0
+        if c_out is not None:
+            c_ptr, f_ptr, ld = &c_out[0, 0], &f_out[0, 0], c_out.shape[1]
         cdef Py_ssize_t k = self.k, q = self.q, tri = q * (q + 1) // 2, nc = self.n_coords
         cdef vec* work = <vec*> calloc(
             5 * k * k + 2 * k + 2 * k * q + nc + nc * nc + nc * tri, sizeof(vec))
@@ -275,7 +293,7 @@ cdef class Batch:
                               &self.multiplicity[0, 0], &lam[0, 0], &inverse[0, 0], k, q,
                               &self.pa[0], &self.pb[0], &self.pc[0], self.n_pairs, nc, reml,
                               weight_c, weight_e, weight_s, start, stop, work, &trace[0],
-                              &quad[0, 0], &outer[0, 0])
+                              &quad[0, 0], &outer[0, 0], c_ptr, f_ptr, ld)
         free(work)
 
 

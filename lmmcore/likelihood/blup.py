@@ -11,6 +11,7 @@ import numpy as np
 from ..crossproducts.crossproducts import ColumnLabel, CrossProducts
 from ..design.design import Design
 from ..extension.matrices import symmetric
+from .grouped import GroupedEngine
 from .profiled import Point, ProfiledLikelihood
 
 
@@ -120,6 +121,7 @@ def conditional(
     """
     assert point.state is not None
     engine, state = likelihood.engine, point.state
+    assert isinstance(engine, GroupedEngine)
     p = engine.p
     if solution is None:
         solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)

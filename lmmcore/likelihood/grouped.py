@@ -21,8 +21,11 @@ from ..extension.matrices import symmetric, symmetric_index
 from ..parallel import map_chunks
 from . import _grouped
 from .classes import compress
+from .moments import spread
 
 CHUNK = 256  # lane blocks
+LANES = _grouped.LANES
+WIDE = 4  # columns from which the sums of the Hessian are a product of matrices
 RANK_TOLERANCE = 1e-13
 
 
@@ -108,6 +111,9 @@ class GroupedEngine:
         covariance matrix stays one, but a structure such as the diagonal does not.
     """
 
+    is_exact = True  # gradient_hessian returns the exact Hessian
+    hessian_is_cheap = True  # beside the gradient
+
     def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
         self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1
         self.n = cp.n
@@ -119,6 +125,7 @@ class GroupedEngine:
         self._whole = not cp.basis.dependent
         if not self._whole:
             total = total[np.ix_(index, index)]
+        self.total = np.ascontiguousarray(total)
         self.terms = self._term_shapes(cp, term_sizes)
         self.n_coordinates = self.terms[-1].coordinates.stop
         self.rank = 0
@@ -158,7 +165,7 @@ class GroupedEngine:
         for t, k in enumerate(sizes):
             columns = slice(n_levels_columns[t], n_levels_columns[t + 1])
             size = square[columns] / cp.n
-            if not (size > 1e-26 * raw[columns] / cp.n).all():
+            if not (size - 1e-26 / cp.n * raw[columns]).min() > 0.0:
                 which = cp.term_columns[t][int(np.argmin(size))]
                 what = (
                     "does not vary beside the constant" if self._shifted else "is zero in every row"
@@ -168,10 +175,14 @@ class GroupedEngine:
                     "Remove it"
                 )
             units = np.array([2.0 ** round(0.5 * log2(x)) for x in size.tolist()])
-            basis = np.diag(1.0 / units)
             if self._shifted:
                 assert cp.z_map is not None
-                basis = np.linalg.inv(cp.z_map) / units
+                # z_map shifts columns along the first: I + N with N² = 0, so that its inverse is I - N.
+                basis = -cp.z_map / units
+                basis.flat[:: k + 1] = 1.0 / units
+            else:
+                basis = np.zeros((k, k))
+                basis.flat[:: k + 1] = 1.0 / units
             n_coordinates = k * (k + 1) // 2
             where = slice(start, start + n_coordinates)
             shapes.append(TermShape(k, basis, int(levels[t]), where))
@@ -263,8 +274,9 @@ class GroupedEngine:
         state: State,
         reml: bool,
         weights: tuple[float, float, float],
+        with_quad: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the sums (trace, quad, outer) of `_grouped.derivative_blocks`."""
+        """Return the sums (trace, quad, outer) of `_grouped.derivative_blocks`; quad costs nothing."""
         nc = self.n_coordinates
         tri = (self.p + 1) * (self.p + 2) // 2
 
@@ -275,22 +287,35 @@ class GroupedEngine:
         for levels, batch in self._batches:
             lam = self.factor(levels, factors)
             n_chunks = -(-batch.n_blocks // CHUNK)
-            if n_chunks == 1:
+            one_term = levels == (1,)
+            if n_chunks == 1 and not (one_term and batch.k >= WIDE):
                 batch.derivatives(lam, state.inverse, reml, *weights, 0, batch.n_blocks, *out)
                 continue
 
             def work(
-                i: int, batch: _grouped.Batch = batch, lam: np.ndarray = lam
+                i: int,
+                batch: _grouped.Batch = batch,
+                lam: np.ndarray = lam,
+                wide: bool = one_term and batch.k >= WIDE,
             ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 part = empty()
-                stop = min(batch.n_blocks, (i + 1) * CHUNK)
-                batch.derivatives(lam, state.inverse, reml, *weights, i * CHUNK, stop, *part)
+                start, stop = i * CHUNK, min(batch.n_blocks, (i + 1) * CHUNK)
+                c = f = None
+                if wide:
+                    c, f = np.empty((2, batch.k * (batch.k + 1) // 2, (stop - start) * LANES))
+                batch.derivatives(lam, state.inverse, reml, *weights, start, stop, *part, c, f)
+                if c is not None and f is not None and with_quad:
+                    part[1][:] = _wide_quad(c, f, batch.k)
                 return part
 
             for part in map_chunks(work, n_chunks):
                 for total, more in zip(out, part):
                     total += more
         return out
+
+    def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
+        """Return the gradient of the criterion (m,) in γ."""
+        return self.gradient_hessian(factors, state, reml)[0]
 
     def gradient_hessian(
         self, factors: Sequence[np.ndarray], state: State, reml: bool
@@ -312,10 +337,20 @@ class GroupedEngine:
         return _grouped.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
 
 
+def _wide_quad(c: np.ndarray, f: np.ndarray, k: int) -> np.ndarray:
+    """Return quad (m, m) of one unstructured term from the triangles of all C_g and F_g (m, groups).
+
+    Over the pairs of entries of two triangles that is m² products a group; pair by pair it is k⁴.
+    """
+    index = symmetric_index(k)
+    products = c @ f.T
+    return spread(products[index[:, :, None, None], index[None, None]], k, k)
+
+
 def _pack(a: np.ndarray) -> np.ndarray:
     """Put groups side by side in lanes: (G, …) to (blocks, …, LANES), zeros at the end."""
     rows = np.ascontiguousarray(a).reshape(len(a), -1)
-    return _grouped.pack(rows).reshape(-1, *a.shape[1:], _grouped.LANES)
+    return _grouped.pack(rows).reshape(-1, *a.shape[1:], LANES)
 
 
 @lru_cache(maxsize=256)

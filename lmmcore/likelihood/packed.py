@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..errors import DataValueError
 from ..extension.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
 from . import _grouped
-from .grouped import GroupedEngine, State
+from .grouped import State
+from .profiled import Engine
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,8 @@ class PackedLikelihood:
 
     Parameters
     ----------
-    engine : GroupedEngine
-    cp : CrossProducts
+    engine : GroupedEngine or CrossedEngine
+    cp : CrossProducts or CrossedProducts
     order : int array (p,)
         Position in the basis of each fixed effect.
     k_re, k_vc : int
@@ -54,7 +56,12 @@ class PackedLikelihood:
     """
 
     def __init__(
-        self, engine: GroupedEngine, cp: CrossProducts, order: np.ndarray, k_re: int, k_vc: int
+        self,
+        engine: Engine,
+        cp: CrossProducts | CrossedProducts,
+        order: np.ndarray,
+        k_re: int,
+        k_vc: int,
     ) -> None:
         self.engine, self.order = engine, order
         self.k_re, self.k_vc = k_re, k_vc
@@ -167,12 +174,14 @@ class PackedLikelihood:
             value += point.state.log_det_h - self.log_det
         return -0.5 * float(value)
 
-    def _sums(self, point: PackedPoint, reml: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _sums(
+        self, point: PackedPoint, reml: bool, with_quad: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         inverse = point.state.inverse.copy()
         inverse[-1] = point.u / point.qf**0.5
         at_point = State(point.state.log_det_v, point.state.root, inverse)
         weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
-        return self.engine.derivatives(point.factors, at_point, reml, weights)
+        return self.engine.derivatives(point.factors, at_point, reml, weights, with_quad)
 
     def score_fe(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in β (p,): X'V⁻¹e / σ̂²."""
@@ -195,7 +204,7 @@ class PackedLikelihood:
     def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
         p, m = self.engine.p, float(self.n_eff(reml))
-        trace, quad, outer = self._sums(point, reml)
+        trace, quad, outer = self._sums(point, reml, with_quad=True)
         # β is a parameter here, so that nothing is subtracted for profiling it: no terms in w.
         last = p * (p + 1) // 2
         crossed = outer[:, last : last + p].copy()

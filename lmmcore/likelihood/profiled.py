@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
+from .._dense import cholesky_inverse
+from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..extension.matrices import semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
 from . import _grouped
+from .crossed import CrossedEngine
 from .grouped import GroupedEngine, State, TermShape
+
+Engine: TypeAlias = GroupedEngine | CrossedEngine
+
+
+def build_engine(
+    cp: CrossProducts | CrossedProducts, sizes: Sequence[int], centred: bool = False
+) -> Engine:
+    """Return the engine of a model, by what its cross-products are."""
+    if isinstance(cp, CrossedProducts):
+        return CrossedEngine(cp, sizes, centred)
+    return GroupedEngine(cp, sizes, centred)
 
 
 @dataclass(eq=False)
@@ -39,7 +55,7 @@ class ProfiledLikelihood:
 
     Parameters
     ----------
-    cp : CrossProducts
+    cp : CrossProducts or CrossedProducts
     structures : sequence of CovarianceStructure
         One for each term.
     sizes : sequence of int
@@ -49,13 +65,13 @@ class ProfiledLikelihood:
 
     def __init__(
         self,
-        cp: CrossProducts,
+        cp: CrossProducts | CrossedProducts,
         structures: Sequence[CovarianceStructure],
         sizes: Sequence[int],
         reml: bool,
-        engine: GroupedEngine | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        self.engine = engine if engine is not None else GroupedEngine(cp, sizes)
+        self.engine: Engine = engine if engine is not None else build_engine(cp, sizes)
         self.structures = tuple(structures)
         self.reml = reml
         self.n_eff = self.engine.n - (self.engine.p if reml else 0)
@@ -103,16 +119,24 @@ class ProfiledLikelihood:
         return np.concatenate([s.parameters(g) for s, g in zip(self.structures, covariances)])
 
     def point(self, theta: np.ndarray, order: int = 0) -> Point:
-        """Return the criterion (order 0) with gradient and Hessian (order 2) at θ."""
+        """Return the criterion (order 0) with gradient (order 1) and Hessian (order 2) at θ."""
         last = self._last
         theta = np.array(theta, dtype=float)
+        theta.flags.writeable = False  # it is handed to structures
         if last is None or last.theta.tobytes() != theta.tobytes():
             roots = self.roots(theta)
             factors = [_square(root) for root in roots]
             state = self.engine.state(factors)
             self.evaluations += 1
             last = self._last = Point(theta, roots, factors, state, self._value(state))
-        if order and last.gradient is None and last.state is not None:
+        if last.state is None or order == 0:
+            return last
+        if order == 1 and not self.engine.hessian_is_cheap:
+            if last.gradient is None:
+                g = self.engine.gradient(last.factors, last.state, self.reml)
+                last.gamma_gradient = g
+                last.gradient = self._chain(last, g, np.zeros((len(g), len(g))))[0]
+        elif last.hessian is None:
             g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
             last.gamma_gradient = g
             last.gradient, last.hessian = self._chain(last, g, h)
@@ -140,14 +164,33 @@ class ProfiledLikelihood:
                 hessian[at, at] += 2.0 * np.einsum("ijab,ab->ij", second, term.matrix(g) @ factor)
         return gradient, hessian
 
+    @cached_property
+    def value_without_effects(self) -> float:
+        """The criterion where all G_t are zero: that of least squares."""
+        gram = self.engine.total.copy()
+        inverse, ok = cholesky_inverse(gram)
+        return self._value(State(0.0, gram, inverse) if ok else None)
+
     # The objective of an optimizer
 
     def value(self, theta: np.ndarray) -> float:
         return self.point(theta).value
 
+    @property
+    def hessian_is_cheap(self) -> bool:
+        """Whether gradient and Hessian cost little beside the criterion."""
+        return self.engine.hessian_is_cheap
+
+    @property
+    def exact_hessian(self) -> bool:
+        """Whether Hessians are exact; else they are the average information."""
+        return self.engine.is_exact
+
     def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient, _ = self.value_gradient_hessian(theta)
-        return value, gradient
+        point = self.point(theta, order=1)
+        if point.gradient is None:
+            return np.inf, np.zeros(self.n_parameters)
+        return point.value, point.gradient
 
     def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         point = self.point(theta, order=2)
@@ -158,7 +201,7 @@ class ProfiledLikelihood:
 
     def em_step(self, theta: np.ndarray) -> np.ndarray:
         """Return θ after G ← G − G D G / q: the EM step written by the gradient D."""
-        point = self.point(theta, order=2)
+        point = self.point(theta, order=1)
         if point.gamma_gradient is None:
             return point.theta
         new = []

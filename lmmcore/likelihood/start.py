@@ -10,6 +10,7 @@ import numpy as np
 
 from .._dense import cholesky_inverse
 from ..extension.matrices import eigh, lower_indices
+from .crossed import CrossedEngine
 from .profiled import ProfiledLikelihood
 
 FLOOR = 0.1  # least start variance, as a part of the sampling variance of one level's coefficient
@@ -18,6 +19,8 @@ FLOOR = 0.1  # least start variance, as a part of the sampling variance of one l
 def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
     """Return θ to start from."""
     engine = likelihood.engine
+    if isinstance(engine, CrossedEngine) and not engine.is_exact:
+        return likelihood.parameters(_raised(likelihood, engine.moments(likelihood.reml)))
     unit = [np.eye(t.k) for t in likelihood.terms]
     state = engine.state(unit)
     likelihood.evaluations += 1
@@ -33,19 +36,27 @@ def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
         step = np.linalg.solve(information, -gradient / scale) / scale
     except np.linalg.LinAlgError:  # not all parameters are identified at this point
         step = np.linalg.lstsq(information, -gradient / scale, rcond=1e-10)[0] / scale
-    covariances = []
+    moved = []
     for term in likelihood.terms:
         g = np.eye(term.k)
         rows, cols = lower_indices(term.k)
         part = step[term.coordinates]
         g[rows, cols] += part
         g[cols, rows] = g[rows, cols]
+        moved.append(g)
+    return likelihood.parameters(_raised(likelihood, moved))
+
+
+def _raised(likelihood: ProfiledLikelihood, covariances: list[np.ndarray]) -> list[np.ndarray]:
+    """Return positive definite matrices: eigenvalues are raised to a part of their sampling error."""
+    engine, out = likelihood.engine, []
+    for term, g in zip(likelihood.terms, covariances):
         # In the engine's units Z has mean square one: a level has n / levels rows of information.
         least = FLOOR * term.levels / engine.n
         values, vectors = eigh(g)
         values = np.maximum(values, max(least, 1e-4 * float(values[-1])))
-        covariances.append((vectors * values) @ vectors.T)
-    return likelihood.parameters(covariances)
+        out.append((vectors * values) @ vectors.T)
+    return out
 
 
 def neutral_start(likelihood: ProfiledLikelihood) -> np.ndarray:
@@ -57,6 +68,8 @@ def _within_variance(likelihood: ProfiledLikelihood) -> float | None:
     """Return σ² of the regression inside groups, None when there are no degrees of freedom."""
     engine = likelihood.engine
     within = engine.within
+    if within is None:
+        return None
     # Columns that do not vary inside groups have nothing to say here.
     inside = np.append(within.diagonal()[:-1] > 1e-12, True)
     if not inside.all():

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..extension import Objective, OptimizeOutcome
-from .options import take_options
+from ..extension import Objective, OptimizeOutcome, take_options
 
 
 class EM:

@@ -1,4 +1,4 @@
-"""Trust-region Newton on the exact Hessian: the default optimizer."""
+"""Trust-region Newton on the Hessian of the objective: the default optimizer."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..extension import Objective, OptimizeOutcome, eigh
-from .options import take_options
+from ..extension import Objective, OptimizeOutcome, cholesky_inverse, eigh, take_options
 
 FLAT = 1e-11  # relative size of an eigenvalue that counts as zero
+WELL = 1e-3  # ratio of the Cholesky factor's diagonal entries of a matrix far from singular
 
 
 class TrustRegionNewton:
-    """Trust-region Newton with the exact Hessian and EM steps as safeguard.
+    """Trust-region Newton with EM steps as safeguard.
 
-    Options: ``maxiter`` (100), ``tol`` (1e-11: largest Newton decrement ½ g'H⁻¹g at the end).
+    Options: ``maxiter`` (100), ``tol`` (1e-11: largest Newton decrement ½ g'H⁻¹g at the end, or 1e-15 of
+    the criterion where that is more, which is below its rounding).
     """
 
     def minimize(
@@ -35,27 +36,26 @@ class TrustRegionNewton:
         path = [(0, value)]
         radius = max(1.0, _norm(theta))
         tol = float(chosen["tol"])
-        rejected = 0
+        rejected, cheap = 0, objective.hessian_is_cheap
         for iteration in range(1, int(chosen["maxiter"]) + 1):
-            eigenvalues, vectors = eigh(h)
-            slope = vectors.T @ g
-            decrement = newton_decrement(eigenvalues, slope)
-            if decrement is not None and decrement <= tol:
+            step, predicted, decrement = _step(h, g, radius)
+            if decrement is not None and decrement <= max(tol, 1e-15 * abs(value)):
                 return OptimizeOutcome(
                     theta, True, "the Newton decrement vanished", iteration, path
                 )
-            step_in = _subproblem(eigenvalues, slope, radius)
-            predicted = float(slope @ step_in + 0.5 * step_in @ (eigenvalues * step_in))
-            new = theta + vectors @ step_in
-            new_value, new_g, new_h = objective.value_gradient_hessian(new)
-            length = _norm(step_in)
+            new = theta + step
+            # Where derivatives are dear they wait until the step is accepted.
+            found = objective.value_gradient_hessian(new) if cheap else None
+            new_value = objective.value(new) if found is None else found[0]
+            length = _norm(step)
             noise = 1e-13 * (abs(value) + 1.0)
             if -predicted < noise and new_value <= value + noise:
                 ratio = 1.0  # the change is lost in rounding: trust the derivatives
             else:
                 ratio = (new_value - value) / predicted if predicted < 0 else -1.0
             if np.isfinite(new_value) and ratio > 1e-4:
-                theta, value, g, h = new, new_value, new_g, new_h
+                theta = new
+                value, g, h = found or objective.value_gradient_hessian(new)
                 rejected = 0
                 if ratio > 0.75 and length > 0.8 * radius:
                     radius *= 3.0
@@ -74,9 +74,9 @@ class TrustRegionNewton:
                     )
                 if rejected >= 3:
                     new = objective.em_step(theta)
-                    new_value, new_g, new_h = objective.value_gradient_hessian(new)
-                    if new_value < value:
-                        theta, value, g, h = new, new_value, new_g, new_h
+                    if objective.value(new) < value:
+                        theta = new
+                        value, g, h = objective.value_gradient_hessian(new)
                         radius, rejected = max(radius, 0.1), 0
                     elif rejected > 20:
                         return OptimizeOutcome(
@@ -88,6 +88,26 @@ class TrustRegionNewton:
         return OptimizeOutcome(
             theta, False, f"stopped after maxiter={chosen['maxiter']} iterations", iteration, path
         )
+
+
+def _step(h: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, float, float | None]:
+    """Return the step within the radius, the change of the quadratic model, and the decrement."""
+    root = h.copy()
+    inverse, positive = cholesky_inverse(root)
+    if positive:
+        # Far from singular the whole step needs no eigenvalues, and mostly it is short enough.
+        diagonal = root.diagonal()
+        if diagonal.min() > WELL * diagonal.max():
+            half = inverse @ g
+            step = -(half @ inverse)
+            if float(step @ step) <= radius * radius:
+                decrement = 0.5 * float(half @ half)
+                return step, -decrement, decrement
+    eigenvalues, vectors = eigh(h)
+    slope = vectors.T @ g
+    inside = _subproblem(eigenvalues, slope, radius)
+    predicted = float(slope @ inside + 0.5 * inside @ (eigenvalues * inside))
+    return vectors @ inside, predicted, newton_decrement(eigenvalues, slope)
 
 
 def newton_decrement(eigenvalues: np.ndarray, slope: np.ndarray) -> float | None:

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from ..extension import hookimpl
+from ..extension import Register, hookimpl
 from .em import EM
 from .newton import TrustRegionNewton
 from .scipy_methods import SciPyByName, SciPyGlobal, SciPyMinimize
 
+# SciPy's name of a method, and the names under which it is found here.
 _NAMES = {
-    "bfgs": "BFGS",
-    "lbfgs": "L-BFGS-B",
-    "cg": "CG",
-    "slsqp": "SLSQP",
-    "tnc": "TNC",
-    "newton-cg": "Newton-CG",
-    "ncg": "Newton-CG",
-    "trust-exact": "trust-exact",
-    "trust-ncg": "trust-ncg",
-    "trust-krylov": "trust-krylov",
-    "powell": "Powell",
-    "nelder-mead": "Nelder-Mead",
-    "nm": "Nelder-Mead",
-    "cobyla": "COBYLA",
-    "cobyqa": "COBYQA",
+    "BFGS": ("bfgs",),
+    "L-BFGS-B": ("lbfgs",),
+    "CG": ("cg",),
+    "SLSQP": ("slsqp",),
+    "TNC": ("tnc",),
+    "Newton-CG": ("newton-cg", "ncg"),
+    "trust-exact": ("trust-exact",),
+    "trust-ncg": ("trust-ncg",),
+    "trust-krylov": ("trust-krylov",),
+    "Powell": ("powell",),
+    "Nelder-Mead": ("nelder-mead", "nm"),
+    "COBYLA": ("cobyla",),
+    "COBYQA": ("cobyqa",),
 }
 
 
 @hookimpl
-def lmmcore_optimizers(register: Callable[[str, Any], None]) -> None:
+def lmmcore_optimizers(register: Register) -> None:
     register("newton", TrustRegionNewton())
     register("em", EM())
-    for name, method in _NAMES.items():
-        register(name, SciPyMinimize(method))
+    for method, names in _NAMES.items():
+        optimizer = SciPyMinimize(method)
+        for name in names:
+            register(name, optimizer)
     register("minimize", SciPyByName())
     register("basinhopping", SciPyGlobal("basinhopping"))
     register("differential-evolution", SciPyGlobal("differential-evolution"))

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from ..extension import Objective, OptimizeOutcome, OptionError, suggest
-from .options import take_options
+from ..extension import Objective, OptimizeOutcome, OptionError, suggest, take_options
 
 # What a method is given (derivatives) and its options with defaults as tight as it stands.
 _GRADIENT: dict[str, dict[str, Any]] = {
@@ -34,6 +33,30 @@ _VALUE: dict[str, dict[str, Any]] = {
     "COBYLA": {"maxiter": 20000, "tol": 1e-9, "rhobeg": 0.5, "disp": False},
     "COBYQA": {"maxiter": 5000, "final_tr_radius": 1e-8, "disp": False},
 }  # fmt: skip
+# Where the uniform option tol goes, and maxiter where a method calls it by another name.
+_TOL: dict[str, tuple[str, ...]] = {
+    "BFGS": ("gtol",), "L-BFGS-B": ("gtol", "ftol"), "CG": ("gtol",), "SLSQP": ("ftol",),
+    "TNC": ("gtol", "ftol"), "Newton-CG": ("xtol",), "trust-exact": ("gtol",), "trust-ncg": ("gtol",),
+    "trust-krylov": ("gtol",), "Powell": ("xtol", "ftol"), "Nelder-Mead": ("xatol", "fatol"),
+    "COBYQA": ("final_tr_radius",), "basinhopping": ("local_tol",),
+}  # fmt: skip
+_MAXITER = {"TNC": "maxfun", "basinhopping": "niter"}
+
+
+def _uniform(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with tol and maxiter under the names that a method has for them."""
+    given = dict(options)
+    names = {"maxiter": (_MAXITER.get(method, "maxiter"),), "tol": _TOL.get(method, ("tol",))}
+    for uniform, own in names.items():
+        if uniform in given and own != (uniform,):
+            value = given.pop(uniform)
+            for name in own:
+                given.setdefault(name, value)
+    return given
+
+
+def _nowhere(start: np.ndarray) -> OptimizeOutcome:
+    return OptimizeOutcome(start, False, "the criterion is not finite at the start", 0)
 
 
 class SciPyMinimize:
@@ -52,7 +75,9 @@ class SciPyMinimize:
         callback: Callable[[int, float], None] | None = None,
     ) -> OptimizeOutcome:
         known = {**_GRADIENT, **_HESSIAN, **_VALUE}[self.method]
-        chosen = take_options(self.method, options, known)
+        chosen = take_options(self.method, _uniform(self.method, options), known)
+        if not np.isfinite(objective.value(start)):
+            return _nowhere(start)  # which SciPy's methods would call a success
         path: list[tuple[int, float]] = []
 
         def record(theta: np.ndarray) -> None:
@@ -67,7 +92,7 @@ class SciPyMinimize:
             keywords["hess"] = lambda theta: objective.value_gradient_hessian(theta)[2]
         found = optimize.minimize(
             objective.value, start, method=self.method, options=chosen,
-            callback=None if self.method == "COBYLA" else record, **keywords,
+            callback=record, **keywords,
         )  # fmt: skip
         return OptimizeOutcome(
             np.asarray(found.x, dtype=float), bool(found.success), str(found.message),
@@ -113,6 +138,8 @@ class SciPyGlobal:
         options: Mapping[str, Any],
         callback: Callable[[int, float], None] | None = None,
     ) -> OptimizeOutcome:
+        if not np.isfinite(objective.value(start)):
+            return _nowhere(start)
         path: list[tuple[int, float]] = []
 
         def record(theta: np.ndarray, *_: Any) -> None:
@@ -121,12 +148,12 @@ class SciPyGlobal:
                 callback(*path[-1])
 
         if self.method == "basinhopping":
-            known = {"niter": 10, "T": 1.0, "stepsize": 0.5, "seed": 1}
-            chosen = take_options(self.method, options, known)
+            known = {"niter": 10, "T": 1.0, "stepsize": 0.5, "seed": 1, "local_tol": 1e-7}
+            chosen = take_options(self.method, _uniform(self.method, options), known)
             chosen["rng"] = np.random.default_rng(chosen.pop("seed"))
             local = {
                 "method": "L-BFGS-B", "jac": lambda t: objective.value_and_gradient(t)[1],
-                "options": {"gtol": 1e-7, "ftol": 1e-15},
+                "options": {"gtol": chosen.pop("local_tol"), "ftol": 1e-15},
             }  # fmt: skip
             found = optimize.basinhopping(
                 objective.value, start, minimizer_kwargs=local, callback=record, **chosen

@@ -17,6 +17,7 @@ from .certificate import DualityGap, violation
 from .quadratic import Quadratic, Whitened
 
 SCREENED = 300  # columns above which groups are screened
+LEAST = 1e-2  # objective that gaps are measured against at least; of half a −2 log-likelihood
 NEWTON = 30  # steps in a row
 SWEEPS = 4  # over all groups, and ten times that over those that are not zero, between Newton steps
 
@@ -139,7 +140,7 @@ class BlockDescent:
                 continue
             if convex:
                 gap = self.gap.blockwise(form, beta, slope)
-                done = gap <= tolerance * max(value, 1e-8 * q.yy)
+                done = gap <= tolerance * max(value, 1e-8 * q.yy, LEAST)
             else:
                 residual = self._residual(form, beta, slope)
                 done = residual <= np.sqrt(tolerance) * 1e-2
@@ -148,7 +149,9 @@ class BlockDescent:
             slow = True
         # What rounding leaves is good enough; more is not.
         good = (
-            gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy) if convex else residual <= 1e-7
+            gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy, LEAST)
+            if convex
+            else residual <= 1e-7
         )
         if not good:
             what = f"a duality gap of {gap:.1e}" if convex else f"slopes off by {residual:.1e}"

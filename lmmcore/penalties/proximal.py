@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConvergenceError
 from ..extension import Penalty
 from .certificate import DualityGap
-from .descent import Solution
+from .descent import LEAST, Solution
 from .quadratic import Quadratic
 
 MEMORY = 8  # past steps that are mixed
@@ -87,11 +87,11 @@ class ProximalDescent:
                 good = residual <= 1e-8
             else:
                 gap = self.gap.general(penalty, strength, x, slope)
-                good = gap <= tolerance * max(value, 1e-8 * q.yy)
+                good = gap <= tolerance * max(value, 1e-8 * q.yy, LEAST)
             if good:
                 break
         if penalty.concavity == 0:
-            good = gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy)
+            good = gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy, LEAST)
         if not good:
             raise ConvergenceError(
                 f"proximal steps stopped with a duality gap of {gap:.1e}, slopes off by {residual:.1e} "

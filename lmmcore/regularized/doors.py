@@ -189,7 +189,8 @@ class PenalisedFits:
 
 def check_smooth(penalty: Any, argument: str) -> None:
     """Refuse what cannot be a smooth penalty."""
-    if not all(callable(getattr(penalty, name, None)) for name in ("func", "deriv")):
+    parts = ("func", "deriv")
+    if isinstance(penalty, type) or not all(callable(getattr(penalty, p, None)) for p in parts):
         raise OptionError(
             f"{argument}={penalty!r}; expected a smooth penalty: an object with func and deriv, such as "
             "statsmodels.base._penalties.L2()"

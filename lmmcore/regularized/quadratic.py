@@ -86,12 +86,13 @@ def random_root(
     design: Design, covariances: Sequence[np.ndarray], rows: np.ndarray
 ) -> sparse.csr_matrix:
     """Return A = W^{1/2} Z Λ (rows, effects), V = I + AA', in the order of the groups' effects."""
-    n, codes = len(rows), design.grouping.codes[rows].astype(np.int64)
+    n = len(rows)
     weight = np.ones(n) if design.weights is None else np.sqrt(design.weights[rows])
     parts = []
     at = 0
     for t, term in enumerate(design.terms):
         k = len(term.names)
+        codes = design.groupings[term.factor].codes[rows].astype(np.int64)
         z = stack([None if c is None else c[rows] for c in design.random[at : at + k]], n)
         at += k
         values = (z @ semidefinite_cholesky(covariances[t])) * weight[:, None]
@@ -99,6 +100,7 @@ def random_root(
         parts.append((np.repeat(np.arange(n), k), where.ravel(), values.ravel()))
     if design.components is not None:
         own = design.components.take(rows)
+        codes = design.grouping.codes[rows].astype(np.int64)
         row = np.repeat(np.arange(n), np.diff(own.indptr))
         which = np.array([c for c, _ in own.labels], dtype=np.int64)[own.columns]
         sd = np.sqrt([float(g[0, 0]) for g in covariances[len(design.terms) :]])

@@ -11,6 +11,7 @@ import pandas as pd
 from ..estimation import Estimate
 from ..inference.wald import CovarianceOfParams, covariance_of_params
 from ..likelihood.blup import Conditional
+from ..likelihood.crossed_blup import CrossedConditional
 from ..likelihood.profiled import ProfiledLikelihood
 from ..params import MixedLMParams
 from ..penalties.quadratic import Whitened
@@ -144,6 +145,10 @@ class JointResults(RegularizedResults):
     @property
     def _conditional(self) -> Conditional:
         return self._variances._conditional
+
+    @property
+    def _crossed(self) -> CrossedConditional | None:
+        return self._variances._crossed
 
     @cached_property
     def _cov_fe(self) -> np.ndarray:

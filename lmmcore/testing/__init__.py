@@ -1,8 +1,9 @@
 """For people who test mixed models or extend lmmcore: references, strategies, conformance checks.
 
-`DenseModel` is a dense reference; `check_covariance` and `check_penalty` prove a plugin, and raise
-`RuleBroken`; ``lmmcore.testing.twins`` has readable twins of the kernels, ``lmmcore.testing.strategies``
-draws models. The checks and the strategies need hypothesis (the extra ``test``).
+`DenseModel` is a dense reference. `check_optimizer`, `check_covariance` and `check_penalty` prove a plugin,
+`plugin_checks` all plugins of a distribution; they raise `RuleBroken`. ``lmmcore.testing.twins`` has readable
+twins of the kernels, ``lmmcore.testing.strategies`` draws models, ``lmmcore.testing.objectives`` has
+functions with a known minimum. The checks and the strategies need hypothesis (the extra ``test``).
 """
 
 from __future__ import annotations
@@ -14,9 +15,18 @@ from .dense import DenseModel
 
 if find_spec("hypothesis"):
     from .check_covariance import RuleBroken, check_covariance
+    from .check_optimizer import check_optimizer
     from .check_penalty import check_penalty
+    from .plugin_checks import plugin_checks
 
-__all__ = ["DenseModel", "RuleBroken", "check_covariance", "check_penalty"]
+__all__ = [
+    "DenseModel",
+    "RuleBroken",
+    "check_covariance",
+    "check_optimizer",
+    "check_penalty",
+    "plugin_checks",
+]
 
 
 def __getattr__(name: str) -> Any:

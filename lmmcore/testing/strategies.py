@@ -1,4 +1,4 @@
-"""Hypothesis strategies that draw whole mixed models.
+"""Hypothesis strategies that draw whole mixed models, and functions to minimise.
 
 >>> from hypothesis import given
 >>> from lmmcore.testing import strategies
@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from .dense import DenseModel
+from .objectives import TestObjective
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,4 +125,132 @@ def grouped_models(
         weights = None if weights is None else weights[order]
     return GroupedProblem(
         y, x, z * units, groups, weights, covariance / np.outer(units, units), scale
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CrossedProblem:
+    """A drawn data set with one to three grouping factors.
+
+    Attributes
+    ----------
+    y : array (n,)
+    x : array (n, p)
+    factors : list of int arrays (n,)
+        Levels: crossed, nested, partly nested, with empty cells; a factor may have one level.
+    columns : list of arrays (n, k)
+        Random coefficients' columns of each term.
+    factor_of : list of int
+        Factor of each term; a factor may have two terms.
+    weights : array (n,) or None
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    factors: list[np.ndarray]
+    columns: list[np.ndarray]
+    factor_of: list[int]
+    weights: np.ndarray | None
+
+    def dense(self, reml: bool) -> DenseModel:
+        """Return the dense reference of the model."""
+        z = []
+        for columns, f in zip(self.columns, self.factor_of):
+            codes = self.factors[f]
+            z.append(
+                np.hstack([np.where((codes == c)[:, None], columns, 0.0) for c in np.unique(codes)])
+            )
+        return DenseModel(self.y, self.x, z, [c.shape[1] for c in self.columns], self.weights, reml)
+
+
+@st.composite
+def crossed_models(
+    draw: st.DrawFn, max_factors: int = 3, max_k: int = 3, max_p: int = 3, max_rows: int = 60
+) -> CrossedProblem:
+    """Draw a model with several grouping factors.
+
+    Parameters
+    ----------
+    max_factors, max_k, max_p : int
+        Most factors, random columns of a factor, fixed columns.
+    max_rows : int
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(25, max_rows))
+    x = rng.standard_normal((n, draw(st.integers(1, max_p))))
+    x[:, 0] = 1.0
+    factors: list[np.ndarray] = []
+    for f in range(draw(st.integers(1, max_factors))):
+        if f and draw(st.integers(0, 2)) == 0:  # the one before is nested in this one
+            outer = rng.integers(0, 3, int(factors[-1].max()) + 1)
+            factors.append(outer[factors[-1]])
+        else:
+            factors.append(rng.integers(0, draw(st.integers(1, 11)), n))
+    columns, factor_of = [], []
+    for f in range(len(factors)):
+        k = draw(st.integers(1, max_k))
+        z = rng.standard_normal((n, k))
+        if draw(st.integers(0, 3)):
+            z[:, 0] = 1.0
+        parts = [z[:, :1], z[:, 1:]] if k > 1 and draw(st.integers(0, 2)) == 0 else [z]
+        columns += parts
+        factor_of += [f] * len(parts)
+    weights = rng.uniform(0.3, 3.0, n) if draw(st.integers(0, 2)) == 0 else None
+    sizes = 10.0 ** rng.uniform(-1, 1, len(factors)) * draw(st.sampled_from([0.0, 1.0]))
+    y = rng.standard_normal(n)
+    for codes, size in zip(factors, sizes):
+        y += size * rng.standard_normal(int(codes.max()) + 1)[codes]
+    return CrossedProblem(y, x, factors, columns, factor_of, weights)
+
+
+@st.composite
+def factor_roots(draw: st.DrawFn, sizes: list[int]) -> list[np.ndarray]:
+    """Draw Λ (k, k) for every term: regular, tiny, singular or zero."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    out = []
+    for k in sizes:
+        root = np.tril(rng.standard_normal((k, k))) * 10.0 ** rng.uniform(-1, 1)
+        kind = draw(st.sampled_from(["regular", "regular", "regular", "zero", "column", "tiny"]))
+        if kind == "zero":
+            root[:] = 0.0
+        elif kind == "column":
+            root[:, rng.integers(k)] = 0.0
+        elif kind == "tiny":
+            root *= 1e-5
+        out.append(root)
+    return out
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A function with a known minimum and a start."""
+
+    minimum: tuple[float, ...]
+    eigenvalues: tuple[float, ...]
+    start: tuple[float, ...]
+    curved: bool
+    seed: int
+
+    def objective(self, **changes: Any) -> TestObjective:
+        """Return the function, afresh; changes are arguments of `TestObjective`."""
+        arrays = np.array(self.minimum), np.array(self.eigenvalues)
+        return TestObjective(*arrays, self.seed, self.curved, **changes)
+
+
+@st.composite
+def problems(draw: st.DrawFn, max_m: int = 3) -> Problem:
+    """Draw a convex function of one to `max_m` parameters, of condition up to 30, and a start near by."""
+    m = draw(st.integers(1, max_m))
+    numbers = st.floats(-2.0, 2.0).map(lambda x: round(x, 2))
+    sizes = st.floats(1.0, 30.0).map(lambda x: round(x, 1))
+
+    def vector(of: st.SearchStrategy[float]) -> tuple[float, ...]:
+        return tuple(draw(st.lists(of, min_size=m, max_size=m)))
+
+    return Problem(
+        vector(numbers),
+        vector(sizes),
+        vector(numbers),
+        draw(st.booleans()),
+        draw(st.integers(0, 9)),
     )

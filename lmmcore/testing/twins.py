@@ -140,3 +140,28 @@ def fused(y: np.ndarray, step: float, l1: np.ndarray, tv: np.ndarray) -> np.ndar
         return y.copy()
     dual = lsq_linear(pull.T, y / step, (-bounds, bounds), method="bvls", tol=1e-14).x
     return np.asarray(y - step * pull.T @ dual)
+
+
+def crossed(
+    zz: np.ndarray, lam: np.ndarray, rhs: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Twin of ``_crossed.Elimination``, all levels at once.
+
+    Parameters
+    ----------
+    zz : array (m, m)
+        Z'Z.
+    lam : array (m, m)
+        Λ, block-diagonal.
+    rhs : array (m, r)
+
+    Returns
+    -------
+    log|Ω|, ``T = L⁻¹Λ' rhs`` up to an orthogonal map (T'T is what counts), K rhs and ``C = Z'V⁻¹Z``, with
+    ``Ω = Λ'Z'ZΛ + I = LL'`` and ``K = ΛΩ⁻¹Λ'``.
+    """
+    omega = lam.T @ zz @ lam + np.eye(len(zz))
+    root = np.linalg.cholesky(omega)
+    t = np.linalg.solve(root, lam.T @ rhs)
+    k = lam @ np.linalg.solve(omega, lam.T)
+    return 2.0 * float(np.log(np.diag(root)).sum()), t, k @ rhs, zz - zz @ k @ zz

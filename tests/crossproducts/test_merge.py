@@ -21,7 +21,9 @@ def optimum(cp, design, reml=True):
     structures = [find("covariance", "unstructured")] * len(cp.term_columns)
     sizes = [len(t.names) for t in design.terms] + [1] * n_own
     likelihood = ProfiledLikelihood(cp, structures, sizes, reml)
-    found = estimate(likelihood, [("newton", find("optimizer", "newton"))], cp.term_columns, "g")
+    found = estimate(
+        likelihood, [("newton", find("optimizer", "newton"))], cp.term_columns, ["g"] * len(sizes)
+    )
     state = found.point.state
     b = state.inverse[:-1, :-1].T @ state.root[-1, :-1]
     beta = np.empty(len(cp.basis.order))

@@ -1,5 +1,8 @@
 """The door of extensions: register, find, list, and what goes wrong."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -79,7 +82,7 @@ def test_two_of_one_name_are_an_error(registered):
 
 def test_a_broken_optimizer_is_named(registered):
     registered(plugin(broken=Broken()))
-    with pytest.raises(PluginError, match=r"'broken' returned theta .* expected 1 finite"):
+    with pytest.raises(PluginError, match=r"'broken' .* returned theta .* expected 1 finite"):
         model().fit(method="broken")
 
 
@@ -95,8 +98,138 @@ def test_a_plugin_that_cannot_register_is_named(registered):
 
 
 def test_built_ins_come_through_the_same_door():
-    names = {(p.kind, p.name) for p in lmmcore.plugins()}
+    ours = [p for p in lmmcore.plugins() if p.distribution == "lmmcore"]
+    names = {(p.kind, p.name) for p in ours}
     assert {("optimizer", "newton"), ("optimizer", "em"), ("covariance", "unstructured"),
             ("covariance", "diagonal")} <= names  # fmt: skip
-    assert all(p.help for p in lmmcore.plugins())
-    assert all(p.distribution == "lmmcore" for p in lmmcore.plugins())
+    assert all(p.help for p in ours)
+    assert all(p.version == lmmcore.__version__ for p in ours)
+
+
+def test_a_plugin_named_by_its_place_is_imported_when_it_is_asked_for(
+    registered, tmp_path, monkeypatch
+):
+    (tmp_path / "heavy_optimizers.py").write_text("HALVING = 3\nraise MemoryError('too heavy')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Lazy:
+        @hookimpl
+        def lmmcore_optimizers(self, register):
+            register("heavy", "heavy_optimizers:HALVING", help="Heavy.")
+            register("nowhere", "heavy_optimizers_2:HALVING", help="Nowhere.")
+            register("silent", "heavy_optimizers_2:HALVING")
+
+    registered(Lazy())
+    model().fit()
+    assert [p.help for p in lmmcore.plugins() if p.name == "heavy"] == ["Heavy."]
+    assert next(p.source for p in lmmcore.plugins() if p.name == "heavy").endswith(
+        "in this process"
+    )
+    (silent,) = [p.help for p in lmmcore.plugins() if p.name == "silent"]
+    assert "cannot be imported" in silent
+    assert "heavy_optimizers" not in sys.modules
+    with pytest.raises(
+        PluginError, match=r"'heavy' .* cannot be imported from .*MemoryError: too heavy"
+    ):
+        model().fit(method="heavy")
+    with pytest.raises(PluginError, match=r"'nowhere' .*ModuleNotFoundError"):
+        model().fit(method="nowhere")
+
+
+def test_families(registered):
+    class Family:
+        @hookimpl
+        def lmmcore_optimizers(self, register):
+            register("step{n}", lambda n: Halving() if n < 9 else 1 / 0)
+            register("fixed7", Halving())
+            register("fixed{n}", lambda n: Halving())
+
+    registered(Family())
+    assert model().fit(method="step3").converged
+    assert extension.look_up("optimizer", "step3").name == "step3"
+    with pytest.raises(PluginError, match="failed to make number 9: ZeroDivisionError"):
+        model().fit(method="step9")
+    with pytest.raises(PluginError, match="'fixed7' is registered by"):
+        model().fit(method="fixed7")
+    with pytest.raises(OptionError, match="'step' is not known"):
+        model().fit(method="step")
+
+
+def test_names_are_text_in_lower_case(registered):
+    for bad in ("Halving", "", 3):
+
+        class Bad:
+            @hookimpl
+            def lmmcore_optimizers(self, register, bad=bad):
+                register(bad, Halving())
+
+        what = Bad()
+        extension.register(what)
+        try:
+            with pytest.raises(PluginError, match="expected text in lower case"):
+                model().fit()
+        finally:
+            extension.unregister(what)
+
+
+def test_what_is_not_installed_is_suggested():
+    names = {(p.kind, p.name) for p in lmmcore.plugins()}
+    if ("optimizer", "bobyqa") in names or ("covariance", "exp") in names:
+        pytest.skip("the distributions of plugins/ are installed")
+    with pytest.raises(
+        OptionError, match=r"'bobyqa' is not installed; .*pip install lmmcore-nlopt"
+    ):
+        model().fit(method="bobyqa")
+    with pytest.raises(OptionError, match="pip install lmmcore-spatial"):
+        lmmcore.mixedlm("Yield ~ exp(1 | Batch)", lmmcore.datasets.load_dyestuff()).fit()
+
+
+class FakeEntryPoint:
+    """An installed distribution as importlib.metadata shows it."""
+
+    group, name, value = "lmmcore", "plugin", "somewhere"
+
+    def __init__(self, distribution, what):
+        self.dist = SimpleNamespace(name=distribution, version="9.9")
+        self.what = what
+
+    def load(self):
+        if isinstance(self.what, Exception):
+            raise self.what
+        return self.what
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Make a manager see entry points, and forget it afterwards."""
+    from lmmcore.extension import manager as module
+
+    def see(*entries):
+        monkeypatch.setattr(module, "entry_points", lambda group: list(entries))
+        module.manager.cache_clear()
+        module.forget()
+
+    yield see
+    monkeypatch.undo()
+    module.manager.cache_clear()
+    module.forget()
+
+
+def test_two_distributions_of_one_entry_point_name_are_both_seen(installed):
+    installed(
+        FakeEntryPoint("first", plugin(a=Halving())), FakeEntryPoint("second", plugin(a=Halving()))
+    )
+    with pytest.raises(PluginError, match=r"registered by first \(9.9\) and second \(9.9\)"):
+        model().fit(method="a")
+    assert model().fit().converged
+
+
+def test_errors_name_distribution_and_version(installed):
+    installed(FakeEntryPoint("first", plugin(broken=Broken())))
+    with pytest.raises(PluginError, match=r"optimizer 'broken' \(first 9.9\) returned theta"):
+        model().fit(method="broken")
+    installed(FakeEntryPoint("second", ImportError("no module named x")))
+    with pytest.raises(
+        PluginError, match=r"second 9.9, a plugin of lmmcore, cannot be imported: Imp"
+    ):
+        model().fit()

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import lmmcore
-from lmmcore.errors import ConvergenceWarning, LmmcoreError, OptionError
+from lmmcore.errors import (
+    ConvergenceWarning,
+    DataTypeError,
+    DataValueError,
+    LmmcoreError,
+    OptionError,
+)
 
 
 def drawn(q=80, m=6, seed=5):
@@ -86,3 +92,28 @@ def test_bad_arguments():
         with pytest.raises(LmmcoreError, match=match):
             fit.bootstrap(**arguments)
     assert issubclass(OptionError, LmmcoreError)
+
+
+def test_held_values_stay_where_they_were():
+    data = lmmcore.datasets.load_sleepstudy()
+    model = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data)
+    components = lmmcore.MixedLMParams.from_components
+    start = components(np.zeros(2), np.array([[0.9, 0.2], [0.2, 0.1]]))
+    free = components(np.ones(2), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    fit = model.fit(start, free=free)
+    held = np.linalg.cholesky(start.cov_re)[1, 0]
+    _, _, values = fit.bootstrap(4, rng=2, kind="parametric")
+    for packed in values:
+        g = np.array([[packed[2], packed[3]], [packed[3], packed[4]]])
+        assert np.linalg.cholesky(g)[1, 0] == pytest.approx(held, rel=1e-8)
+
+
+def test_wrong_generator_function_and_subset():
+    data = lmmcore.datasets.load_sleepstudy()
+    fit = lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data).fit()
+    with pytest.raises(OptionError, match="rng='x'; expected None, a seed"):
+        fit.bootstrap(3, rng="x")
+    with pytest.raises(DataTypeError, match="what fun returned is the text 'a'"):
+        fit.bootstrap(3, fun=lambda _: "a")
+    with pytest.raises(DataValueError, match="subset='zz' picks no rows of data"):
+        lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data, subset="zz")

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmmcore import MixedLM
+from lmmcore.likelihood import grouped
 from lmmcore.testing.dense import complex_step_gradient
 from lmmcore.testing.strategies import GroupedProblem, grouped_models
 
@@ -57,3 +58,24 @@ def test_criterion_and_derivatives(problem, reml, seed):
         np.testing.assert_allclose(
             hessian[i], difference, rtol=1e-6, atol=1e-6 * (1.0 + np.abs(hessian).max())
         )
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 6), st.integers(2, 40), st.booleans(), st.integers(0, 2**32 - 1))
+def test_sums_by_products_of_matrices(k, n_groups, reml, seed):
+    """The Hessian's sums for many columns, a product of matrices, equal those pair by pair."""
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(n_groups), 7)
+    z = rng.standard_normal((len(codes), k))
+    engine = MixedLM(rng.standard_normal(len(codes)), z[:, :1], codes, exog_re=z)._plain_engine
+    roots = [np.tril(rng.standard_normal((k, k)))]
+    state = engine.state(roots)
+    found = []
+    before = grouped.WIDE
+    try:
+        for grouped.WIDE in (1, 99):
+            found.append(engine.derivatives(roots, state, reml, (-1.0, 2.0, 5.0)))
+    finally:
+        grouped.WIDE = before
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, atol=1e-11 * (1.0 + np.abs(b).max()))

@@ -201,6 +201,33 @@ def test_rows_whitened_are_those_of_the_engine():
         assert rows.yy == pytest.approx(engine.yy, rel=1e-9)
 
 
+def test_crossed_factors():
+    """Held and joint fits, rows beside the engine; groups that are no folds are refused."""
+    from lmmcore.regularized.quadratic import whitened_rows
+    from lmmcore.regularized.variances import quadratic_at
+
+    rng = np.random.default_rng(4)
+    n = 400
+    frame = pd.DataFrame(rng.standard_normal((n, 6)), columns=list("abcdef"))
+    frame = frame.assign(s=rng.integers(0, 30, n), i=rng.integers(0, 12, n))
+    y = frame.a - frame.b + rng.standard_normal(30)[frame.s] + rng.standard_normal(12)[frame.i]
+    frame["y"] = y + rng.standard_normal(n)
+    model = lmmcore.mixedlm("y ~ a + b + c + d + e + f + (1 | s) + (1 | i)", frame)
+    path = model.fit_regularized_path("mcp", n_alphas=20)
+    fit = path.select()
+    assert list(fit.fe_params[fit.fe_params != 0].index) == ["Intercept", "a", "b"]
+    assert path.refit().k_fe == 3
+    plain = model.fit()
+    engine = quadratic_at(model, plain)
+    rows = whitened_rows(model.design, range(7), plain._relative, plain.scale)
+    np.testing.assert_allclose(rows.x.T @ rows.x, engine.x.T @ engine.x, rtol=1e-8, atol=1e-6)
+    joint = model.fit_regularized(alpha=30, unpenalized="constant", variances="joint")
+    assert joint.residual < 1e-7
+    np.testing.assert_allclose(joint.fittedvalues, frame.y - joint.resid)
+    with pytest.raises(OptionError, match="groups are not independent"):
+        path.cross_validate(5, rng=0)
+
+
 def test_groups_of_a_factor_go_together():
     rng = np.random.default_rng(0)
     n = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..extension import OptionError, suggest
+from ..errors import OptionError, suggest
 
 # Options of statsmodels' fits: where a method has no use for one, it is no mistake to give it.
 COMMON = frozenset(

@@ -5,16 +5,26 @@ import pytest
 
 from lmmcore.covariance.linear import KnownMatrix
 from lmmcore.covariance.unstructured import Unstructured
-from lmmcore.errors import DataValueError
-from lmmcore.extension import DerivedStructure, plugins
+from lmmcore.errors import DataValueError, OptionError
+from lmmcore.extension import DerivedStructure, find, plugins
 from lmmcore.testing.check_covariance import RuleBroken, check_covariance
 
-BUILT_IN = [p for p in plugins() if p.kind == "covariance" and p.distribution == "lmmcore"]
+LISTED = [p.name for p in plugins() if p.kind == "covariance" and p.distribution == "lmmcore"]
+FAMILIES = [name for name in LISTED if "{n}" in name]
+NAMES = [name for name in LISTED if "{n}" not in name]
+NAMES += [name.replace("{n}", str(n)) for name in FAMILIES for n in (1, 2, 3, 7)]
 
 
-@pytest.mark.parametrize("plugin", BUILT_IN, ids=[p.name for p in BUILT_IN])
-def test_built_in(plugin):
-    check_covariance(plugin.implementation)
+@pytest.mark.parametrize("name", NAMES)
+def test_built_in(name):
+    check_covariance(find("covariance", name))
+
+
+def test_families_have_members_from_one_on():
+    assert FAMILIES == ["fa{n}", "rr{n}", "toeph{n}", "toep{n}"]
+    for name in FAMILIES:
+        with pytest.raises(OptionError, match="expected 1 or more"):
+            find("covariance", name.replace("{n}", "0"))
 
 
 def test_known_matrix():
@@ -61,6 +71,14 @@ class Mutates(Plain):
         out = super().factor(theta.copy(), k)
         theta *= 1.0 + 1e-12
         return out
+
+
+class Reuses(Plain):
+    def factor(self, theta, k):
+        if not hasattr(self, "buffer") or self.buffer.shape != (k, k):
+            self.buffer = np.zeros((k, k))
+        self.buffer[:] = super().factor(theta, k)
+        return self.buffer
 
 
 class Forgets(Plain):
@@ -111,6 +129,7 @@ class NotClosed(DerivedStructure):
         (Text(), "finite"),
         (NotLinear(), "second derivative"),
         (Mutates(), "purity"),
+        (Reuses(), "purity"),
         (Forgets(), "parameters"),
         (Overstates(), "closed_under"),
         (NotClosed(), "closed_under"),

@@ -1,0 +1,96 @@
+"""Objectives with a known minimum, for proving an optimizer."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+
+class TooMany(Exception):
+    """More evaluations than anybody needs."""
+
+
+class TestObjective:
+    """A smooth function with its minimum at `minimum`, where it is zero.
+
+    It is ½ x'Ax with x = θ − minimum or, where it is `curved`, Σ log cosh of the entries of A^½ x, which
+    grows in a straight line far away, as a criterion does. Beyond `radius` from the minimum it is not
+    finite.
+
+    Parameters
+    ----------
+    minimum : array (m,)
+    eigenvalues : array (m,)
+        Of A.
+    seed : int
+        Of the directions of A's axes.
+    curved : bool
+    radius : float
+    limit : int
+        Evaluations after which it raises `TooMany`.
+    pause : float
+        Seconds to sleep at each of the first ten evaluations, so that threads meet.
+    """
+
+    __test__ = False  # pytest: not a class of tests
+
+    def __init__(
+        self,
+        minimum: np.ndarray,
+        eigenvalues: np.ndarray,
+        seed: int = 0,
+        curved: bool = False,
+        radius: float = math.inf,
+        limit: int = 1_000_000,
+        pause: float = 0.0,
+    ) -> None:
+        self.minimum = np.array(minimum, dtype=float)
+        m = len(self.minimum)
+        axes = np.linalg.qr(np.random.default_rng(seed).standard_normal((m, m)))[0]
+        self.root = np.sqrt(eigenvalues)[:, None] * axes.T
+        self.largest = float(np.max(eigenvalues))
+        self.curved, self.radius, self.limit, self.pause = curved, radius, limit, pause
+        self.evaluations = 0
+
+    def _at(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
+        self.evaluations += 1
+        if self.evaluations > self.limit:
+            raise TooMany
+        if self.pause and self.evaluations <= 10:
+            time.sleep(self.pause)
+        x = np.asarray(theta, dtype=float) - self.minimum
+        return self.root @ x, bool(np.all(np.isfinite(x)) and np.sqrt(x @ x) <= self.radius)
+
+    def value(self, theta: np.ndarray) -> float:
+        """Return the function."""
+        z, finite = self._at(theta)
+        if not finite:
+            return math.inf
+        return float(np.sum(np.logaddexp(z, -z) - math.log(2.0)) if self.curved else 0.5 * z @ z)
+
+    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the function and its gradient (m,)."""
+        value, gradient, _ = self.value_gradient_hessian(theta)
+        return value, gradient
+
+    @property
+    def hessian_is_cheap(self) -> bool:
+        """True: these functions cost nothing."""
+        return True
+
+    def value_gradient_hessian(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the function, its gradient (m,) and its Hessian (m, m)."""
+        value = self.value(theta)
+        m = len(self.minimum)
+        if not math.isfinite(value):
+            return math.inf, np.zeros(m), np.eye(m)
+        z = self.root @ (np.asarray(theta, dtype=float) - self.minimum)
+        slope, bend = (np.tanh(z), 1.0 - np.tanh(z) ** 2) if self.curved else (z, np.ones(m))
+        return value, self.root.T @ slope, (self.root.T * bend) @ self.root
+
+    def em_step(self, theta: np.ndarray) -> np.ndarray:
+        """Return θ after a step that minimises a quadratic bound, which never goes up."""
+        _, gradient = self.value_and_gradient(theta)
+        return np.asarray(theta, dtype=float) - gradient / self.largest
