@@ -32,6 +32,7 @@ setup(
             extension("lmmcore.likelihood._crossed"),
             extension("lmmcore.likelihood._grouped"),
             extension("lmmcore.penalties._descent"),
+            extension("lmmcore.penalties._prox"),
         ],
         compiler_directives={
             "language_level": 3,

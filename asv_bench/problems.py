@@ -206,6 +206,20 @@ def make(name: str) -> Problem:
     return Problem(name, title, frame, "Reaction ~ Days", "Subject", "1 + Days")
 
 
+def penalised(rows: int = 20_000, groups: int = 500, columns: int = 100) -> Problem:
+    """Return a problem of selection: ten effects of falling size among the columns (P11)."""
+    rng = np.random.default_rng(21)
+    group = np.sort(np.concatenate([np.arange(groups), rng.integers(0, groups, rows - groups)]))
+    x = rng.standard_normal((columns, rows))
+    effects = np.repeat([1.0, 0.8, 0.6, 0.4, 0.2], 2) * np.tile([1.0, -1.0], 5)
+    y = 1.0 + effects @ x[:10] + 0.7 * rng.standard_normal(groups)[group]
+    y += rng.standard_normal(rows)
+    names = [f"x{j + 1}" for j in range(columns)]
+    frame = pd.DataFrame({"y": y, **dict(zip(names, x)), "g": group})
+    title = f"{rows:,} rows, {groups:,} groups, {columns} candidates, 10 effects"
+    return Problem("P11", title, frame, "y ~ " + " + ".join(names), "g", "1")
+
+
 def _insteval() -> Problem:
     """Lecture evaluations at ETH Zurich: students, lecturers and departments."""
     path = Path(__file__).parents[1] / "tests" / "reference" / "data" / "InstEval.csv.gz"

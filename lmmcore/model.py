@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,18 +44,18 @@ from .likelihood.units import InUsersColumns
 from .model_data import ModelData
 from .params import MixedLMParams
 from .patterns import order_that_holds
+from .regularized import fit_smooth
+from .regularized.doors import PenalisedFits, check_smooth
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
 
-if TYPE_CHECKING:
-    from .regularized import RegularizedResults
-
 DEFAULT_METHOD = "newton"
+MANY = 2000  # fixed effects above which cross-products wait until an ordinary fit needs them
 # Arguments of the fits of other classes of statsmodels.
 UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
 
 
-class MixedLM(AtParameters):
+class MixedLM(AtParameters, PenalisedFits):
     """A linear mixed-effects model.
 
     ``y = X β + Z b + e`` within groups, ``b ~ N(0, σ² G)`` independently for each group,
@@ -217,39 +217,80 @@ class MixedLM(AtParameters):
         self.use_sqrt = use_sqrt
         self.reml = True
         self.formula = formula
-        factors = crossed_factors(design)
-        self.crossproducts: CrossProducts | CrossedProducts = (
-            cross_products(design) if factors is None else crossed_products(design, factors)
-        )
-        if isinstance(self.crossproducts, CrossedProducts):
-            refuse_equal_factors(self.crossproducts, factors or [])
-        basis = self.crossproducts.basis
-        self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
-        if self.dropped:
-            warnings.warn(
-                f"dropped {', '.join(map(repr, self.dropped))} from the fixed effects: other columns "
-                "determine them. Remove these columns to silence this warning",
-                RankDeficientWarning,
-                stacklevel=4,
-            )
-        # Positions in the basis of the kept columns, in the order in which they were given.
-        kept = basis.kept
-        self._basis_order = np.argsort(basis.order[kept], kind="stable")
-        self._kept_columns = basis.order[kept][self._basis_order]
+        self.dropped: tuple[str, ...] = ()
+        self._kept_columns = np.arange(len(design.fixed))
+        if design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
+            self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
         self.endog_names = design.endog_name
         self.nobs = design.n_rows
         self.k_fe = len(self.exog_names)
-        if self.nobs <= self.k_fe:
-            raise DesignError(
-                f"{self.nobs} rows cannot determine {self.k_fe} fixed effects; add rows"
-            )
         self.k_re = len(design.random)
         self.k_re2 = self.k_re * (self.k_re + 1) // 2
         self.k_vc = 0 if design.components is None else len(design.components.names)
         self.n_groups = design.grouping.n_levels
         self.n_totobs = self.nobs
         self.k_params = self.k_fe + self.k_re2
+
+    def _products(self) -> CrossProducts | CrossedProducts:
+        """Form the cross-products of all columns."""
+        factors = crossed_factors(self.design)
+        if factors is None:
+            return cross_products(self.design)
+        found = crossed_products(self.design, factors)
+        refuse_equal_factors(found, factors)
+        return found
+
+    def _form(self, cp: CrossProducts | CrossedProducts) -> None:
+        """Take in the cross-products: which columns are kept, and where they are in the basis."""
+        basis, design = cp.basis, self.design
+        self.crossproducts = cp
+        self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
+        if self.dropped:
+            warnings.warn(
+                f"dropped {', '.join(map(repr, self.dropped))} from the fixed effects: other columns "
+                "determine them. Remove these columns to silence this warning",
+                RankDeficientWarning,
+                stacklevel=5,
+            )
+        # Positions in the basis of the kept columns, in the order in which they were given.
+        kept = basis.kept
+        self._basis_order = np.argsort(basis.order[kept], kind="stable")
+        self._kept_columns = basis.order[kept][self._basis_order]
+
+    @cached_property
+    def crossproducts(self) -> CrossProducts | CrossedProducts:  # type: ignore[override]
+        """Cross-products of all columns, formed with the model, or when first needed with many columns.
+
+        Raises
+        ------
+        DesignError
+            There are no fewer columns than rows, or too many that determine each other.
+        """
+        n, p = self.design.n_rows, len(self.design.fixed)
+        if n <= p:
+            raise DesignError(
+                f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "
+                "rows than columns of exog. Remove columns or add rows, or penalise them: "
+                "fit_regularized(..., variances='joint')"
+            )
+        cp = self._products()
+        if cp.basis.dependent:
+            names = [self.design.fixed_names[cp.basis.order[j]] for j in cp.basis.dependent]
+            raise DesignError(
+                f"{', '.join(map(repr, names[:10]))} are determined by other columns; with {p} columns "
+                "nothing is dropped. Remove them"
+            )
+        return cp
+
+    @property
+    def _cross_products_formed(self) -> bool:
+        return "crossproducts" in self.__dict__
+
+    @cached_property
+    def _basis_order(self) -> np.ndarray:  # type: ignore[override]
+        """Position in the basis of each fixed effect."""
+        return np.argsort(self.crossproducts.basis.order, kind="stable")
 
     # Data, in the shapes in which statsmodels has them
 
@@ -513,7 +554,7 @@ class MixedLM(AtParameters):
             raise OptionError(f"reml={reml!r}; expected True (REML) or False (ML)")
         for name, penalty in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
             if penalty is not None:
-                _check_smooth(penalty, name)
+                check_smooth(penalty, name)
         if callback is not None and not callable(callback):
             raise OptionError(
                 f"callback={callback!r}; expected a function of the iteration and −2 log-likelihood"
@@ -557,70 +598,7 @@ class MixedLM(AtParameters):
         results = MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
         if fe_pen is None and cov_pen is None:
             return results
-        from .regularized import fit_smooth  # which needs the results' class
-
         return fit_smooth(self, results, fe_pen, cov_pen, int(options.get("maxiter", 1000)))
-
-    def fit_regularized(
-        self,
-        start_params: MixedLMParams | np.ndarray | None = None,
-        method: Any = "l1",
-        alpha: Any = 0,
-        ceps: float = 1e-4,
-        ptol: float = 1e-6,
-        maxit: int = 200,
-        **fit_kwargs: Any,
-    ) -> RegularizedResults:
-        """Fit with a penalty on the fixed effects.
-
-        Parameters
-        ----------
-        start_params : MixedLMParams or array, optional
-            Where the unpenalised fit starts.
-        method : "l1" or a smooth penalty
-            The lasso at the variances of the unpenalised fit, or an object with ``func`` and ``deriv``,
-            for which all parameters are estimated together (see `fit`, `fe_pen`).
-        alpha : float or array (k_fe,)
-            Weight of the penalty; of each coefficient: 0 leaves it unpenalised.
-        ceps : float
-            Accepted for compatibility, without effect: coefficients of the lasso are exactly zero or not.
-        ptol : float
-            The lasso stops at a duality gap below its square (at most 1e-12) of the objective's spread.
-        maxit : int
-            Largest number of sweeps over all coefficients, in fifties.
-        **fit_kwargs
-            Arguments of the unpenalised `fit`, such as `reml`.
-
-        Returns
-        -------
-        RegularizedResults
-            With `penalty` in words and `gap`, the certificate of the lasso.
-
-        Notes
-        -----
-        With V the covariance matrix of y at the unpenalised estimates (σ² included), the lasso minimises
-        ``(y − Xβ)'V⁻¹(y − Xβ) + Σ alpha_j |β_j|``, the objective of statsmodels, whose coordinate descent
-        leaves a coefficient at zero once it has been there; this one goes on to the minimum.
-        """
-        from . import regularized  # which needs the results' class
-
-        if not isinstance(method, str):
-            _check_smooth(method, "method")
-            penalty = regularized.with_alpha(method, alpha)
-            found = self.fit(start_params, fe_pen=penalty, **fit_kwargs)
-            assert isinstance(found, regularized.RegularizedResults)
-            return found
-        if method.lower() != "l1":
-            raise OptionError(
-                f"method={method!r}; expected 'l1' (the lasso), or a smooth penalty object with func and "
-                "deriv"
-            )
-        ceps, ptol = (
-            number(v, name, "a tolerance") for v, name in ((ceps, "ceps"), (ptol, "ptol"))
-        )
-        if not ceps >= 0 or not ptol > 0:
-            raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
-        return regularized.fit_lasso(self, start_params, alpha, ptol, maxit, fit_kwargs)
 
     def _optimizers(
         self, method: str | Sequence[str] | None, options: dict[str, Any]
@@ -725,16 +703,6 @@ class MixedLM(AtParameters):
         blocks += [np.array([[v]]) for v in params.vcomp]
         scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
         return likelihood.parameters(scaled)
-
-
-def _check_smooth(penalty: Any, argument: str) -> None:
-    """Refuse what cannot be a smooth penalty."""
-    parts = ("func", "deriv")
-    if isinstance(penalty, type) or not all(callable(getattr(penalty, p, None)) for p in parts):
-        raise OptionError(
-            f"{argument}={penalty!r}; expected a smooth penalty: an object with func and deriv, such as "
-            "statsmodels.base._penalties.L2()"
-        )
 
 
 def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:

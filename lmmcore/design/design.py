@@ -123,7 +123,7 @@ def check(design: Design) -> Design:
     DataValueError
         Lengths that differ, no rows, weights that are not positive.
     DesignError
-        One group, a group for every row, no random effects, fewer rows than columns.
+        One group, a group for every row, no random effects.
     """
     n = design.n_rows
     lengths = {f"endog {design.endog_name!r}": n, "groups": len(design.grouping.codes)}
@@ -147,7 +147,6 @@ def check(design: Design) -> Design:
             else ""
         )
         raise DataValueError(f"there are no rows{why}; expected at least one row per group")
-    p = len(design.fixed)
     if not design.terms and design.components is None:
         raise DesignError(
             "the model has no random effects; add a term such as (1 | group), or fit a linear "
@@ -163,11 +162,6 @@ def check(design: Design) -> Design:
             )
         if own:
             _check_factor(design, f, len(own))
-    if n <= p:
-        raise DesignError(
-            f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "
-            "rows than columns of exog. Remove columns or add rows"
-        )
     return design
 
 

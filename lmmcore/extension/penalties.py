@@ -131,6 +131,29 @@ class Blockwise:
         out[bent] *= np.clip(part, 0.0, 1.0)
         return out
 
+    def curvature(self, beta: np.ndarray, concave: bool = False) -> np.ndarray:
+        """Return the second derivatives (p, p) among coefficients that are not zero.
+
+        Parameters
+        ----------
+        concave : bool
+            Whether the (negative) part of a falling slope is in it.
+        """
+        out = np.diag(self.l2.astype(float))
+        norms = np.sqrt(np.bincount(self.groups, beta**2, len(self.norm)))
+        slope = self.slope_of_norm(norms)
+        counts = np.bincount(self.groups, minlength=len(self.norm))
+        falling = (norms > self.fall_from) & np.isfinite(self.fall_to) & concave
+        for g in np.flatnonzero((norms > 0) & (slope > 0) & (falling | (counts > 1))):
+            falls = falling[g]
+            index = np.flatnonzero(self.groups == g)
+            u = beta[index] / norms[g]
+            part = slope[g] / norms[g] * (np.eye(len(u)) - np.outer(u, u))
+            if falls:
+                part -= self.norm[g] / (self.fall_to[g] - self.fall_from[g]) * np.outer(u, u)
+            out[np.ix_(index, index)] += part
+        return out
+
     def prox(self, point: np.ndarray, step: float) -> np.ndarray:
         """Return the x (p,) that minimises ½‖x − point‖²/step + penalty.
 

@@ -154,7 +154,7 @@ class Penalty(Protocol):
     A fit minimises ``½ β'Hβ − c'β + P(β; λ)``, where H (p, p) and c (p,) are X'V⁻¹X/σ² and X'V⁻¹y/σ²:
     P is in units of half of −2 log-likelihood and the strength λ ≥ 0 in those of a slope, c − Hβ. The
     lasso is Σ λ w_j|β_j|. What is registered carries parameters of its shape alone; `bind` gives it the
-    coefficients. The solver never hands it those that are not penalised at all, except within a group.
+    coefficients. The solver hands it no coefficients of weight zero, which it profiles out.
 
     Attributes
     ----------
@@ -177,7 +177,10 @@ class Penalty(Protocol):
     concavity: float
 
     def bind(self, coefficients: Coefficients) -> Penalty:
-        """Return the penalty of these p coefficients; the one it is called on stays as it is."""
+        """Return the penalty of these p coefficients; the one it is called on stays as it is.
+
+        Weights other than zero and one may be refused by a `DataValueError`.
+        """
         ...
 
     def value(self, beta: np.ndarray, strength: float) -> float:

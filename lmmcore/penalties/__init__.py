@@ -1,1 +1,22 @@
-"""Penalties of regularised fits: the penalised quadratic and its solver."""
+"""Penalties of regularised fits, as objects: give one where its name would do, to choose its shape."""
+
+from .adaptive import AdaptiveLasso
+from .chains import Fused, Slope
+from .concave import MCP, SCAD, GroupMCP, GroupSCAD
+from .elastic_net import ElasticNet, Lasso, Ridge
+from .groups import GroupLasso, SparseGroupLasso
+
+__all__ = [
+    "MCP",
+    "SCAD",
+    "AdaptiveLasso",
+    "ElasticNet",
+    "Fused",
+    "GroupLasso",
+    "GroupMCP",
+    "GroupSCAD",
+    "Lasso",
+    "Ridge",
+    "Slope",
+    "SparseGroupLasso",
+]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Self
 
 import numpy as np
 
-from ..extension import Blockwise, Coefficients, OptionError
-
-Self = TypeVar("Self", bound="BlockwisePenalty")
+from ..extension import Blockwise, Coefficients, DataValueError, OptionError
 
 
 class BlockwisePenalty:
@@ -18,7 +16,7 @@ class BlockwisePenalty:
     concavity = 0.0
     of: Coefficients | None = None
 
-    def bind(self: Self, coefficients: Coefficients) -> Self:
+    def bind(self, coefficients: Coefficients) -> Self:
         """Return the penalty of these coefficients."""
         out = copy.copy(self)
         out.of = coefficients
@@ -45,11 +43,32 @@ class BlockwisePenalty:
 
     def value(self, beta: np.ndarray, strength: float) -> float:
         """Return P(β; λ)."""
-        return self.blockwise(strength).value(beta)
+        return self.blockwise(strength).value(self._checked(beta))
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
         """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
-        return self.blockwise(strength).prox(point, step)
+        return self.blockwise(strength).prox(self._checked(point), step)
+
+    def _checked(self, beta: np.ndarray) -> np.ndarray:
+        if len(beta) != len(self.bound):
+            raise DataValueError(
+                f"{type(self).__name__} got {len(beta)} coefficients; expected {len(self.bound)}"
+            )
+        return beta
+
+    def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
+        """Return tr((H + K)⁻¹H) over the coefficients that are not zero.
+
+        K is the curvature of the penalty there, without that of what is concave. Source: Vaiter,
+        Deledalle, Fadili, Peyré and Dossal (2017), *Annals of the Institute of Statistical Mathematics* 69.
+        """
+        on = np.flatnonzero(beta)
+        form = self.blockwise(strength)
+        if not form.l2.any() and len(form.norm) == len(beta):
+            return float(len(on))
+        curvature = form.curvature(beta)[np.ix_(on, on)]
+        inner = h[np.ix_(on, on)]
+        return float(np.trace(np.linalg.lstsq(inner + curvature, inner, rcond=None)[0]))
 
 
 def simple(of: Coefficients, l1: np.ndarray, l2: np.ndarray | None = None) -> Blockwise:

@@ -35,15 +35,6 @@ class ElasticNet(BlockwisePenalty):
         """Return ∂P/∂|β_j| (p,)."""
         return strength * self.bound.weights * (self.mix + (1.0 - self.mix) * size)
 
-    def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
-        """Return tr((H + λ W (1 − mix))⁻¹ H) over the coefficients that are not zero."""
-        on = np.flatnonzero(beta)
-        inner = h[np.ix_(on, on)]
-        ridge = np.diag(strength * (1.0 - self.mix) * self.bound.weights[on])
-        if not ridge.any():
-            return float(len(on))
-        return float(np.trace(np.linalg.lstsq(inner + ridge, inner, rcond=None)[0]))
-
 
 class Lasso(ElasticNet):
     """Lasso: Σ λ w_j |β_j|."""

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..extension import hookimpl
+from .adaptive import AdaptiveLasso
+from .chains import Fused, Slope
+from .concave import MCP, SCAD, GroupMCP, GroupSCAD
 from .elastic_net import ElasticNet, Lasso, Ridge
+from .groups import GroupLasso, SparseGroupLasso
 
 
 @hookimpl
@@ -16,3 +20,12 @@ def lmmcore_penalties(register: Callable[[str, Any], None]) -> None:
     for name in ("l2", "ridge"):
         register(name, Ridge())
     register("elastic_net", ElasticNet())
+    register("adaptive_lasso", AdaptiveLasso())
+    register("group_lasso", GroupLasso())
+    register("sparse_group_lasso", SparseGroupLasso())
+    register("scad", SCAD())
+    register("mcp", MCP())
+    register("group_scad", GroupSCAD())
+    register("group_mcp", GroupMCP())
+    register("slope", Slope())
+    register("fused", Fused())

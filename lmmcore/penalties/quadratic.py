@@ -1,96 +1,156 @@
-"""The penalised quadratic: what a regularised fit minimises once the variances are held.
+"""The quadratic ½β'Hβ − c'β that a penalised fit minimises, stored or by way of whitened rows.
 
-At fixed variances −2 log-likelihood is a quadratic in β, so that a fit with a penalty costs nothing in the
-number of rows. Source: Friedman, Hastie and Tibshirani (2010), *Journal of Statistical Software* 33(1).
+At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H
+it costs nothing in the number of rows. With more columns than `STORED`, or than rows, the whitened
+rows V^{-1/2}X/σ are smaller than H; then only those columns of H are formed that a fit asks for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from ..errors import ConvergenceError
-from ._descent import descend
+from ..errors import DesignError
+
+STORED = 2000  # columns up to which H is stored
+ALIVE = 1e-14  # a column with less than this part of its square beside unpenalised ones is theirs
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """Coefficients with their certificate.
+class Quadratic(Protocol):
+    """½β'Hβ − c'β + ½ yy, which is never negative.
 
     Attributes
     ----------
-    beta : array (p,)
-    gap : float
-        Duality gap: by how much the objective could still fall, at most.
-    objective : float
-        ½β'Hβ − c'β + Σ l1_j|β_j| + ½Σ l2_j β_j².
-    sweeps : int
+    c : array (p,)
+    diagonal : array (p,)
+        Of H.
+    yy : float
+        y'V⁻¹y/σ².
     """
 
-    beta: np.ndarray
-    gap: float
-    objective: float
-    sweeps: int
+    @property
+    def c(self) -> np.ndarray: ...
+
+    @property
+    def yy(self) -> float: ...
+
+    @property
+    def diagonal(self) -> np.ndarray: ...
+
+    def slope(self, beta: np.ndarray) -> np.ndarray:
+        """Return c − Hβ (p,)."""
+        ...
+
+    def block(self, columns: np.ndarray) -> np.ndarray:
+        """Return the rows and columns of H that are asked for."""
+        ...
+
+    def of(self, columns: np.ndarray, units: np.ndarray) -> Quadratic:
+        """Return the quadratic in β_j · units_j of some columns alone."""
+        ...
 
 
-def solve(
-    h: np.ndarray,
-    c: np.ndarray,
-    l1: np.ndarray,
-    l2: np.ndarray,
-    start: np.ndarray | None = None,
-    tolerance: float = 1e-10,
-    max_sweeps: int = 10_000,
-) -> Solution:
-    """Minimise ½β'Hβ − c'β + Σ l1_j|β_j| + ½Σ l2_j β_j² for a positive semidefinite H (p, p).
+@dataclass(frozen=True, eq=False)
+class FreePart:
+    """The unpenalised coefficients as a function of the others: start − map · β."""
 
-    Parameters
-    ----------
-    l1, l2 : arrays (p,)
-        Weights ≥ 0; zero where a coefficient is not penalised.
-    tolerance : float
-        Largest duality gap, as a part of c'H⁻¹c (the spread of the unpenalised objective).
+    start: np.ndarray
+    map: np.ndarray
 
-    Raises
-    ------
-    ConvergenceError
-        The gap stays larger.
+    def at(self, beta: np.ndarray) -> np.ndarray:
+        """Return the unpenalised coefficients that go with the others."""
+        return self.start - self.map @ beta
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A quadratic with H (p, p) in memory."""
+
+    h: np.ndarray
+    c: np.ndarray
+    yy: float
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """The diagonal of H (p,)."""
+        return np.diag(self.h)
+
+    def slope(self, beta: np.ndarray) -> np.ndarray:
+        """Return c − Hβ (p,)."""
+        return self.c - self.h @ beta
+
+    def block(self, columns: np.ndarray) -> np.ndarray:
+        """Return the rows and columns of H that are asked for."""
+        return np.ascontiguousarray(self.h[np.ix_(columns, columns)])
+
+    def of(self, columns: np.ndarray, units: np.ndarray) -> Stored:
+        """Return the quadratic in β_j · units_j of some columns alone."""
+        h = self.h[np.ix_(columns, columns)] / (units[:, None] * units)
+        return Stored(np.ascontiguousarray(h), self.c[columns] / units, self.yy)
+
+
+@dataclass(frozen=True, eq=False)
+class Whitened:
+    """A quadratic of rows: H = X'X and c = X'y for x (m, p) and y (m,), V^{-1/2} and 1/σ within.
+
+    Rows may be those of the data or any others with the same products, such as a triangular factor;
+    `rest` is what these lack of y'y.
     """
-    # Coordinates in units of their own curvature: the tolerance then means the same for each.
-    unit = 1.0 / np.sqrt(np.maximum(np.diag(h) + l2, np.finfo(float).tiny))
-    h = np.ascontiguousarray(h * np.outer(unit, unit))
-    c, l1, l2 = c * unit, l1 * unit, l2 * unit**2
-    beta = np.zeros(len(c)) if start is None else start / unit
-    size = float(c @ np.linalg.lstsq(h + np.diag(l2), c, rcond=None)[0]) + np.finfo(float).tiny
-    step, sweeps, gap = 0.01 * tolerance * size / max(len(c), 1), 0, np.inf
-    for _ in range(6):
-        rest = c - h @ beta
-        sweeps += descend(h, l1, l2, beta, rest, max_sweeps, step)
-        gap = duality_gap(h, c, l1, l2, beta)
-        if gap <= tolerance * size:
-            break
-        step *= 1e-2
-    else:
-        raise ConvergenceError(
-            f"coordinate descent stopped with a duality gap of {gap:.1e} (objective's spread "
-            f"{size:.1e}) after {sweeps} sweeps; expected less than {tolerance:.0e} of it. Raise maxit, "
-            "or remove nearly collinear columns"
-        )
-    value = float(0.5 * beta @ h @ beta - c @ beta + l1 @ np.abs(beta) + 0.5 * l2 @ beta**2)
-    return Solution(beta * unit, gap, value, sweeps)
 
+    x: np.ndarray
+    y: np.ndarray
+    rest: float = 0.0
 
-def duality_gap(
-    h: np.ndarray, c: np.ndarray, l1: np.ndarray, l2: np.ndarray, beta: np.ndarray
-) -> float:
-    """Return an upper bound of the distance from the optimum, zero at the optimum.
+    @cached_property
+    def c(self) -> np.ndarray:
+        """X'y (p,)."""
+        return self.x.T @ self.y
 
-    With A = H + diag(l2) and the residual g = c − Aβ, any s with |s_j| ≤ l1_j gives the dual value
-    −½(c − s)'A⁻¹(c − s); s is g moved into its bounds.
-    """
-    a = h + np.diag(l2)
-    s = np.clip(c - a @ beta, -l1, l1)
-    primal = 0.5 * beta @ a @ beta - c @ beta + l1 @ np.abs(beta)
-    half = np.linalg.lstsq(a, c - s, rcond=None)[0]
-    return max(0.0, float(primal + 0.5 * (c - s) @ half))
+    @cached_property
+    def yy(self) -> float:
+        """y'y."""
+        return float(self.y @ self.y) + self.rest
+
+    @cached_property
+    def diagonal(self) -> np.ndarray:
+        """The diagonal of H (p,)."""
+        return np.einsum("ij,ij->j", self.x, self.x)
+
+    def slope(self, beta: np.ndarray) -> np.ndarray:
+        """Return c − Hβ (p,); costs m for each coefficient that is not zero, and m p."""
+        on = np.flatnonzero(beta)
+        fitted = self.x @ beta if 2 * len(on) > len(beta) else self.x[:, on] @ beta[on]
+        return self.x.T @ (self.y - fitted)
+
+    def block(self, columns: np.ndarray) -> np.ndarray:
+        """Return the rows and columns of H that are asked for."""
+        part = self.x[:, columns]
+        return np.ascontiguousarray(part.T @ part)
+
+    def of(self, columns: np.ndarray, units: np.ndarray) -> Whitened:
+        """Return the quadratic in β_j · units_j of some columns alone."""
+        return Whitened(np.asfortranarray(self.x[:, columns] / units), self.y, self.rest)
+
+    def without(self, free: np.ndarray) -> tuple[Whitened, FreePart]:
+        """Return the quadratic in the other coefficients, those in `free` at their best for each."""
+        rest = np.setdiff1d(np.arange(self.x.shape[1]), free)
+        if not len(free):
+            return self, FreePart(np.zeros(0), np.zeros((0, len(rest))))
+        q, r = np.linalg.qr(self.x[:, free])
+        size = np.sqrt(self.diagonal[free])
+        if len(r) < len(free) or (np.abs(np.diag(r)) <= 1e-7 * size).any():
+            raise DesignError(
+                f"the {len(free)} unpenalised columns determine each other in {len(self.y)} rows; "
+                "expected independent ones. Penalise some of them, or remove columns"
+            )
+        other = self.x[:, rest]
+        crossed, best = q.T @ other, q.T @ self.y
+        reduced = Whitened(np.asfortranarray(other - q @ crossed), self.y - q @ best, self.rest)
+        return reduced, FreePart(np.linalg.solve(r, best), np.linalg.solve(r, crossed))
+
+    def stored(self) -> Stored:
+        """Return the same with H in memory."""
+        return Stored(np.ascontiguousarray(self.x.T @ self.x), self.c, self.yy)

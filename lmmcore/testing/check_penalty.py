@@ -248,7 +248,7 @@ def _binding(penalty: Any) -> None:
     """`bind` leaves the penalty it is called on as it is."""
     first = _example(penalty)
     before = first.prox(first.point.copy())
-    penalty.bind(replace(first.of, weights=np.array([0.0, 5.0, 5.0, 5.0])))
+    penalty.bind(replace(first.of, weights=np.array([0.0, 1.0, 1.0, 1.0])))
     same = np.array_equal(first.prox(first.point.copy()), before)
     _require(same, "bind", "a penalty changes when the one it came from is bound again")
 
@@ -344,10 +344,13 @@ def _cases(draw: st.DrawFn, penalty: Any, p: int) -> _Case:
     if draw(st.booleans()):  # groups of one weight each, with one of weight zero now and then
         weights = weights[groups]
     of = Coefficients(
-        tuple(f"x{j}" for j in range(p)), weights, groups, vector(positive),
-        vector(numbers),
-    )  # fmt: skip
-    bound = _bind(penalty, of)
+        tuple(f"x{j}" for j in range(p)), weights, groups, vector(positive), vector(numbers)
+    )
+    try:
+        bound = _bind(penalty, of)
+    except LmmcoreError:  # weights that it cannot take; those of zero and one it must
+        of = replace(of, weights=(weights > 0).astype(float))
+        bound = _bind(penalty, of)
     step = draw(positive) / (1.0 + 4.0 * float(bound.concavity))
     return _Case(bound, of, vector(numbers), draw(positive), step)
 

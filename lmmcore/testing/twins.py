@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import lsq_linear
+
+from ..extension import Blockwise
 
 
 def accumulate(
@@ -85,16 +88,58 @@ def grouped_derivatives(
 
 
 def descend(
-    h: np.ndarray, c: np.ndarray, l1: np.ndarray, l2: np.ndarray, sweeps: int
+    h: np.ndarray, c: np.ndarray, form: Blockwise, beta: np.ndarray, sweeps: int
 ) -> np.ndarray:
-    """Return β after sweeps of coordinate descent from zero on ½β'Hβ − c'β + Σ l1|β| + ½Σ l2 β²."""
-    beta = np.zeros(len(c))
+    """Twin of ``_descent.descend``: β after sweeps over all groups on ½β'Hβ − c'β + penalty."""
+    beta = beta.copy()
     for _ in range(sweeps):
-        for j in range(len(c)):
-            slope = c[j] - h[j] @ beta + h[j, j] * beta[j]
-            shrunk = np.sign(slope) * max(abs(slope) - l1[j], 0.0)
-            beta[j] = shrunk / (h[j, j] + l2[j])
+        for g in range(len(form.norm)):
+            index = np.flatnonzero(form.groups == g)
+            top = np.linalg.eigvalsh(h[np.ix_(index, index)])[-1]
+            target = (c - h @ beta)[index] + top * beta[index]
+            target = np.sign(target) * np.maximum(np.abs(target) - form.l1[index], 0.0)
+            size = np.linalg.norm(target)
+            sizes = np.linspace(0.0, size / top, 200_001)  # of the new group: tried one by one
+            one = np.full(len(sizes), form.norm[g])
+            value = (
+                0.5 * (top + form.l2[index[0]]) * sizes**2 - size * sizes
+                + norm_penalty(sizes, one, form.fall_from[g], form.fall_to[g])
+            )  # fmt: skip
+            beta[index] = target / max(size, 1e-300) * sizes[np.argmin(value)]
     return beta
+
+
+def norm_penalty(
+    size: np.ndarray, slope: np.ndarray, fall_from: float, fall_to: float
+) -> np.ndarray:
+    """Return ∫₀^size of a slope that falls in a straight line to zero between two points."""
+    low = np.minimum(size, fall_from)
+    if not np.isfinite(fall_to) or fall_to == fall_from:
+        return np.where(np.isfinite(fall_to), 0.0, slope * low)
+    into = np.clip(size, fall_from, fall_to) - fall_from
+    return slope * (low + into - 0.5 * into**2 / (fall_to - fall_from))
+
+
+def isotonic_decreasing(y: np.ndarray) -> np.ndarray:
+    """Twin of ``_prox.isotonic_decreasing``, by the min-max formula."""
+    n = len(y)
+    means = [
+        min(max(float(np.mean(y[a : b + 1])) for b in range(i, n)) for a in range(i + 1))
+        for i in range(n)
+    ]
+    return np.maximum(means, 0.0)
+
+
+def fused(y: np.ndarray, step: float, l1: np.ndarray, tv: np.ndarray) -> np.ndarray:
+    """Twin of ``_prox.fused``, by its dual: a least squares problem with bounds."""
+    n = len(y)
+    pull = np.vstack([np.diff(np.eye(n), axis=0), np.eye(n)])
+    bounds = np.concatenate([tv, l1])
+    pull, bounds = pull[bounds > 0], bounds[bounds > 0]
+    if not len(bounds):
+        return y.copy()
+    dual = lsq_linear(pull.T, y / step, (-bounds, bounds), method="bvls", tol=1e-14).x
+    return np.asarray(y - step * pull.T @ dual)
 
 
 def crossed(

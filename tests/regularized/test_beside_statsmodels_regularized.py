@@ -159,7 +159,7 @@ def test_bad_arguments():
         ({"alpha": np.nan}, OptionError, "alpha=nan"),
         ({"alpha": "much"}, OptionError, "alpha='much'"),
         ({"alpha": np.ones(3)}, DataValueError, "expected a number, or 5 weights"),
-        ({"method": "l3"}, OptionError, "method='l3'"),
+        ({"method": "l3"}, OptionError, "penalty 'l3' is not known"),
         ({"method": 3}, OptionError, "method=3"),
         ({"maxit": 0}, OptionError, "maxit=0"),
         ({"ptol": 0}, OptionError, "ptol=0"),

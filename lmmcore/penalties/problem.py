@@ -1,0 +1,280 @@
+"""A penalty on some of the coefficients of a quadratic: what the solvers see, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from ..errors import LmmcoreError, OptionError, PluginError
+from ..extension import Coefficients, Penalty
+from .certificate import zero_from
+from .descent import BlockDescent, Solution
+from .proximal import ProximalDescent
+from .quadratic import ALIVE, STORED, Quadratic, Stored, Whitened
+
+_METHODS = ("bind", "value", "prox")
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """How a penalty is laid on p coefficients.
+
+    Attributes
+    ----------
+    names : tuple of str (p,)
+    weights : array (p,)
+        Factors of the strength; 0 leaves a coefficient unpenalised.
+    groups : int array (p,)
+        Any numbers; equal ones belong together.
+    units : array (p,)
+        The penalty is one of β_j · units_j.
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    groups: np.ndarray
+    units: np.ndarray
+
+    def take(self, columns: np.ndarray) -> Terms:
+        """Return the terms of some columns."""
+        return Terms(
+            tuple(self.names[j] for j in columns), self.weights[columns], self.groups[columns],
+            self.units[columns],
+        )  # fmt: skip
+
+
+class PenalisedQuadratic:
+    """Minimises ½β'Hβ − c'β + P(β; λ) for any λ, unpenalised coefficients profiled out.
+
+    Parameters
+    ----------
+    quadratic : Whitened
+    terms : Terms
+    penalty : Penalty
+        Not yet bound.
+    curvature : array (p,), optional
+        What a concave penalty takes for the curvature; by default the diagonal of H, without what the
+        unpenalised columns explain.
+
+    Attributes
+    ----------
+    penalised : int array
+        The columns with a penalty that can be other than zero.
+    dead : int array
+        Penalised columns that the unpenalised ones determine: their coefficients are zero.
+    """
+
+    def __init__(
+        self,
+        quadratic: Whitened,
+        terms: Terms,
+        penalty: Any,
+        curvature: np.ndarray | None = None,
+        pilot: np.ndarray | None = None,
+    ) -> None:
+        self.quadratic, self.terms = quadratic, terms
+        free = np.flatnonzero(terms.weights == 0.0)
+        others = np.flatnonzero(terms.weights > 0.0)
+        before = quadratic.diagonal[others]
+        self.free = free
+        reduced, self.free_part = quadratic.without(free)
+        alive = reduced.diagonal > ALIVE * before
+        inside: Quadratic = reduced
+        if len(others) <= min(STORED, len(reduced.y)):
+            inside = reduced.stored()
+        self.penalised, self.dead = others[alive], others[~alive]
+        self._alive = alive
+        units = terms.units[self.penalised]
+        self.inner: Quadratic = inside.of(np.flatnonzero(alive), units)
+        self.groups = np.unique(terms.groups[self.penalised], return_inverse=True)[1]
+        if curvature is None:
+            curvature = np.zeros(len(terms.names))
+            curvature[self.penalised] = self.inner.diagonal
+        self.curvature = curvature
+        pilot = self.pilot if pilot is None else pilot[self.penalised] * units
+        self.penalty: Penalty = bound_penalty(
+            penalty,
+            Coefficients(
+                tuple(terms.names[j] for j in self.penalised), terms.weights[self.penalised],
+                self.groups, curvature[self.penalised], pilot,
+            ),
+        )  # fmt: skip
+
+    @cached_property
+    def pilot(self) -> np.ndarray:
+        """A first estimate of the penalised coefficients, in their units: unpenalised, or one by one."""
+        inner = self.inner
+        if isinstance(inner, Stored) and len(inner.c):
+            unit = np.sqrt(inner.diagonal)
+            try:
+                factor = cho_factor(inner.h / (unit[:, None] * unit), check_finite=False)
+            except LinAlgError:
+                factor = None
+            if factor is not None and (np.diag(factor[0]) > 1e-5).all():
+                return np.asarray(cho_solve(factor, inner.c / unit) / unit)
+        return inner.c / inner.diagonal
+
+    @cached_property
+    def _descent(self) -> BlockDescent | None:
+        form = self._form(0.0)
+        return None if form is None else BlockDescent(self.inner, form.groups)
+
+    @cached_property
+    def _proximal(self) -> ProximalDescent:
+        return ProximalDescent(self.inner)
+
+    def _form(self, strength: float) -> Any:
+        make = getattr(self.penalty, "blockwise", None)
+        return None if make is None else make(strength)
+
+    def largest_strength(self) -> float:
+        """Return the strength from which on all penalised coefficients are zero.
+
+        For a penalty that never gives zeros, where they are 1/1000 of what they are without it.
+        """
+        found = zero_from(self.penalty, self.inner.c)
+        if np.isfinite(found):
+            return found
+        # Ridge: c/(d + λ) is 1/1000 of c/d from about 1000 d on.
+        return 1e3 * float(np.max(self.inner.diagonal / self.terms.weights[self.penalised]))
+
+    def path(
+        self, strengths: Sequence[float] | np.ndarray, tolerance: float = 1e-12, maxit: int = 10_000
+    ) -> list[Solution]:
+        """Return the solutions at falling strengths, each from the one before."""
+        start, last, out = np.zeros(len(self.penalised)), np.inf, []
+        for strength in strengths:
+            found = self._solve(float(strength), start, last, tolerance, maxit)
+            start, last = found.beta, float(strength)
+            out.append(found)
+        return out
+
+    def _solve(
+        self, strength: float, start: np.ndarray, last: float, tolerance: float, maxit: int
+    ) -> Solution:
+        if not len(self.penalised):
+            return Solution(np.zeros(0), 0.5 * self.inner.yy, 0.0, 0.0, 0)
+        form = self._form(strength)
+        if form is None or self._descent is None:
+            return self._proximal.solve(self.penalty, strength, start, tolerance, 50 * maxit)
+        # Slopes move by no more than strengths do, as a rule; what breaks it is found afterwards.
+        near = max(2.0 * strength - last, 0.0) if np.isfinite(last) else strength
+        screen = self._form(near)
+        convex = self.penalty.concavity == 0.0
+        return self._descent.solve(form, start, convex, screen, tolerance, maxit)
+
+    def solve(
+        self,
+        strength: float,
+        start: np.ndarray | None = None,
+        tolerance: float = 1e-12,
+        maxit: int = 10_000,
+    ) -> Solution:
+        """Return the solution at one strength.
+
+        `start` holds all p coefficients. Without it a concave penalty, whose objective has several
+        minima, comes down a short path from where all coefficients are zero.
+        """
+        if start is not None:
+            inner = start[self.penalised] * self.terms.units[self.penalised]
+            return self._solve(strength, inner, strength, tolerance, maxit)
+        path = [strength]
+        if self.penalty.concavity > 0.0 and strength > 0.0:
+            top = self.largest_strength()
+            if top > strength:
+                path = list(np.geomspace(top, strength, 20))
+        return self.path(path, tolerance, maxit)[-1]
+
+    def coefficients(self, solution: Solution) -> np.ndarray:
+        """Return all p coefficients in the columns' own units."""
+        out = np.zeros(len(self.terms.names))
+        out[self.penalised] = solution.beta / self.terms.units[self.penalised]
+        if len(self.free):
+            others = np.zeros(len(self._alive))
+            others[self._alive] = out[self.penalised]
+            out[self.free] = self.free_part.at(others)
+        return out
+
+    def residual(self, beta: np.ndarray, strength: float) -> float:
+        """Return how far β (p,) is from stationary: by how much one proximal step moves it.
+
+        In units √H_jj and as a part of the largest slope at zero.
+        """
+        inner = beta[self.penalised] * self.terms.units[self.penalised]
+        unit = np.sqrt(self.inner.diagonal)
+        off = 0.0
+        if len(inner):
+            slope = self.inner.slope(inner)
+            step = 1.0 / max(float(unit.max()) ** 2, 1.01 * self.penalty.concavity)
+            moved = inner - self.penalty.prox(inner + step * slope, step, strength)
+            off = float(np.max(np.abs(moved) / step / unit))
+        if len(self.free):
+            free = self.quadratic.slope(beta)[self.free] / np.sqrt(
+                self.quadratic.diagonal[self.free]
+            )
+            off = max(off, float(np.abs(free).max()))
+        return off / (float(np.max(np.abs(self.inner.c) / unit, initial=0.0)) or 1.0)
+
+    def degrees_of_freedom(self, solution: Solution, strength: float) -> float:
+        """Return those of the penalised and the unpenalised coefficients together."""
+        own = getattr(self.penalty, "degrees_of_freedom", None)
+        on = np.flatnonzero(solution.beta)
+        if own is None:
+            return float(len(self.free) + len(on))
+        h = np.zeros((0, 0))
+        if isinstance(self.inner, Stored):
+            h = self.inner.h
+        elif len(on):
+            return float(len(self.free)) + self._df_of_active(solution, strength, on)
+        return float(len(self.free)) + float(own(solution.beta, h, strength))
+
+    def _df_of_active(self, solution: Solution, strength: float, on: np.ndarray) -> float:
+        """Degrees of freedom from the rows and columns of H of the coefficients that are not zero."""
+        of = self.penalty.bind(
+            Coefficients(
+                tuple(str(j) for j in on), self.terms.weights[self.penalised][on],
+                np.unique(self.groups[on], return_inverse=True)[1],
+                self.curvature[self.penalised][on],
+            )
+        )  # fmt: skip
+        own: Any = of
+        return float(own.degrees_of_freedom(solution.beta[on], self.inner.block(on), strength))
+
+
+def bound_penalty(penalty: Any, coefficients: Coefficients) -> Penalty:
+    """Return the penalty of these coefficients; errors of a plugin name it.
+
+    Raises
+    ------
+    OptionError
+        The object is no penalty.
+    PluginError
+        `bind` raised, or gave something else.
+    """
+    missing = [m for m in _METHODS if not callable(getattr(penalty, m, None))]
+    if missing:
+        raise OptionError(
+            f"penalty={penalty!r} has no {', '.join(missing)}; expected the name of a penalty "
+            "(`lmmcore plugins` lists them) or a Penalty"
+        )
+    try:
+        out = penalty.bind(coefficients)
+        concavity = float(out.concavity)
+    except LmmcoreError:
+        raise
+    except Exception as exc:
+        raise PluginError(
+            f"penalty {type(penalty).__name__} failed to take {len(coefficients)} coefficients: "
+            f"{type(exc).__name__}: {exc}; check it with lmmcore.testing.check_penalty"
+        ) from exc
+    if not 0.0 <= concavity < np.inf:
+        raise PluginError(
+            f"penalty {type(penalty).__name__} has concavity {concavity!r}; expected a number of zero or "
+            "more. Check it with lmmcore.testing.check_penalty"
+        )
+    return out

@@ -1,0 +1,23 @@
+"""Penalised fits: one weight, a path with its choice, selection of random effects."""
+
+from .along import fit_path
+from .choice import CrossValidation, StabilitySelection
+from .fit import fit_penalised
+from .path import RegularizationPath
+from .random import RandomEffectsPath, random_effects_path
+from .results import JointResults, RegularizedResults
+from .smooth import fit_smooth, with_alpha
+
+__all__ = [
+    "CrossValidation",
+    "JointResults",
+    "RandomEffectsPath",
+    "RegularizationPath",
+    "RegularizedResults",
+    "StabilitySelection",
+    "fit_path",
+    "fit_penalised",
+    "fit_smooth",
+    "random_effects_path",
+    "with_alpha",
+]

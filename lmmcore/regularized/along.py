@@ -1,0 +1,144 @@
+"""From a model and a penalty to the path: the weights, and a fit at each of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ConvergenceError, ConvergenceWarning, DataValueError, OptionError
+from ..penalties.problem import PenalisedQuadratic
+from ..results import MixedLMResults
+from .fit import check_variances, named_penalty, sweeps_allowed
+from .path import RegularizationPath
+from .terms import penalised_terms, with_information_units
+from .variances import JointFit, fit_jointly, null_fit, problem_at, quadratic_at
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+
+def fit_path(
+    model: MixedLM,
+    penalty: Any,
+    alphas: Any,
+    n_alphas: int,
+    smallest: float | None,
+    weights: Any,
+    unpenalized: Any,
+    groups: Any,
+    standardize: Any,
+    variances: str,
+    maxit: int,
+    fit_kwargs: Mapping[str, Any],
+) -> RegularizationPath:
+    """Return the path; see ``MixedLM.fit_regularized_path``."""
+    implementation, name = named_penalty(penalty)
+    sweeps = sweeps_allowed(maxit)
+    check_variances(model, variances)
+    terms = penalised_terms(model, weights, unpenalized, groups, standardize)
+    if not (terms.weights > 0).any():
+        raise OptionError(
+            f"all {model.k_fe} coefficients are unpenalised: there is no path; expected a penalty on some. "
+            "Use fit(), or change weights or unpenalized"
+        )
+    plain: MixedLMResults
+    if variances == "held":
+        plain = model.fit(**fit_kwargs)
+        rows = quadratic_at(model, plain)
+        if isinstance(standardize, str):
+            terms = with_information_units(terms, rows, plain.scale, model.nobs)
+        problem = PenalisedQuadratic(rows, terms, implementation)
+    else:
+        plain = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
+        if isinstance(standardize, str):
+            rows = quadratic_at(model, plain)
+            terms = with_information_units(terms, rows, plain.scale, model.nobs)
+        problem = problem_at(model, plain, terms, implementation)
+    strengths = 0.5 * _alphas(model, problem, alphas, n_alphas, smallest)
+    if variances == "held":
+        solutions = problem.path(strengths, maxit=sweeps)
+        beta = np.array([problem.coefficients(s) for s in solutions])
+        df = [problem.degrees_of_freedom(s, x) for s, x in zip(solutions, strengths)]
+        squares = [
+            2.0 * (s.objective - float(problem.penalty.value(s.beta, x)))
+            for s, x in zip(solutions, strengths)
+        ]
+        deviance = _deviance(model, plain, np.array(squares))
+        return RegularizationPath(
+            model, name, 2.0 * strengths, pd.DataFrame(beta, columns=model.exog_names), np.array(df),
+            deviance, np.array([s.gap / max(s.objective, 1e-300) for s in solutions]),
+            np.array([s.residual for s in solutions]), terms, implementation,
+            (plain, problem, solutions), None, sweeps,
+        )  # fmt: skip
+    start = np.zeros(model.k_fe)
+    joint: list[JointFit] = []
+    pilot = np.zeros(model.k_fe)
+    pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
+    note = ""
+    for strength in strengths:
+        try:
+            found = fit_jointly(
+                model, terms, implementation, float(strength), fit_kwargs, start, problem.curvature,
+                pilot, 1e-12, sweeps,
+            )  # fmt: skip
+        except ConvergenceError as exc:
+            if not joint:
+                raise
+            note = f"the path ends before alpha = {2.0 * float(strength):.4g}: {exc}"
+            break
+        start = found.beta
+        joint.append(found)
+    if note and alphas is not None:
+        warnings.warn(note, ConvergenceWarning, stacklevel=3)
+    strengths = strengths[: len(joint)]
+    return RegularizationPath(
+        model, name, 2.0 * strengths,
+        pd.DataFrame(np.array([j.beta for j in joint]), columns=model.exog_names),
+        np.array([j.problem.degrees_of_freedom(j.solution, x) for j, x in zip(joint, strengths)]),
+        np.array([j.variances.criterion for j in joint]),
+        np.array([j.solution.gap / max(j.solution.objective, 1e-300) for j in joint]),
+        np.array([j.problem.residual(j.beta, x) for j, x in zip(joint, strengths)]),
+        terms, implementation, None, joint, sweeps, note,
+    )  # fmt: skip
+
+
+def _alphas(
+    model: MixedLM, problem: PenalisedQuadratic, alphas: Any, n: Any, smallest: float | None
+) -> np.ndarray:
+    """Return falling weights.
+
+    Raises
+    ------
+    DataValueError, OptionError
+    """
+    if alphas is not None:
+        given = np.atleast_1d(np.asarray(alphas, dtype=float))
+        if given.ndim != 1 or not len(given):
+            raise DataValueError(f"alphas has shape {given.shape}; expected a list of numbers")
+        if not (np.isfinite(given) & (given >= 0)).all():
+            raise OptionError(f"alphas={alphas!r}; expected finite numbers of zero or more")
+        return np.sort(given)[::-1]
+    if not (isinstance(n, (int, np.integer)) and n > 1):
+        raise OptionError(f"n_alphas={n!r}; expected a whole number above 1")
+    least = (0.05 if model.nobs <= model.k_fe else 1e-3) if smallest is None else float(smallest)
+    if not 0.0 < least < 1.0:
+        raise OptionError(f"smallest={smallest!r}; expected a number between 0 and 1")
+    top = 2.0 * problem.largest_strength()
+    if top == 0.0:
+        raise OptionError(
+            "no penalised column is correlated with the response once the unpenalised ones are "
+            "accounted for: all coefficients are zero at every weight. Give alphas"
+        )
+    return np.geomspace(top, least * top, int(n))
+
+
+def _deviance(model: MixedLM, plain: MixedLMResults, squares: np.ndarray) -> np.ndarray:
+    """Return −2 log-likelihood (ML) for squares (y − Xβ)'V⁻¹(y − Xβ)/σ² at held variances, σ² free."""
+    n = model.nobs
+    # At the GLS estimate the squares are n_eff by the definition of σ̂².
+    at_gls = plain._state.log_det_v - model.crossproducts.log_weights
+    return at_gls + n * (1.0 + np.log(2.0 * np.pi * plain.scale * squares / n))

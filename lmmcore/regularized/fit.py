@@ -1,0 +1,172 @@
+"""A penalised fit at one weight: what ``MixedLM.fit_regularized`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DesignError, OptionError
+from ..estimation import Estimate
+from ..extension import find
+from ..penalties.descent import Solution
+from ..penalties.problem import PenalisedQuadratic, Terms
+from ..results import MixedLMResults
+from .results import JointResults, RegularizedResults
+from .terms import alpha_weights, penalised_terms, with_information_units
+from .variances import JointFit, fit_jointly, null_fit, quadratic_at
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+PER_SWEEP = 50  # sweeps for each one of `maxit`
+HOW = ("held", "joint")
+
+
+def named_penalty(penalty: Any) -> tuple[Any, str]:
+    """Return a penalty by name or as an object, and what to call it.
+
+    Raises
+    ------
+    OptionError
+        No penalty has that name.
+    """
+    if isinstance(penalty, str):
+        name = penalty.lower().replace("-", "_")
+        return find("penalty", name), {"l1": "lasso", "l2": "ridge"}.get(name, name).replace(
+            "_", " "
+        )
+    if not all(callable(getattr(penalty, m, None)) for m in ("bind", "value", "prox")):
+        raise OptionError(
+            f"method={penalty!r}; expected the name of a penalty (`lmmcore plugins` lists them), a "
+            "Penalty with bind, value and prox, or a smooth penalty object with func and deriv"
+        )
+    return penalty, type(penalty).__name__
+
+
+def check_variances(model: MixedLM, variances: str) -> None:
+    """Refuse another word than "held" or "joint", and "held" where nothing can be held.
+
+    Raises
+    ------
+    OptionError, DesignError
+    """
+    if variances not in HOW:
+        raise OptionError(f"variances={variances!r}; expected 'held' or 'joint'")
+    if variances == "held" and model.nobs <= model.k_fe:
+        raise DesignError(
+            f"{model.nobs} rows cannot determine {model.k_fe} fixed effects, so that there is no "
+            "unpenalised fit whose variances could be held; use variances='joint'"
+        )
+
+
+def sweeps_allowed(maxit: Any) -> int:
+    """Return the number of sweeps that `maxit` stands for.
+
+    Raises
+    ------
+    OptionError
+        It is no positive whole number.
+    """
+    if not (isinstance(maxit, (int, np.integer)) and maxit > 0):
+        raise OptionError(f"maxit={maxit!r}; expected a positive whole number of sweeps")
+    return PER_SWEEP * int(maxit)
+
+
+def fit_penalised(
+    model: MixedLM,
+    start_params: Any,
+    method: Any,
+    alpha: Any,
+    ptol: float,
+    maxit: int,
+    unpenalized: Any,
+    groups: Any,
+    standardize: Any,
+    variances: str,
+    fit_kwargs: Mapping[str, Any],
+) -> RegularizedResults:
+    """Return the fit with a penalty; see ``MixedLM.fit_regularized``."""
+    penalty, name = named_penalty(method)
+    weights = alpha_weights(alpha, model.k_fe, model.exog_names)
+    sweeps = sweeps_allowed(maxit)
+    check_variances(model, variances)
+    top = float(weights.max(initial=0.0))
+    terms = penalised_terms(
+        model, weights / top if top > 0 else np.ones(model.k_fe), unpenalized, groups, standardize
+    )
+    tolerance = min(1e-12, float(ptol) ** 2)
+    strength = 0.5 * top  # of half of −2 log-likelihood
+    if variances == "joint":
+        if start_params is not None:
+            raise OptionError("start_params was given with variances='joint'; expected one of them")
+        start = np.zeros(model.k_fe)
+        if isinstance(standardize, str):
+            null = null_fit(model, terms, start, fit_kwargs)
+            rows = quadratic_at(model, null)
+            terms = with_information_units(terms, rows, null.scale, model.nobs)
+        joint = fit_jointly(
+            model, terms, penalty, strength, fit_kwargs, start, None, None, tolerance, sweeps
+        )
+        return joint_results(model, joint, name, strength)
+    plain = model.fit(start_params, **fit_kwargs)
+    rows = quadratic_at(model, plain)
+    if isinstance(standardize, str):
+        terms = with_information_units(terms, rows, plain.scale, model.nobs)
+    problem = PenalisedQuadratic(rows, terms, penalty)
+    found = problem.solve(strength, None, tolerance, sweeps)
+    return held_results(model, plain, problem, found, name, strength)
+
+
+def _words(name: str, terms: Terms, beta: np.ndarray) -> str:
+    penalised = terms.weights > 0
+    zero = int(((beta == 0) & penalised).sum())
+    return f"{name} on {int(penalised.sum())} of {len(beta)} coefficients, {zero} of them zero; variances"
+
+
+def held_results(
+    model: MixedLM,
+    plain: MixedLMResults,
+    problem: PenalisedQuadratic,
+    found: Solution,
+    name: str,
+    strength: float,
+) -> RegularizedResults:
+    """Return the results of coefficients at the variances of an unpenalised fit."""
+    beta = problem.coefficients(found)
+    return RegularizedResults(
+        model,
+        plain._likelihood,
+        Estimate(plain._point, plain.convergence),
+        plain.reml,
+        beta,
+        _words(name, problem.terms, beta) + " held at the unpenalised estimates",
+        2.0 * found.gap,
+        plain.scale,
+        plain.freepat,
+        residual=found.residual,
+        df=problem.degrees_of_freedom(found, strength),
+    )
+
+
+def joint_results(model: MixedLM, joint: JointFit, name: str, strength: float) -> JointResults:
+    """Return the results of coefficients and variances that were estimated together."""
+    fit, terms = joint.variances, joint.problem.terms
+    certificate = replace(fit.convergence, optimizer=f"{fit.convergence.optimizer} (joint)")
+    out = JointResults(
+        model,
+        fit._likelihood,
+        Estimate(fit._point, certificate),
+        fit.reml,
+        joint.beta,
+        _words(name, terms, joint.beta) + " estimated jointly, the penalty in units of σ",
+        2.0 * joint.solution.gap,
+        None,
+        fit.freepat,
+        residual=joint.problem.residual(joint.beta, strength),
+        df=joint.problem.degrees_of_freedom(joint.solution, strength),
+    )
+    out.__dict__.update(rounds=joint.rounds, _variances=fit, _quadratic=joint.problem.quadratic)
+    return out

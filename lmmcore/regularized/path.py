@@ -1,0 +1,240 @@
+"""A penalised fit at many weights: coefficients, degrees of freedom and criteria over the path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+
+from ..errors import OptionError
+from ..penalties.descent import Solution
+from ..penalties.problem import PenalisedQuadratic, Terms
+from ..results import MixedLMResults
+from .choice import CrossValidation, StabilitySelection, cross_validate, stability
+from .fit import held_results, joint_results
+from .plots import plot_path
+from .results import RegularizedResults
+from .variances import JointFit
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+CRITERIA = ("aic", "bic", "ebic")
+
+
+@dataclass(frozen=True, eq=False)
+class RegularizationPath:
+    """Penalised fits at falling weights.
+
+    Attributes
+    ----------
+    model : MixedLM
+    penalty : str
+        Its name.
+    alphas : array (L,)
+        Weights, on the scale of ``fit_regularized``.
+    coefficients : DataFrame (L, k_fe)
+        Coefficients in the columns' own units, one row for each weight.
+    df : array (L,)
+        Degrees of freedom of the fixed effects, the unpenalised ones among them.
+    deviance : array (L,)
+        −2 log-likelihood: of ML at held variances; of the fit of the variances where these were
+        estimated jointly.
+    gaps : array (L,)
+        Duality gap as a part of the objective; NaN for a penalty that is not convex.
+    residuals : array (L,)
+        By how much slopes miss what the penalty allows, as a part of the largest slope at zero.
+    terms : Terms
+        What was penalised, in which groups and units.
+    note : str
+        Why the path ends before the last weight, if it does: with variances estimated jointly, where the
+        chosen columns reproduce the response.
+    """
+
+    model: MixedLM
+    penalty: str
+    alphas: np.ndarray
+    coefficients: pd.DataFrame
+    df: np.ndarray
+    deviance: np.ndarray
+    gaps: np.ndarray
+    residuals: np.ndarray
+    terms: Terms = field(repr=False)
+    _implementation: Any = field(repr=False)
+    _held: tuple[MixedLMResults, PenalisedQuadratic, list[Solution]] | None = field(repr=False)
+    _joint: list[JointFit] | None = field(repr=False)
+    _maxit: int = field(repr=False)
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.alphas)
+
+    @cached_property
+    def criteria(self) -> pd.DataFrame:
+        """AIC, BIC and EBIC (γ = 1) at each weight, with alpha and df (L, 5)."""
+        return pd.DataFrame(
+            {
+                "alpha": self.alphas, "df": self.df,
+                **{name: self.criterion(name) for name in CRITERIA},
+            }
+        )  # fmt: skip
+
+    def criterion(self, name: str, gamma: float = 1.0) -> np.ndarray:
+        """Return an information criterion at each weight (L,).
+
+        Parameters
+        ----------
+        name : {"aic", "bic", "ebic"}
+            deviance + price · df with the price 2, log n, or log n and 2 γ log (p choose df) besides, p
+            the number of penalised coefficients (Chen and Chen 2008, *Biometrika* 95).
+        gamma : float
+            γ of EBIC, from 0 (BIC) to 1.
+        """
+        if name not in CRITERIA:
+            raise OptionError(f"criterion={name!r}; expected one of {', '.join(CRITERIA)}")
+        price = 2.0 if name == "aic" else float(np.log(self.model.nobs))
+        out = self.deviance + price * self.df
+        if name == "ebic":
+            p = int((self.terms.weights > 0).sum())
+            chosen = np.clip(self.df - float((self.terms.weights == 0).sum()), 0.0, p)
+            out = out + 2.0 * gamma * (
+                gammaln(p + 1.0) - gammaln(chosen + 1.0) - gammaln(p - chosen + 1.0)
+            )
+        return out
+
+    def best(self, criterion: str = "bic", gamma: float = 1.0) -> int:
+        """Return the number of the weight that a criterion chooses; see `criterion`."""
+        return int(np.argmin(self.criterion(criterion, gamma)))
+
+    def select(self, criterion: str = "bic", gamma: float = 1.0) -> RegularizedResults:
+        """Return the fit that an information criterion chooses; see `criterion`."""
+        return self.fit(self.best(criterion, gamma))
+
+    def _index(self, at: Any) -> int:
+        if isinstance(at, (int, np.integer)) and -len(self) <= at < len(self):
+            return int(at) % len(self)
+        raise OptionError(f"at={at!r}; expected the number of a weight, 0 to {len(self) - 1}")
+
+    def fit(self, at: int) -> RegularizedResults:
+        """Return the results at the weight of a number."""
+        i = self._index(at)
+        strength = 0.5 * float(self.alphas[i])
+        if self._joint is not None:
+            return joint_results(self.model, self._joint[i], self.penalty, strength)
+        assert self._held is not None
+        plain, problem, solutions = self._held
+        return held_results(self.model, plain, problem, solutions[i], self.penalty, strength)
+
+    def refit(self, at: int | None = None, **fit_kwargs: Any) -> MixedLMResults:
+        """Return the ordinary fit of the columns that are not zero at a weight, without a penalty.
+
+        Its standard errors and tests take the columns as chosen beforehand: their levels do not hold.
+
+        Parameters
+        ----------
+        at : int, optional
+            Number of the weight; by default that of the least BIC.
+        **fit_kwargs
+            Arguments of ``MixedLM.fit``.
+        """
+        i = self.best() if at is None else self._index(at)
+        beta = self.coefficients.to_numpy()[i]
+        return refit_columns(self.model, (beta != 0.0) | (self.terms.weights == 0.0), fit_kwargs)
+
+    def cross_validate(
+        self, folds: Any = 10, rng: Any = None, scale: str = "deviance"
+    ) -> CrossValidation:
+        """Cross-validate over whole groups, at the variances of the fit.
+
+        One pass over the rows gives the cross-products of every fold; no weight or penalty needs another.
+
+        Parameters
+        ----------
+        folds : int, or array (n_groups,)
+            Number of folds, to which groups are drawn, or the fold of each group.
+        rng : Generator or int, optional
+        scale : {"deviance", "squares"}
+            What is averaged over the rows left out: (y − Xβ)'V⁻¹(y − Xβ)/σ², the part of their −2
+            log-likelihood that depends on β, or plain squares of y − Xβ.
+        """
+        return cross_validate(self, folds, rng, scale)
+
+    def stability(
+        self,
+        n_pairs: int = 50,
+        threshold: float = 0.75,
+        expected_false: float = 1.0,
+        n_alphas: int = 25,
+        rng: Any = None,
+    ) -> StabilitySelection:
+        """Select what is selected in most subsamples of half of the groups.
+
+        Parameters
+        ----------
+        n_pairs : int
+            Pairs of a half and its complement (Shah and Samworth 2013, *JRSS B* 75).
+        threshold : float
+            Share of subsamples, above a half, in which a coefficient must be non-zero.
+        expected_false : float
+            Bound of the expected number of columns selected by chance: it limits how many one subsample
+            may select.
+        n_alphas : int
+            Weights of the path that are tried.
+        rng : Generator or int, optional
+        """
+        return stability(self, n_pairs, threshold, expected_false, n_alphas, rng)
+
+    def plot(self, ax: Any = None, against: str = "alpha", labels: int = 10) -> Any:
+        """Draw the coefficients over the path; needs matplotlib (the extra ``plot``).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        against : {"alpha", "df"}
+        labels : int
+            Number of coefficients, the largest at the end, that are named.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return plot_path(self, ax, against, labels)
+
+    # For the choice of a weight
+
+    @property
+    def joint(self) -> bool:
+        """Whether variances were estimated together with the coefficients, at each weight."""
+        return self._joint is not None
+
+    @property
+    def reference_fit(self) -> MixedLMResults:
+        """The fit whose variances hold in cross-validation and stability selection.
+
+        Where variances were estimated jointly, those at the least BIC.
+        """
+        if self._joint is not None:
+            return self._joint[self.best()].variances
+        assert self._held is not None
+        return self._held[0]
+
+
+def refit_columns(
+    model: MixedLM, keep: np.ndarray, fit_kwargs: Mapping[str, Any]
+) -> MixedLMResults:
+    """Return the ordinary fit of some columns of a model."""
+    from ..model import MixedLM  # which imports this package
+
+    columns = model._kept_columns[keep]
+    design = replace(
+        model.design,
+        fixed=tuple(model.design.fixed[j] for j in columns),
+        fixed_names=tuple(model.design.fixed_names[j] for j in columns),
+        fixed_info=None,
+    )
+    return MixedLM._from_design(design, None, model.use_sqrt).fit(**fit_kwargs)

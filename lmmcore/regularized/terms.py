@@ -1,0 +1,204 @@
+"""What of a model's fixed effects is penalised: weights, groups and units of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..design.columns import Column
+from ..errors import DataValueError, OptionError, suggest
+from ..extension.matrices import symmetric
+from ..penalties.problem import Terms
+from ..penalties.quadratic import ALIVE, Whitened
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+
+def alpha_weights(alpha: Any, p: int, names: Sequence[str]) -> np.ndarray:
+    """Return `alpha` as p numbers of zero or more."""
+    return _numbers(alpha, p, names, "alpha")
+
+
+def penalised_terms(
+    model: MixedLM, weights: Any, unpenalized: Any, groups: Any, standardize: Any
+) -> Terms:
+    """Return how a penalty is laid on the fixed effects of a model.
+
+    Parameters
+    ----------
+    weights : number or array (k_fe,), optional
+        Factors of the strength.
+    unpenalized : str or sequence of str
+        Names of columns or, in a model from a formula, of its terms; "constant" means constant columns.
+    groups : None, mapping or sequence (k_fe,)
+        ``{name of a group: names of columns}`` or a label for each column; by default the columns of
+        one factor, or of one interaction, of the formula belong together.
+    standardize : bool, "information" or array (k_fe,)
+        Whether the penalty is one of β_j · (sd of the column); or units in place of the sd. The units of
+        "information" are those of `with_information_units`, here 1.
+
+    Raises
+    ------
+    DataValueError
+        Wrong lengths.
+    OptionError
+        Negative weights, unknown names.
+    """
+    names = model.exog_names
+    p = len(names)
+    given = np.ones(p) if weights is None else _numbers(weights, p, names, "weights").copy()
+    columns = [model.design.fixed[j] for j in model._kept_columns]
+    listed = [unpenalized] if isinstance(unpenalized, str) else list(unpenalized or ())
+    for name in listed:
+        given[_columns_named(model, str(name), columns)] = 0.0
+    if isinstance(standardize, str):
+        if standardize != "information":
+            raise OptionError(
+                f"standardize={standardize!r}; expected True, False, 'information', or units"
+            )
+        units = np.ones(p)
+    elif isinstance(standardize, (bool, np.bool_)):
+        units = column_sds(model) if standardize else np.ones(p)
+    else:
+        units = _numbers(standardize, p, names, "standardize")
+        if not (units > 0).all():
+            raise OptionError(
+                f"standardize={standardize!r}; expected True, False, or positive units"
+            )
+    return Terms(tuple(names), given, _groups(model, groups), units)
+
+
+def with_information_units(terms: Terms, rows: Whitened, scale: float, n: int) -> Terms:
+    """Return the terms with √(x'V⁻¹x / n) for units, V relative to σ², unpenalised columns projected out.
+
+    That is the standard deviation of a column where V is the identity. In general a column that varies
+    between groups alone carries less information than its standard deviation says, and the slope of the
+    likelihood, which a penalty is held against, varies by this much under chance.
+    """
+    penalised = terms.weights > 0
+    reduced, _ = rows.without(np.flatnonzero(~penalised))
+    before = rows.diagonal[penalised]
+    size = np.where(reduced.diagonal > ALIVE * before, reduced.diagonal, 0.0)
+    units = np.ones(len(terms.names))
+    units[penalised] = np.where(size > 0, np.sqrt(size * scale / n), 1.0)
+    return replace(terms, units=units)
+
+
+def _columns_named(model: MixedLM, name: str, columns: Sequence[Column]) -> list[int]:
+    if name in model.exog_names:
+        return [model.exog_names.index(name)]
+    if name == "constant":
+        return [j for j, column in enumerate(columns) if _is_constant(column)]
+    terms = _formula_terms(model)
+    if name in terms:
+        return terms[name]
+    known = [*model.exog_names, *terms, "constant"]
+    raise OptionError(
+        f"unpenalized has {name!r}, which is no column of the fixed effects{suggest(name, known)}"
+    )
+
+
+def _is_constant(column: Column) -> bool:
+    if column is None:
+        return True
+    return column[0] == column[-1] and column[0] != 0 and bool(np.all(column == column[0]))
+
+
+def _formula_terms(model: MixedLM) -> dict[str, list[int]]:
+    """Return the columns of each term of the formula, where patsy says it."""
+    slices = getattr(model.design.fixed_info, "term_name_slices", None)
+    if slices is None:
+        return {}
+    position = {int(c): j for j, c in enumerate(model._kept_columns)}
+    return {
+        name: [position[c] for c in range(s.start, s.stop) if c in position]
+        for name, s in slices.items()
+    }
+
+
+def _groups(model: MixedLM, groups: Any) -> np.ndarray:
+    names = model.exog_names
+    p = len(names)
+    out = np.arange(p)
+    if groups is None:
+        for columns in _formula_terms(model).values():
+            out[columns] = columns[0] if columns else 0
+        return out
+    if isinstance(groups, Mapping):
+        for name, members in groups.items():
+            unknown = [m for m in members if m not in names]
+            if unknown:
+                raise OptionError(
+                    f"groups[{name!r}] has {unknown[0]!r}, which is no column of the fixed effects"
+                    f"{suggest(str(unknown[0]), names)}"
+                )
+            at = [names.index(m) for m in members]
+            out[at] = at[0]
+        return out
+    labels = np.asarray(groups)
+    if labels.shape != (p,):
+        raise DataValueError(
+            f"groups has shape {labels.shape}; expected a label for each of the {p} columns, or "
+            "{name: columns}"
+        )
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def column_sds(model: MixedLM) -> np.ndarray:
+    """Return the standard deviation of each column (k_fe,), weighted by prior weights.
+
+    Root mean squares where no column is constant; 1 for a column without variation.
+    """
+    columns = [model.design.fixed[j] for j in model._kept_columns]
+    if model._cross_products_formed:
+        sd = _sds_of_products(model)
+    else:
+        weights = model.design.weights
+        centre = any(_is_constant(c) for c in columns)
+        sd = np.array([_sd(c, weights, centre) for c in columns])
+    return np.where(sd > 0, sd, 1.0)
+
+
+def _sd(column: Column, weights: np.ndarray | None, centre: bool) -> float:
+    if column is None:
+        return 0.0
+    w = np.ones(len(column)) if weights is None else weights
+    x = column.astype(float)
+    if centre:
+        x = x - float(w @ x) / float(w.sum())
+        if np.abs(x).max() <= 1e-12 * np.abs(column).max():
+            return 0.0
+    return float(np.sqrt(np.mean(w * x**2)))
+
+
+def _sds_of_products(model: MixedLM) -> np.ndarray:
+    cp, packed = model.crossproducts, model._packed
+    kept = cp.basis.kept
+    total = symmetric(cp.total)[np.ix_(kept, kept)]
+    raw = np.linalg.inv(packed.matrix) / packed.y_scale  # columns in the basis
+    columns = [model.design.fixed[j] for j in model._kept_columns]
+    constant = [j for j, c in enumerate(columns) if _is_constant(c)]
+    if constant:  # the other directions of the basis are orthogonal to it
+        first = int(np.argmax(np.abs(raw[:, constant[0]])))
+        raw, total = np.delete(raw, first, 0), np.delete(np.delete(total, first, 0), first, 1)
+    return np.sqrt(np.maximum(np.einsum("ij,ik,kj->j", raw, total, raw), 0.0) / cp.n)
+
+
+def _numbers(given: Any, p: int, names: Sequence[str], argument: str) -> np.ndarray:
+    try:
+        out = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        out = np.array(np.nan)
+    if out.ndim == 0:
+        out = np.full(p, float(out))
+    if out.shape != (p,):
+        raise DataValueError(
+            f"{argument} has shape {out.shape}; expected a number, or {p} weights for {', '.join(names)}"
+        )
+    if not (np.isfinite(out) & (out >= 0)).all():
+        raise OptionError(f"{argument}={given!r}; expected finite weights of zero or more")
+    return out

@@ -1,0 +1,165 @@
+"""Variances of a penalised fit: held, or estimated jointly with the coefficients.
+
+With coefficients of the penalised columns given, the variances and the unpenalised coefficients are
+those of the ordinary model for ``y − X_p β_p`` on the unpenalised columns, by ML or REML; with variances
+given, the coefficients minimise ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β/σ; λ)``. Jointly, both hold at once. The
+penalty is one of β/σ, as otherwise it would count for less and less while σ falls, and with more
+columns than rows nothing would stop the columns short of reproducing the response. Sources:
+Schelldorfer, Bühlmann and van de Geer (2011), *Scandinavian Journal of Statistics* 38; Sun and Zhang
+(2012), *Biometrika* 99 (the scale).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ConvergenceError, LmmcoreWarning
+from ..params import MixedLMParams
+from ..penalties.descent import Solution
+from ..penalties.problem import PenalisedQuadratic, Terms
+from ..penalties.quadratic import Whitened
+from ..results import MixedLMResults
+from .quadratic import rows_of_engine, whitened_rows
+
+if TYPE_CHECKING:
+    from ..model import MixedLM
+
+ROUNDS = 200
+STATIONARY = 1e-8
+SATURATED = 1e-3  # part of the response's variance below which many columns have but reproduced it
+
+
+@dataclass(frozen=True, eq=False)
+class JointFit:
+    """Coefficients and variances at which both are stationary.
+
+    Attributes
+    ----------
+    beta : array (k_fe,)
+    variances : MixedLMResults
+        The ordinary fit of ``y − X_p β_p`` on the unpenalised columns.
+    problem : PenalisedQuadratic
+        At these variances; the penalty is one of β/σ.
+    solution : Solution
+    rounds : int
+    """
+
+    beta: np.ndarray
+    variances: MixedLMResults
+    problem: PenalisedQuadratic
+    solution: Solution
+    rounds: int
+
+
+def quadratic_at(model: MixedLM, fit: MixedLMResults) -> Whitened:
+    """Return the quadratic of a model at the variances of a fit with the same random effects."""
+    if model._cross_products_formed:
+        k = len(model.design.terms)
+        parts = fit._relative
+        cov = np.zeros((model.k_re, model.k_re))
+        at = 0
+        for g in parts[:k]:
+            cov[at : at + len(g), at : at + len(g)] = g
+            at += len(g)
+        vcomp = np.array([g[0, 0] for g in parts[k:]])
+        params = MixedLMParams.from_components(np.zeros(model.k_fe), cov, vcomp=vcomp)
+        return rows_of_engine(model, model._packed.at(params, profile_fe=True).state, fit.scale)
+    return whitened_rows(model.design, model._kept_columns.tolist(), fit._relative, fit.scale)
+
+
+def null_fit(
+    model: MixedLM, terms: Terms, beta: np.ndarray, fit_kwargs: Mapping[str, Any]
+) -> MixedLMResults:
+    """Return the ordinary fit of ``y − X_p β_p`` on the unpenalised columns."""
+    from ..model import MixedLM  # which imports this package
+
+    design = model.design
+    response = np.array(design.endog, dtype=float)
+    for j in np.flatnonzero((beta != 0.0) & (terms.weights > 0.0)):
+        column = design.fixed[model._kept_columns[j]]
+        response -= beta[j] * (1.0 if column is None else column)
+    free = model._kept_columns[terms.weights == 0.0]
+    reduced = replace(
+        design,
+        endog=response,
+        fixed=tuple(design.fixed[j] for j in free),
+        fixed_names=tuple(design.fixed_names[j] for j in free),
+        fixed_info=None,
+    )
+    inner = MixedLM._from_design(reduced, None, model.use_sqrt)
+    with warnings.catch_warnings():
+        # A warning here is one of many rounds; the last fit's certificate is in the results.
+        warnings.simplefilter("ignore", LmmcoreWarning)
+        return inner.fit(**fit_kwargs)
+
+
+def problem_at(
+    model: MixedLM,
+    fit: MixedLMResults,
+    terms: Terms,
+    penalty: Any,
+    curvature: np.ndarray | None = None,
+    pilot: np.ndarray | None = None,
+) -> PenalisedQuadratic:
+    """Return the quadratic at the variances of a fit with a penalty of β/σ."""
+    scaled = replace(terms, units=terms.units / np.sqrt(fit.scale))
+    return PenalisedQuadratic(quadratic_at(model, fit), scaled, penalty, curvature, pilot)
+
+
+def fit_jointly(
+    model: MixedLM,
+    terms: Terms,
+    penalty: Any,
+    strength: float,
+    fit_kwargs: Mapping[str, Any],
+    start: np.ndarray,
+    curvature: np.ndarray | None = None,
+    pilot: np.ndarray | None = None,
+    tolerance: float = 1e-12,
+    maxit: int = 10_000,
+) -> JointFit:
+    """Alternate between coefficients and variances until both are stationary.
+
+    Parameters
+    ----------
+    start : array (k_fe,)
+        Coefficients to start from; zeros start from the null model.
+    curvature, pilot : arrays, optional
+        What the penalty is bound to, so that it stays one function while V changes; by default those at
+        the first variances.
+
+    Raises
+    ------
+    ConvergenceError
+        After `ROUNDS` rounds a step still moves the coefficients.
+    """
+    beta = np.array(start, dtype=float)
+    scale = 1.0
+    solution: Solution | None = None
+    for count in range(1, ROUNDS + 1):
+        fit = null_fit(model, terms, beta, fit_kwargs)
+        scale = fit.scale
+        problem = problem_at(model, fit, terms, penalty, curvature, pilot)
+        curvature = problem.curvature
+        if pilot is None:
+            pilot = np.zeros(len(terms.names))
+            pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
+        current = beta.copy()
+        current[terms.weights == 0.0] = fit._beta
+        if solution is not None and problem.residual(current, strength) <= STATIONARY:
+            return JointFit(current, fit, problem, solution, count)
+        first = solution is None and not start.any()
+        solution = problem.solve(strength, None if first else current, tolerance, maxit)
+        beta = problem.coefficients(solution)
+        many = np.count_nonzero(beta) > 0.5 * model.nobs
+        if many and scale < SATURATED * float(np.var(model.endog)):
+            break
+    raise ConvergenceError(
+        f"coefficients and variances did not settle in {count} rounds (σ² = {scale:.3g}). Raise alpha: "
+        "with many columns and little penalty the fixed effects reproduce the response"
+    )
