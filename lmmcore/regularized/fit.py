@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DesignError, OptionError
 from ..estimation import Estimate
-from ..extension import find
+from ..extension.guarded_penalty import guarded_penalty
 from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..results import MixedLMResults
@@ -35,7 +35,7 @@ def named_penalty(penalty: Any) -> tuple[Any, str]:
     """
     if isinstance(penalty, str):
         name = penalty.lower().replace("-", "_")
-        return find("penalty", name), {"l1": "lasso", "l2": "ridge"}.get(name, name).replace(
+        return guarded_penalty(name), {"l1": "lasso", "l2": "ridge"}.get(name, name).replace(
             "_", " "
         )
     if not all(callable(getattr(penalty, m, None)) for m in ("bind", "value", "prox")):
