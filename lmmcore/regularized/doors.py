@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ..arguments import number
 from ..errors import OptionError
 from ..params import MixedLMParams
 from .along import fit_path
@@ -93,6 +94,8 @@ class PenalisedFits:
             found = model.fit(start_params, fe_pen=penalty, **fit_kwargs)
             assert isinstance(found, RegularizedResults)
             return found
+        ceps = number(ceps, "ceps", "a tolerance")
+        ptol = number(ptol, "ptol", "a tolerance")
         if not ceps >= 0 or not ptol > 0:
             raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
         return fit_penalised(
