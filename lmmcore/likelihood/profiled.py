@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import log
 from typing import TypeAlias
 
 import numpy as np
@@ -145,7 +146,7 @@ class ProfiledLikelihood:
     def _value(self, state: State | None) -> float:
         if state is None or not state.r2 > 0.0:
             return np.inf
-        value = state.log_det_v + self.n_eff * np.log(state.r2) + self._constant
+        value = state.log_det_v + self.n_eff * log(state.r2) + self._constant
         return value + state.log_det_h if self.reml else value
 
     def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,6 +92,11 @@ class TrustRegionNewton:
 
 def _step(h: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, float, float | None]:
     """Return the step within the radius, the change of the quadratic model, and the decrement."""
+    if len(g) == 1:  # no matrices for one parameter
+        curvature, slope_1 = float(h[0, 0]), float(g[0])
+        if curvature > 0.0 and abs(slope_1) <= radius * curvature:
+            decrement = 0.5 * slope_1 * slope_1 / curvature
+            return -g / curvature, -decrement, decrement
     root = h.copy()
     inverse, positive = cholesky_inverse(root)
     if positive:
