@@ -296,7 +296,7 @@ def _other_start(
             for term, root in zip(likelihood.terms, best.point.roots)
         )
         # Steps by the average information are good ones, but more of them are needed.
-        long = LONG if likelihood.exact_hessian else 3 * LONG
+        long = LONG if likelihood.hessian_is_cheap else 3 * LONG
         if not best.holds or singular or outcome.iterations > long:
             return neutral_start(likelihood)
     if attempt == 2 or likelihood.value_without_effects >= best.point.value:

@@ -63,7 +63,7 @@ class GuardedObjective:
 
     @property
     def hessian_is_cheap(self) -> bool:
-        """Whether gradient and Hessian cost little beside the criterion."""
+        """Whether the Hessian costs little beside the gradient; it is then exact."""
         return self._objective.hessian_is_cheap
 
     def value(self, theta: np.ndarray) -> float:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LmmcoreError, PluginError
+from ..errors import LmmcoreError, OptionError, PluginError
 from .manager import look_up
 from .penalties import Blockwise, Coefficients
 from .plugin import Plugin, shown
+
+METHODS = ("bind", "value", "prox")
 
 
 class GuardedPenalty:
@@ -30,7 +32,7 @@ class GuardedPenalty:
 
     def __init__(self, penalty: Any, label: Plugin | str, size: int | None = None) -> None:
         self.penalty, self.label, self.size = penalty, label, size
-        missing = [m for m in ("bind", "value", "prox") if not callable(getattr(penalty, m, None))]
+        missing = [m for m in METHODS if not callable(getattr(penalty, m, None))]
         if missing:
             raise self._broken(f"has no {', '.join(missing)}; expected a Penalty")
 
@@ -121,7 +123,24 @@ class GuardedPenalty:
         return PluginError(f"{name} {what}. Choose another penalty, or report this to its authors")
 
 
-def guarded_penalty(name: str) -> GuardedPenalty:
-    """Return the penalty of a name."""
-    plugin = look_up("penalty", name)
-    return GuardedPenalty(plugin.implementation, plugin)
+def guarded_penalty(given: Any) -> GuardedPenalty:
+    """Return the penalty of a name, or an object that is one, behind its guard.
+
+    Raises
+    ------
+    OptionError
+        No penalty has that name, or the object is no penalty.
+    """
+    if isinstance(given, GuardedPenalty):
+        return given
+    if isinstance(given, str):
+        plugin = look_up("penalty", given)
+        return GuardedPenalty(plugin.implementation, plugin)
+    missing = [m for m in METHODS if not callable(getattr(given, m, None))]
+    if missing:
+        raise OptionError(
+            f"penalty={given!r} has no {', '.join(missing)}; expected the name of a penalty "
+            "(`lmmcore plugins` lists them), a Penalty with bind, value and prox, or, in "
+            "fit_regularized, a smooth penalty object with func and deriv"
+        )
+    return GuardedPenalty(given, type(given).__name__)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log2
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ..errors import DesignError
 from ..extension.matrices import eigh, lower_indices, symmetric
 from ..parallel import map_chunks
 from ._crossed import Elimination
-from .crossed_derivatives import CrossedDerivatives
+from .crossed_derivatives import CrossedDerivatives, alone, vanish
 from .grouped import State, TermShape
 from .moments import frobenius
 from .structure import Structure, check_memory
@@ -97,6 +98,7 @@ class CrossedEngine(CrossedDerivatives):
         self._zz: np.ndarray | None = None  # of a model of few columns, Z'Z as a whole
         if self.is_exact:
             self._zz = self._multiply(np.eye(self.columns))
+        self._lock = RLock()
         self._log_det = np.nan
         self._held: bytes | None = None  # of the factors whose factorisation the workspace holds
 
@@ -142,12 +144,14 @@ class CrossedEngine(CrossedDerivatives):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the dense triangle: it is formed again when it is needed."""
-        return {**self.__dict__, "_dense": None, "_held": None}
+        """Leave out the lock, and the dense triangle, which is formed again when it is needed."""
+        left_out = {"_dense": None, "_held": None, "_lock": None}
+        return {**self.__dict__, **left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._dense = self._empty_triangle()
+        self._lock = RLock()
 
     def _empty_triangle(self) -> np.ndarray:
         m2 = max(1, self.symbolic.m2)
@@ -279,9 +283,10 @@ class CrossedEngine(CrossedDerivatives):
         self._elimination.multiply(np.ascontiguousarray(x), self.symbolic.base_values, out)
         return out
 
+    @alone
     def state(self, factors: Sequence[np.ndarray]) -> State | None:
         """Return the pieces of the criterion for the factors Λ_t; None where it is not finite."""
-        if any(np.any(f) for f in factors):
+        if not vanish(factors):
             log_det = self._hold(factors)
             if not np.isfinite(log_det):
                 return None
@@ -367,16 +372,16 @@ class CrossedEngine(CrossedDerivatives):
             at = self._dense_starts(f)
             scale[at[:, None] + np.arange(k)] = np.where(tiny, sizes, 1.0)
         self._factorise(self._roots, unit_roots, 0.0)
-        s = np.tril(self._dense)
-        s += np.tril(s, -1).T
-        out = {}
+        row, out = np.arange(m2), {}
         for f in small:
             k = self.factors[f].k
             at = self._dense_starts(f)
             columns = (at[:, None] + np.arange(k)).ravel()
-            x = np.asfortranarray(scale[:, None] * s[:, columns])
+            below = row[:, None] >= columns
+            x = np.where(below, self._dense[:, columns], self._dense[columns].T)
+            x = np.asfortranarray(scale[:, None] * x)
             x = dtrsm(1.0, held.T, x, lower=0, trans_a=1, overwrite_b=1).T.reshape(len(at), k, m2)
-            faces = s[at[:, None, None] + np.arange(k)[:, None], at[:, None, None] + np.arange(k)]
+            faces = self._dense_faces(self._dense, f)
             total = (faces - x @ x.transpose(0, 2, 1)).sum(axis=0)
             back = np.linalg.inv(unit_roots[f, :k, :k])
             out[f] = back.T @ total @ back
@@ -385,9 +390,10 @@ class CrossedEngine(CrossedDerivatives):
         self._log_det, self._held = log_det, key
         return out
 
+    @alone
     def conditional_covariances(self, factors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return K_ℓℓ = (ΛΩ⁻¹Λ')_ℓℓ of each factor (q, k, k), in the engine's units."""
-        if not any(np.any(f) for f in factors):
+        if vanish(factors):
             return [np.zeros((len(f.labels), f.k, f.k)) for f in self.factors]
         self._hold(factors)
         self._traces()
@@ -406,19 +412,21 @@ class CrossedEngine(CrossedDerivatives):
             out.append(faces)
         return out
 
+    @alone
     def joint(self, factors: Sequence[np.ndarray]) -> np.ndarray:
         """Return K = ΛΩ⁻¹Λ' (columns, columns), in the order of elimination."""
         out = np.eye(self.columns)
-        if not any(np.any(f) for f in factors):
+        if vanish(factors):
             return np.zeros_like(out)
         self._hold(factors)
         self._forward(out)
         self._backward(out)
         return out
 
+    @alone
     def solution(self, factors: Sequence[np.ndarray]) -> np.ndarray:
         """Return K Z'[X y] (columns, p + 1): the random effects of each column of [X y]."""
-        if not any(np.any(f) for f in factors):
+        if vanish(factors):
             return np.zeros_like(self.zxy)
         self._hold(factors)
         out = self._t.copy()

@@ -13,7 +13,9 @@ coordinate: that of the working response Z E_c s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -26,6 +28,25 @@ EXACT = 400  # columns of Z up to which the Hessian is exact in every evaluation
 WHOLE = 1500  # columns up to which tr(C E_c C E_d) is formed from all of C, else by differences
 BLOCK = 512  # columns of C that are held at a time
 STEP = 1e-4  # of these differences, relative: their error is its square
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def alone(method: Method) -> Method:
+    """Let one thread at a time use the engine, whose workspace is shared by all fits of a model."""
+
+    @wraps(method)
+    def guarded(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        with self._lock:
+            return method(self, *arguments, **keywords)
+
+    return cast(Method, guarded)
+
+
+def vanish(factors: Sequence[np.ndarray]) -> bool:
+    """Return whether there are no random effects, as all Λ_t are zero."""
+    return not any(np.any(f) for f in factors)
 
 
 class CrossedDerivatives:
@@ -68,11 +89,6 @@ class CrossedDerivatives:
         return self.columns <= EXACT
 
     @property
-    def hessian_is_cheap(self) -> bool:
-        """Whether the Hessian costs little beside the gradient."""
-        return self.is_exact
-
-    @property
     def factors_of_terms(self) -> list[tuple[int, int]]:
         """Factor of each term, and its first column there."""
         raise NotImplementedError
@@ -92,8 +108,14 @@ class CrossedDerivatives:
             out.append((flat.T @ flat).reshape(k, c, k, c).transpose(0, 2, 1, 3))
         return out
 
-    def _face_sums(self) -> list[np.ndarray]:
-        """Return Σ_ℓ of the faces of C of each term (k, k)."""
+    def _faces(self, factors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return Σ_ℓ of the faces of C of each term (k, k).
+
+        They replace the Cholesky factor of the dense rest by its inverse: what needs the factor goes first.
+        """
+        if vanish(factors):
+            return self._plain_faces()
+        self._hold(factors)
         total = self._traces()
         out = []
         for (f, first), term in zip(self.factors_of_terms, self.terms):
@@ -101,12 +123,13 @@ class CrossedDerivatives:
             out.append(0.5 * (face + face.T))
         return out
 
+    @alone
     def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
         """Return ∂d/∂γ (m,)."""
-        if self.is_exact or not any(np.any(f) for f in factors):
+        if self.is_exact:
             return self.gradient_hessian(factors, state, reml)[0]
         products = self._products(factors, state)
-        return self._gradient(self._pairs(products), self._face_sums(), reml)
+        return self._gradient(self._pairs(products), self._faces(factors), reml)
 
     def _gradient(
         self, pairs: Sequence[np.ndarray], faces: Sequence[np.ndarray], reml: bool
@@ -121,6 +144,7 @@ class CrossedDerivatives:
             out[term.coordinates] = _packed(d)
         return out
 
+    @alone
     def gradient_hessian(
         self, factors: Sequence[np.ndarray], state: State, reml: bool
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -133,13 +157,8 @@ class CrossedDerivatives:
             return _grouped.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
         products = self._products(factors, state)
         pairs = self._pairs(products)
-        # Before the faces, which replace the Cholesky factor by the inverse.
         information = self._average_information(factors, products, pairs, n_eff)
-        if any(np.any(f) for f in factors):
-            faces = self._face_sums()
-        else:
-            faces = self._plain_faces()
-        return self._gradient(pairs, faces, reml), information
+        return self._gradient(pairs, self._faces(factors), reml), information
 
     def _average_information(
         self,
@@ -170,7 +189,7 @@ class CrossedDerivatives:
                     x[at[:, b], c] += s[at[:, a]]
         zx = self._multiply(x)
         forms: np.ndarray = x.T @ zx
-        if any(np.any(f) for f in factors):
+        if not vanish(factors):
             self._hold(factors)
             self._forward(zx)
             forms -= zx.T @ zx
@@ -190,6 +209,7 @@ class CrossedDerivatives:
             out.append(c)
         return out
 
+    @alone
     def derivatives(
         self,
         factors: Sequence[np.ndarray],
@@ -213,7 +233,7 @@ class CrossedDerivatives:
             part = y[a, b] + np.where((a != b)[:, None, None], y[b, a], 0.0)
             outer[term.coordinates] = 0.5 * (part + part.swapaxes(1, 2))[:, rows, cols]
         trace, quad = np.empty(n_coordinates), np.zeros((n_coordinates, n_coordinates))
-        nothing = not any(np.any(f) for f in factors)
+        nothing = vanish(factors)
         weight_c, weight_b, weight_s = weights
         scales = np.append(np.full(p, weight_b if reml else 0.0), weight_s)
         if not with_quad and not self.is_exact:
@@ -247,12 +267,7 @@ class CrossedDerivatives:
 
     def _trace(self, factors: Sequence[np.ndarray]) -> np.ndarray:
         """Return tr(C E_c) (m,) from selected faces of C."""
-        if any(np.any(f) for f in factors):
-            self._hold(factors)
-            faces = self._face_sums()
-        else:
-            faces = self._plain_faces()
-        return np.concatenate([_packed(c) for c in faces])
+        return np.concatenate([_packed(c) for c in self._faces(factors)])
 
     def _trace_slopes(self, factors: Sequence[np.ndarray]) -> np.ndarray | None:
         """Return ∂tr(C E_c)/∂γ_d (m, m) by central differences; None next to a singular G."""
@@ -299,7 +314,7 @@ class CrossedDerivatives:
         self._backward(x)
         return c - self._multiply(x)
 
-    def moments(self, reml: bool) -> list[np.ndarray]:
+    def moments(self) -> list[np.ndarray]:
         """Return first estimates of the G_t, which may be indefinite."""
         s = self.zxy[:, self.p]
         squares = np.concatenate([_packed(s[at].T @ s[at]) for at in self.index])

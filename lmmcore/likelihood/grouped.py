@@ -111,8 +111,7 @@ class GroupedEngine:
         covariance matrix stays one, but a structure such as the diagonal does not.
     """
 
-    is_exact = True  # gradient_hessian returns the exact Hessian
-    hessian_is_cheap = True  # beside the gradient
+    is_exact = True  # gradient_hessian returns the exact Hessian, at little cost
 
     def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
         self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1

@@ -132,7 +132,7 @@ class ProfiledLikelihood:
             last = self._last = Point(theta, roots, factors, state, self._value(state))
         if last.state is None or order == 0:
             return last
-        if order == 1 and not self.engine.hessian_is_cheap:
+        if order == 1 and not self.engine.is_exact:
             if last.gradient is None:
                 g = self.engine.gradient(last.factors, last.state, self.reml)
                 last.gamma_gradient = g
@@ -179,12 +179,7 @@ class ProfiledLikelihood:
 
     @property
     def hessian_is_cheap(self) -> bool:
-        """Whether gradient and Hessian cost little beside the criterion."""
-        return self.engine.hessian_is_cheap
-
-    @property
-    def exact_hessian(self) -> bool:
-        """Whether Hessians are exact; else they are the average information."""
+        """Whether the Hessian costs little beside the gradient; it is then exact."""
         return self.engine.is_exact
 
     def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:

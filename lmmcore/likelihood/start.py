@@ -20,7 +20,7 @@ def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
     """Return θ to start from."""
     engine = likelihood.engine
     if isinstance(engine, CrossedEngine) and not engine.is_exact:
-        return likelihood.parameters(_raised(likelihood, engine.moments(likelihood.reml)))
+        return likelihood.parameters(_raised(likelihood, engine.moments()))
     unit = [np.eye(t.k) for t in likelihood.terms]
     state = engine.state(unit)
     likelihood.evaluations += 1

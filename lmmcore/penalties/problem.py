@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from ..errors import LmmcoreError, OptionError, PluginError
-from ..extension import Coefficients, Penalty
+from ..extension import Coefficients
+from ..extension.guarded_penalty import guarded_penalty
 from .certificate import zero_from
 from .descent import BlockDescent, Solution
 from .proximal import ProximalDescent
 from .quadratic import ALIVE, STORED, Quadratic, Stored, Whitened
-
-_METHODS = ("bind", "value", "prox")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +95,11 @@ class PenalisedQuadratic:
             curvature[self.penalised] = self.inner.diagonal
         self.curvature = curvature
         pilot = self.pilot if pilot is None else pilot[self.penalised] * units
-        self.penalty: Penalty = bound_penalty(
-            penalty,
+        self.penalty = guarded_penalty(penalty).bind(
             Coefficients(
                 tuple(terms.names[j] for j in self.penalised), terms.weights[self.penalised],
                 self.groups, curvature[self.penalised], pilot,
-            ),
+            )
         )  # fmt: skip
 
     @cached_property
@@ -244,37 +241,3 @@ class PenalisedQuadratic:
         )  # fmt: skip
         own: Any = of
         return float(own.degrees_of_freedom(solution.beta[on], self.inner.block(on), strength))
-
-
-def bound_penalty(penalty: Any, coefficients: Coefficients) -> Penalty:
-    """Return the penalty of these coefficients; errors of a plugin name it.
-
-    Raises
-    ------
-    OptionError
-        The object is no penalty.
-    PluginError
-        `bind` raised, or gave something else.
-    """
-    missing = [m for m in _METHODS if not callable(getattr(penalty, m, None))]
-    if missing:
-        raise OptionError(
-            f"penalty={penalty!r} has no {', '.join(missing)}; expected the name of a penalty "
-            "(`lmmcore plugins` lists them) or a Penalty"
-        )
-    try:
-        out = penalty.bind(coefficients)
-        concavity = float(out.concavity)
-    except LmmcoreError:
-        raise
-    except Exception as exc:
-        raise PluginError(
-            f"penalty {type(penalty).__name__} failed to take {len(coefficients)} coefficients: "
-            f"{type(exc).__name__}: {exc}; check it with lmmcore.testing.check_penalty"
-        ) from exc
-    if not 0.0 <= concavity < np.inf:
-        raise PluginError(
-            f"penalty {type(penalty).__name__} has concavity {concavity!r}; expected a number of zero or "
-            "more. Check it with lmmcore.testing.check_penalty"
-        )
-    return out

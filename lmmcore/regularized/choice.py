@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import qr
 
+from ..arguments import generator
 from ..errors import DataValueError, OptionError
 from ..penalties.problem import PenalisedQuadratic
 from ..penalties.quadratic import Whitened
@@ -111,15 +112,11 @@ class StabilitySelection:
         return plot_stability(self, ax)
 
 
-def _generator(rng: Any) -> np.random.Generator:
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
-
-
 def _fold_of_groups(n_groups: int, folds: Any, rng: Any) -> np.ndarray:
     if isinstance(folds, (int, np.integer)):
         if not 2 <= folds <= n_groups:
             raise OptionError(f"folds={folds!r}; expected 2 to {n_groups}, the number of groups")
-        return _generator(rng).permutation(np.arange(n_groups) % int(folds))
+        return generator(rng).permutation(np.arange(n_groups) % int(folds))
     given = np.asarray(folds)
     if given.shape != (n_groups,):
         raise DataValueError(
@@ -226,12 +223,12 @@ def stability(
         raise OptionError(f"n_alphas={n_alphas!r}; expected a positive whole number")
     if not expected_false > 0:
         raise OptionError(f"expected_false={expected_false!r}; expected a positive number")
-    generator = _generator(rng)
+    random = generator(rng)
     model = path.model
     bundles = min(BUNDLES, model.n_groups)
     if bundles < 4:
         raise OptionError(f"there are {model.n_groups} groups; expected four or more to halve")
-    bundle = generator.permutation(np.arange(model.n_groups) % bundles)
+    bundle = random.permutation(np.arange(model.n_groups) % bundles)
     parts = _parts(path, bundle)
     at = np.unique(np.linspace(0, len(path) - 1, int(n_alphas)).round().astype(int))
     alphas = path.alphas[at]
@@ -241,7 +238,7 @@ def stability(
     counts = np.zeros((len(at), p))
     together = 0.0
     for _ in range(int(n_pairs)):
-        order = generator.permutation(bundles)
+        order = random.permutation(bundles)
         half = bundles // 2
         for chosen in (order[:half], order[half : 2 * half]):
             _, beta = _solutions(path, _joined([parts[i] for i in chosen]), alphas)

@@ -31,19 +31,13 @@ def named_penalty(penalty: Any) -> tuple[Any, str]:
     Raises
     ------
     OptionError
-        No penalty has that name.
+        No penalty has that name, or the object is none.
     """
-    if isinstance(penalty, str):
-        name = penalty.lower().replace("-", "_")
-        return guarded_penalty(name), {"l1": "lasso", "l2": "ridge"}.get(name, name).replace(
-            "_", " "
-        )
-    if not all(callable(getattr(penalty, m, None)) for m in ("bind", "value", "prox")):
-        raise OptionError(
-            f"method={penalty!r}; expected the name of a penalty (`lmmcore plugins` lists them), a "
-            "Penalty with bind, value and prox, or a smooth penalty object with func and deriv"
-        )
-    return penalty, type(penalty).__name__
+    if not isinstance(penalty, str):
+        return guarded_penalty(penalty), type(penalty).__name__
+    name = penalty.lower().replace("-", "_")
+    shown = {"l1": "lasso", "l2": "ridge"}.get(name, name).replace("_", " ")
+    return guarded_penalty(name), shown
 
 
 def check_variances(model: MixedLM, variances: str) -> None:

@@ -1,5 +1,7 @@
 """The crossed engine against dense algebra, its twin, and the grouped engine."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -146,7 +148,7 @@ def test_the_twin(problem, data):
             expected = np.array([k[np.ix_(level, level)] for level in at])
             np.testing.assert_allclose(part, expected, atol=1e-7 * (1e-3 + np.abs(k).max()))
         engine._hold(roots)
-        for face, at in zip(engine._face_sums(), engine.index):
+        for face, at in zip(engine._faces(roots), engine.index):
             expected = sum(c[np.ix_(level, level)] for level in at)
             np.testing.assert_allclose(face, expected, atol=1e-8 * (1.0 + np.abs(expected).max()))
 
@@ -239,3 +241,18 @@ def test_structure_in_words():
     ).structure
     assert not any(b.storage == "dense triangle" for b in nested.blocks)
     assert nested.flops["dense Cholesky"] == 0
+
+
+def test_fits_of_one_model_in_several_threads(monkeypatch):
+    """The workspace is shared by all fits of a model: they wait for each other."""
+    monkeypatch.setattr(crossed_derivatives, "EXACT", -1)
+    rng = np.random.default_rng(0)
+    n = 4000
+    data = {"a": rng.integers(0, 400, n), "b": rng.integers(0, 60, n), "x": rng.standard_normal(n)}
+    data["y"] = rng.standard_normal(n) + rng.standard_normal(400)[data["a"]]
+    data["y"] += rng.standard_normal(60)[data["b"]]
+    model = lmmcore.mixedlm("y ~ x + (1 | a) + (1 | b)", data)
+    alone = {reml: model.fit(reml=reml).criterion for reml in (True, False)}
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: model.fit(reml=i % 2 == 0).criterion, range(12)))
+    assert found == [alone[i % 2 == 0] for i in range(12)]

@@ -289,7 +289,7 @@ def test_what_is_no_penalty():
     x, y = rows(0)
     with pytest.raises(OptionError, match="has no bind, value, prox"):
         problem(x, y, 3)
-    with pytest.raises(PluginError, match="Broken failed to take 12 coefficients: KeyError"):
+    with pytest.raises(PluginError, match="penalty Broken raised KeyError in bind"):
         problem(x, y, Broken())
     with pytest.raises(PluginError, match="concavity nan"):
         problem(x, y, Unbounded())

@@ -390,5 +390,5 @@ def test_penalties_as_objects_and_broken_ones():
         def bind(self, coefficients):
             raise ZeroDivisionError
 
-    with pytest.raises(PluginError, match="Broken failed to take"):
+    with pytest.raises(PluginError, match="penalty Broken raised ZeroDivisionError in bind"):
         model.fit_regularized(method=Broken(), alpha=30)
