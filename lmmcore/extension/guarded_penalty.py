@@ -123,8 +123,10 @@ class GuardedPenalty:
         return PluginError(f"{name} {what}. Choose another penalty, or report this to its authors")
 
 
-def guarded_penalty(given: Any) -> GuardedPenalty:
+def guarded_penalty(given: Any, argument: str = "penalty") -> GuardedPenalty:
     """Return the penalty of a name, or an object that is one, behind its guard.
+
+    `argument` is what the user gave it by.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def guarded_penalty(given: Any) -> GuardedPenalty:
     missing = [m for m in METHODS if not callable(getattr(given, m, None))]
     if missing:
         raise OptionError(
-            f"penalty={given!r} has no {', '.join(missing)}; expected the name of a penalty "
+            f"{argument}={given!r} has no {', '.join(missing)}; expected the name of a penalty "
             "(`lmmcore plugins` lists them), a Penalty with bind, value and prox, or, in "
             "fit_regularized, a smooth penalty object with func and deriv"
         )

@@ -174,7 +174,8 @@ class Penalty(Protocol):
         Degrees of freedom of a fit; by default the number of coefficients that are not zero.
     """
 
-    concavity: float
+    @property
+    def concavity(self) -> float: ...
 
     def bind(self, coefficients: Coefficients) -> Penalty:
         """Return the penalty of these p coefficients; the one it is called on stays as it is.

@@ -25,7 +25,7 @@ PER_SWEEP = 50  # sweeps for each one of `maxit`
 HOW = ("held", "joint")
 
 
-def named_penalty(penalty: Any) -> tuple[Any, str]:
+def named_penalty(penalty: Any, argument: str = "penalty") -> tuple[Any, str]:
     """Return a penalty by name or as an object, and what to call it.
 
     Raises
@@ -34,7 +34,7 @@ def named_penalty(penalty: Any) -> tuple[Any, str]:
         No penalty has that name, or the object is none.
     """
     if not isinstance(penalty, str):
-        return guarded_penalty(penalty), type(penalty).__name__
+        return guarded_penalty(penalty, argument), type(penalty).__name__
     name = penalty.lower().replace("-", "_")
     shown = {"l1": "lasso", "l2": "ridge"}.get(name, name).replace("_", " ")
     return guarded_penalty(name), shown
@@ -83,7 +83,7 @@ def fit_penalised(
     fit_kwargs: Mapping[str, Any],
 ) -> RegularizedResults:
     """Return the fit with a penalty; see ``MixedLM.fit_regularized``."""
-    penalty, name = named_penalty(method)
+    penalty, name = named_penalty(method, "method")
     weights = alpha_weights(alpha, model.k_fe, model.exog_names)
     sweeps = sweeps_allowed(maxit)
     check_variances(model, variances)
