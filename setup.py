@@ -29,8 +29,8 @@ setup(
         [
             extension("lmmcore._dense"),
             extension("lmmcore.crossproducts._rows"),
-            extension("lmmcore.likelihood._crossed"),
-            extension("lmmcore.likelihood._grouped"),
+            extension("lmmcore.likelihood.crossed._elimination"),
+            extension("lmmcore.likelihood.independent._groups"),
             extension("lmmcore.penalties._descent"),
             extension("lmmcore.penalties._prox"),
         ],

@@ -10,9 +10,9 @@ import numpy as np
 from .design.components import VCSpec, vc_spec
 from .design.design import Design
 from .errors import DataValueError, OptionError
-from .likelihood.crossed import CrossedEngine
+from .likelihood.crossed.engine import CrossedEngine
 from .likelihood.profiled import Engine
-from .likelihood.structure import Structure
+from .likelihood.crossed.structure import Structure
 from .model_data import ModelData
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataValueError
-from .likelihood.crossed_blup import CrossedConditional
-from .likelihood.structure import available_memory
+from .likelihood.crossed.effects import CrossedConditional
+from .likelihood.crossed.structure import available_memory
 
 if TYPE_CHECKING:
     from .results import MixedLMResults

@@ -29,9 +29,9 @@ from .inference.structure import (
     is_structured,
 )
 from .inference.wald import CovarianceOfParams
-from .likelihood.blup import Conditional, ConditionalBlock, conditional
-from .likelihood.crossed_blup import CrossedConditional
-from .likelihood.grouped import State
+from .likelihood.independent.effects import Conditional, ConditionalBlock, conditional
+from .likelihood.crossed.effects import CrossedConditional
+from .likelihood.engine import State
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams

@@ -15,8 +15,8 @@ from lmmcore.crossproducts.crossed import crossed_products
 from lmmcore.design.build import from_formula
 from lmmcore.design.factors import crossed_factors
 from lmmcore.errors import DataValueError, LmmcoreWarning, OptionError
-from lmmcore.likelihood.crossed import CrossedEngine
-from lmmcore.likelihood.grouped import GroupedEngine
+from lmmcore.likelihood.crossed.engine import CrossedEngine
+from lmmcore.likelihood.independent.engine import IndependentEngine
 
 FOLDER = Path(__file__).parent / "reference"
 MAXIMAL = json.loads((FOLDER / "maximal.json").read_text())
@@ -120,7 +120,7 @@ def test_nested_bars_equal_the_grouped_engine():
     grouped = MixedLM.from_formula(
         "strength ~ 1", data, "1", {"cask": "0 + C(cask)"}, groups="batch"
     ).fit(reml=False)
-    assert isinstance(grouped.model._engine, GroupedEngine)
+    assert isinstance(grouped.model._engine, IndependentEngine)
     assert bars.criterion == pytest.approx(grouped.criterion, abs=1e-9)
     np.testing.assert_allclose(bars.fittedvalues, grouped.fittedvalues, rtol=1e-6)
     np.testing.assert_allclose(bars.bse_variances[["batch Var", "batch:cask Var", "Residual Var"]],

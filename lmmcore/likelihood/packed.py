@@ -16,9 +16,8 @@ from ..crossproducts.crossproducts import CrossProducts
 from ..errors import DataValueError
 from ..extension.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
-from . import _grouped
-from .grouped import State
-from .profiled import Engine
+from .engine import Engine, State
+from .independent import _groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class PackedLikelihood:
 
     Parameters
     ----------
-    engine : GroupedEngine or CrossedEngine
+    engine : Engine
     cp : CrossProducts or CrossedProducts
     order : int array (p,)
         Position in the basis of each fixed effect.
@@ -193,7 +192,7 @@ class PackedLikelihood:
     def score_cov(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in the packed covariance parameters, β held fixed."""
         m = float(self.n_eff(reml))
-        gradient, _ = _grouped.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
+        gradient, _ = _groups.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
         return -0.5 * gradient @ self.jacobian
 
     def log_scale_slope(self, point: PackedPoint, reml: bool) -> np.ndarray:
@@ -210,7 +209,7 @@ class PackedLikelihood:
         crossed = outer[:, last : last + p].copy()
         quantities = outer.copy()
         quantities[:, last : last + p] = 0.0
-        _, hessian = _grouped.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
+        _, hessian = _groups.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
         k = self.jacobian.shape[1]
         out = np.zeros((p + k, p + k))
         out[p:, p:] = -0.5 * self.jacobian.T @ hessian @ self.jacobian

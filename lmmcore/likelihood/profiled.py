@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,11 +14,10 @@ from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..extension.matrices import semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
-from . import _grouped
-from .crossed import CrossedEngine
-from .grouped import GroupedEngine, State, TermShape
-
-Engine: TypeAlias = GroupedEngine | CrossedEngine
+from .crossed.engine import CrossedEngine
+from .engine import Engine, State, TermShape
+from .independent import _groups
+from .independent.engine import IndependentEngine
 
 
 def build_engine(
@@ -28,7 +26,7 @@ def build_engine(
     """Return the engine of a model, by what its cross-products are."""
     if isinstance(cp, CrossedProducts):
         return CrossedEngine(cp, sizes, centred)
-    return GroupedEngine(cp, sizes, centred)
+    return IndependentEngine(cp, sizes, centred)
 
 
 @dataclass(eq=False)
@@ -156,7 +154,7 @@ class ProfiledLikelihood:
             structure.factor_derivative(theta, term.k)
             for structure, theta, term in zip(self.structures, parts, self.terms)
         ]
-        gradient, hessian = _grouped.chain_rule(g, h, point.roots, slopes)
+        gradient, hessian = _groups.chain_rule(g, h, point.roots, slopes)
         for term, structure, theta, at, factor in zip(
             self.terms, self.structures, parts, self._slices, point.roots
         ):

@@ -10,7 +10,6 @@ import numpy as np
 
 from .._dense import cholesky_inverse
 from ..extension.matrices import eigh, lower_indices
-from .crossed import CrossedEngine
 from .profiled import ProfiledLikelihood
 
 FLOOR = 0.1  # least start variance, as a part of the sampling variance of one level's coefficient
@@ -19,8 +18,9 @@ FLOOR = 0.1  # least start variance, as a part of the sampling variance of one l
 def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
     """Return θ to start from."""
     engine = likelihood.engine
-    if isinstance(engine, CrossedEngine) and not engine.is_exact:
-        return likelihood.parameters(_raised(likelihood, engine.moments()))
+    moments = engine.moments()
+    if moments is not None:
+        return likelihood.parameters(_raised(likelihood, moments))
     unit = [np.eye(t.k) for t in likelihood.terms]
     state = engine.state(unit)
     likelihood.evaluations += 1

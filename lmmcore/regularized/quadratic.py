@@ -17,7 +17,7 @@ from scipy import sparse
 from ..design.columns import stack
 from ..design.design import Design
 from ..extension.matrices import semidefinite_cholesky
-from ..likelihood.grouped import State
+from ..likelihood.engine import State
 from ..penalties.quadratic import Whitened
 
 if TYPE_CHECKING:

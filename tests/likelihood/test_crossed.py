@@ -15,8 +15,10 @@ from lmmcore.design.factors import factors_of_terms
 from lmmcore.design.groups import code_groups
 from lmmcore.errors import DesignError
 from lmmcore.extension.matrices import lower_indices
-from lmmcore.likelihood import crossed_derivatives, structure, symbolic
-from lmmcore.likelihood.crossed import CrossedEngine
+from lmmcore.likelihood.crossed import derivatives as crossed_derivatives
+from lmmcore.likelihood.crossed import planning, structure
+from lmmcore.likelihood.crossed import system as crossed_system
+from lmmcore.likelihood.crossed.engine import CrossedEngine
 from lmmcore.testing import twins
 from lmmcore.testing.strategies import CrossedProblem, crossed_models, factor_roots
 
@@ -77,7 +79,7 @@ def dense_derivatives(engine, dense, covariances, reml, exact):
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "average information"])
 def test_against_dense_algebra(exact, monkeypatch):
     """Criterion, gradient and Hessian on 300 drawn designs, at regular and singular Λ, to 1e-8."""
-    monkeypatch.setattr(crossed_derivatives, "EXACT", 10**9 if exact else -1)
+    monkeypatch.setattr(crossed_system, "EXACT", 10**9 if exact else -1)
     seen = {"peeled": 0, "chain": 0, "dense": 0, "one level": 0}
 
     @settings(max_examples=300)
@@ -103,10 +105,10 @@ def test_against_dense_algebra(exact, monkeypatch):
         np.testing.assert_allclose(mine[0], gradient, atol=1e-8 * size)
         np.testing.assert_allclose(engine.gradient(roots, state, reml), gradient, atol=1e-8 * size)
         np.testing.assert_allclose(mine[1], hessian, atol=1e-8 * (1.0 + np.abs(hessian).max()))
-        seen["peeled"] += engine.symbolic.peeled > 0
-        seen["chain"] += len(engine.symbolic.chain) > 1
-        seen["dense"] += engine.symbolic.m2 > 0
-        seen["one level"] += any(len(f.labels) == 1 for f in engine.factors)
+        seen["peeled"] += engine.system.plan.peeled > 0
+        seen["chain"] += len(engine.system.plan.chain) > 1
+        seen["dense"] += engine.system.plan.m2 > 0
+        seen["one level"] += any(len(f.labels) == 1 for f in engine.system.factors)
 
     run()
     assert min(seen.values()) > 10, seen
@@ -120,17 +122,17 @@ def test_the_twin(problem, data):
     roots = data.draw(factor_roots([c.shape[1] for c in problem.columns]))
     dense = problem.dense(True)
     # The order and the units of the engine.
-    z = np.zeros((len(problem.y), engine.columns))
-    lam = np.zeros((engine.columns, engine.columns))
+    z = np.zeros((len(problem.y), engine.system.columns))
+    lam = np.zeros((engine.system.columns, engine.system.columns))
     weights = np.ones(len(problem.y)) if problem.weights is None else problem.weights
-    for term, at, zt, root in zip(engine.terms, engine.index, dense.z, roots):
+    for term, at, zt, root in zip(engine.terms, engine.system.index, dense.z, roots):
         q, k = at.shape
         columns = zt.reshape(len(z), q, k) @ term.basis
         z[:, at.ravel()] = columns.reshape(len(z), q * k)
         for level in at:
             lam[np.ix_(level, level)] = root
     zz = z.T @ (weights[:, None] * z)
-    log_det, t, solution, c = twins.crossed(zz, lam, engine.zxy)
+    log_det, t, solution, c = twins.crossed(zz, lam, engine.system.zxy)
     state = engine.state(roots)
     assert state.log_det_v == pytest.approx(log_det, rel=1e-10, abs=1e-10)
     size = 1.0 + np.abs(engine.total).max()
@@ -141,14 +143,14 @@ def test_the_twin(problem, data):
     k = lam @ np.linalg.solve(lam.T @ zz @ lam + np.eye(len(lam)), lam.T)
     np.testing.assert_allclose(engine.joint(roots), k, atol=1e-9 * (1e-3 + np.abs(k).max()))
     if any(np.any(r) for r in roots):
-        engine._hold(roots)
-        for (f, first), term, at in zip(engine.factors_of_terms, engine.terms, engine.index):
+        engine.state(roots)
+        for (f, first), term, at in zip(engine.system.place, engine.terms, engine.system.index):
             faces = engine.conditional_covariances(roots)[f]
             part = faces[:, first : first + term.k, first : first + term.k]
             expected = np.array([k[np.ix_(level, level)] for level in at])
             np.testing.assert_allclose(part, expected, atol=1e-7 * (1e-3 + np.abs(k).max()))
-        engine._hold(roots)
-        for face, at in zip(engine._faces(roots), engine.index):
+        engine.state(roots)
+        for face, at in zip(engine._derivatives._blocks(roots), engine.system.index):
             expected = sum(c[np.ix_(level, level)] for level in at)
             np.testing.assert_allclose(face, expected, atol=1e-8 * (1.0 + np.abs(expected).max()))
 
@@ -194,28 +196,28 @@ def test_traces_by_differences(monkeypatch):
     state = engine.state(roots)
     weights = (-1.0, 2.0, 7.0)
     whole = engine.derivatives(roots, state, True, weights)
-    monkeypatch.setattr(crossed_derivatives, "EXACT", -1)
+    monkeypatch.setattr(crossed_system, "EXACT", -1)
     monkeypatch.setattr(crossed_derivatives, "WHOLE", -1)
     for a, b in zip(engine.derivatives(roots, state, True, weights), whole):
         np.testing.assert_allclose(a, b, atol=1e-7 * np.abs(b).max())
 
 
 def test_threads_change_no_digit(monkeypatch):
-    monkeypatch.setattr(symbolic, "NODE_WORK", 2_000)
-    monkeypatch.setattr(symbolic, "ROW_WORK", 5_000)
+    monkeypatch.setattr(planning, "NODE_WORK", 2_000)
+    monkeypatch.setattr(planning, "ROW_WORK", 5_000)
     rng = np.random.default_rng(3)
     n = 10_000
     a, b = rng.integers(0, 1000, n), rng.integers(0, 200, n)
     y = rng.standard_normal(n) + rng.standard_normal(1000)[a] + rng.standard_normal(200)[b]
     model = lmmcore.mixedlm("y ~ (1 | a) + (1 | b)", {"y": y, "a": a, "b": b})
     engine = model._engine
-    assert min(len(engine.symbolic.row_chunks), len(engine.symbolic.stages[0])) > 4
+    assert min(len(engine.system.plan.row_chunks), len(engine.system.plan.stages[0])) > 4
     roots = [np.array([[0.8]]), np.array([[1.2]])]
     found = []
     before = lmmcore.get_threads()
     for threads in (1, 2, 3):
         lmmcore.set_threads(threads)
-        engine._held = None
+        engine.workspace._held = None
         state = engine.state(roots)
         found.append((state.log_det_v, *engine.gradient_hessian(roots, state, True)))
     lmmcore.set_threads(before)
@@ -244,8 +246,8 @@ def test_structure_in_words():
 
 
 def test_fits_of_one_model_in_several_threads(monkeypatch):
-    """The workspace is shared by all fits of a model: they wait for each other."""
-    monkeypatch.setattr(crossed_derivatives, "EXACT", -1)
+    """Each thread has a workspace of its own: fits run side by side, and no digit changes."""
+    monkeypatch.setattr(crossed_system, "EXACT", -1)
     rng = np.random.default_rng(0)
     n = 4000
     data = {"a": rng.integers(0, 400, n), "b": rng.integers(0, 60, n), "x": rng.standard_normal(n)}

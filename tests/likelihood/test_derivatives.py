@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmmcore import MixedLM
-from lmmcore.likelihood import grouped
+from lmmcore.likelihood.independent import engine as grouped
 from lmmcore.testing.dense import complex_step_gradient
 from lmmcore.testing.strategies import GroupedProblem, grouped_models
 

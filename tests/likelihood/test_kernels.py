@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmmcore._dense import cholesky_inverse
-from lmmcore.likelihood import _grouped
-from lmmcore.likelihood.classes import compress
-from lmmcore.likelihood.grouped import _pack, _pairs
+from lmmcore.likelihood.independent import _groups
+from lmmcore.likelihood.independent.classes import compress
+from lmmcore.likelihood.independent.engine import _pack, _pairs
 from lmmcore.testing import twins
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 21))
@@ -27,7 +27,7 @@ def drawn(shape, seed):
 def batch_of(r, w, multiplicity):
     k = r.shape[1]
     pairs = _pairs((k,), (1,))
-    return _grouped.Batch(_pack(r), _pack(w), _pack(multiplicity), pairs, k * (k + 1) // 2)
+    return _groups.Batch(_pack(r), _pack(w), _pack(multiplicity), pairs, k * (k + 1) // 2)
 
 
 @given(shapes, st.integers(0, 2**32 - 1))
@@ -76,7 +76,7 @@ def test_whiten(k, q, rows, seed):
     s, w = (z.T @ z)[None], (z.T @ x)[None]
     r, out, rank = np.zeros((1, k, k)), np.empty((1, k, q)), np.empty(1, dtype=np.int32)
     unit = np.triu(rng.standard_normal((k, k)))
-    _grouped.whiten(np.tril(s), w, unit, 1e-11, 0, 1, r, out, rank)
+    _groups.whiten(np.tril(s), w, unit, 1e-11, 0, 1, r, out, rank)
     expected_r, expected = twins.whiten(s[0], w[0], 1e-11)
     np.testing.assert_allclose(r[0], expected_r @ unit, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(out[0], expected, rtol=1e-5, atol=1e-6)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..crossproducts.crossed import CrossedProducts, FactorProducts
-from ..errors import DesignError
-from .symbolic import Symbolic
+from ...crossproducts.crossed import CrossedProducts, FactorProducts
+from ...errors import DesignError
+from .plan import EliminationPlan
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,27 @@ class Structure:
     flops: dict[str, float]
 
     @classmethod
-    def of(cls, factors: Sequence[FactorProducts], symbolic: Symbolic, p: int) -> Structure:
-        """Describe the result of the symbolic phase."""
-        order = [*symbolic.chain, *symbolic.dense]
+    def of(cls, factors: Sequence[FactorProducts], plan: EliminationPlan, p: int) -> Structure:
+        """Describe an elimination plan."""
+        order = [*plan.chain, *plan.dense]
         rows = []
         for f in order:
             how = "dense triangle"
-            if f in symbolic.chain:
+            if f in plan.chain:
                 how = (
-                    "level by level" if f == symbolic.chain[0] else "level by level (others nested)"
+                    "level by level" if f == plan.chain[0] else "level by level (others nested)"
                 )
             rows.append((factors[f].name, len(factors[f].labels), factors[f].k, how))
-        arrays = symbolic.arrays
-        node_bytes = sum(a.nbytes for a in arrays.values() if isinstance(a, np.ndarray))
-        dense = symbolic.m2**2 * 8
+        nodes = plan.nodes
+        node_bytes = sum(a.nbytes for a in vars(nodes).values() if isinstance(a, np.ndarray))
+        node_bytes += 8 * (3 * int(nodes.vptr[-1]) + 4 * int(nodes.dptr[-1]) + nodes.n_kappa)
+        dense = plan.m2**2 * 8
         return cls(
             tuple(rows),
-            tuple(_blocks(factors, symbolic, p)),
-            symbolic.peeled,
-            node_bytes + dense + 2 * 8 * (symbolic.m1 + symbolic.m2) * (p + 1),
-            symbolic.flops,
+            tuple(_blocks(factors, plan)),
+            plan.peeled,
+            node_bytes + dense + 2 * 8 * (plan.m1 + plan.m2) * (p + 1),
+            plan.flops,
         )
 
     def __str__(self) -> str:
@@ -90,30 +91,30 @@ class Structure:
         return "\n".join(lines)
 
 
-def _blocks(factors: Sequence[FactorProducts], symbolic: Symbolic, p: int) -> list[Block]:
+def _blocks(factors: Sequence[FactorProducts], plan: EliminationPlan) -> list[Block]:
     out = []
-    order = [*symbolic.chain, *symbolic.dense]
-    arrays = symbolic.arrays
-    cols = arrays["cols"][:-1]
-    node = np.repeat(np.arange(len(arrays["factor"])), np.diff(arrays["cptr"]))
-    row_factor = arrays["factor"][node]
-    owner = np.full(symbolic.m1 + symbolic.m2, -1)
+    order = [*plan.chain, *plan.dense]
+    nodes = plan.nodes
+    cols = nodes.cols[:-1]
+    node = np.repeat(np.arange(len(nodes.factor)), np.diff(nodes.cptr))
+    row_factor = nodes.factor[node]
+    owner = np.full(plan.m1 + plan.m2, -1)
     for f in order:
-        owner[symbolic.starts[f][:, None] + np.arange(factors[f].k)] = f
+        owner[plan.starts[f][:, None] + np.arange(factors[f].k)] = f
     for i, f in enumerate(order):
         q, k = len(factors[f].labels), factors[f].k
-        if f in symbolic.chain:
+        if f in plan.chain:
             kind = "diagonal" if k == 1 else "block-diagonal"
             out.append(Block(factors[f].name, factors[f].name, (q * k,) * 2, kind, q * k * k * 8))
         for g in order[i + 1 :]:
             shape = (q * k, len(factors[g].labels) * factors[g].k)
-            if f in symbolic.chain:
+            if f in plan.chain:
                 mine = (row_factor == f) & (owner[cols] == g)
                 stored = int(np.sum(mine)) * k
                 out.append(Block(factors[f].name, factors[g].name, shape, "sparse", stored * 12))
-    if symbolic.dense:
-        name = "+".join(factors[f].name for f in symbolic.dense)
-        m2 = symbolic.m2
+    if plan.dense:
+        name = "+".join(factors[f].name for f in plan.dense)
+        m2 = plan.m2
         out.append(Block(name, name, (m2, m2), "dense triangle", m2 * m2 * 8))
     return out
 

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ..crossproducts.crossed import CrossedProducts
-from ..design.columns import Column
-from ..design.design import Design
-from ..design.factors import Factor, crossed_factors
-from .crossed import CrossedEngine
-from .profiled import Point, ProfiledLikelihood
+from ...crossproducts.crossed import CrossedProducts
+from ...design.columns import Column
+from ...design.design import Design
+from ...design.factors import Factor, crossed_factors
+from ..profiled import Point, ProfiledLikelihood
+from .engine import CrossedEngine
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +66,11 @@ class CrossedConditional:
         self.factors: list[FactorEffects] = []
         self._bases = []
         for f, factor in enumerate(cp.factors):
-            at = engine.symbolic.starts[f]
-            basis = self._basis(f)
+            at = engine.system.plan.starts[f]
+            basis = engine.system.basis(f)
             means = b[at[:, None] + np.arange(factor.k)] @ basis.T
             self.factors.append(FactorEffects(factor.name, factor.labels, means))
             self._bases.append(basis)
-
-    def _basis(self, f: int) -> np.ndarray:
-        """Return (Z of the user)⁻¹(Z of the engine) of a factor."""
-        factor = self._engine.factors[f]
-        out, at = np.zeros((factor.k, factor.k)), 0
-        for t, size in zip(factor.terms, factor.sizes):
-            out[at : at + size, at : at + size] = self._engine.terms[t].basis
-            at += size
-        return out
 
     @cached_property
     def covariances(self) -> list[np.ndarray]:
@@ -93,8 +84,8 @@ class CrossedConditional:
         k = engine.joint(self._point.factors)
         order = np.concatenate(
             [
-                (engine.symbolic.starts[f][:, None] + np.arange(factor.k)).ravel()
-                for f, factor in enumerate(engine.factors)
+                (engine.system.plan.starts[f][:, None] + np.arange(factor.k)).ravel()
+                for f, factor in enumerate(engine.system.factors)
             ]
         )
         k = k[np.ix_(order, order)]

@@ -1,104 +1,35 @@
-"""The grouped engine: criterion and derivatives for independent groups.
+"""The engine of independent groups: criterion and derivatives from sums over the groups.
 
-Everything here is in the coordinates γ of the relative covariance matrices G_t: the entries of
-their lower triangles, term by term. V is linear in γ, and how G depends on θ is not asked here.
 Columns of Z are in units of about their root mean square.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
 
 import numpy as np
 
-from .._dense import cholesky_inverse
-from ..crossproducts.crossproducts import CrossProducts, GroupBlock
-from ..errors import DesignError
-from ..extension.matrices import symmetric, symmetric_index
-from ..parallel import map_chunks
-from . import _grouped
+from ..._dense import cholesky_inverse
+from ...crossproducts.crossproducts import CrossProducts, GroupBlock
+from ...errors import DesignError
+from ...extension.matrices import symmetric, symmetric_index
+from ...parallel import map_chunks
+from ..engine import State, TermShape
+from ..products import ProductDerivative
+from ..moments import spread
+from . import _groups
 from .classes import compress
-from .moments import spread
+from .products import product_derivative
 
 CHUNK = 256  # lane blocks
-LANES = _grouped.LANES
+LANES = _groups.LANES
 WIDE = 4  # columns from which the sums of the Hessian are a product of matrices
 RANK_TOLERANCE = 1e-13
 
 
-@dataclass(frozen=True)
-class TermShape:
-    """One random term as the engine sees it.
-
-    Attributes
-    ----------
-    k : int
-        Columns per level.
-    basis : array (k, k), upper triangular
-        (Z of the user) @ basis is the Z of the engine: columns scaled by powers of two to a mean square
-        of about one and, in a centred engine, shifted along the constant column.
-    levels : int
-        Number of levels over all groups.
-    coordinates : slice
-        Where its entries of γ are.
-    """
-
-    k: int
-    basis: np.ndarray
-    levels: int
-    coordinates: slice
-
-    def matrix(self, gradient: np.ndarray) -> np.ndarray:
-        """Return D_t = ∂d/∂G_t (k, k) for ∂d/∂γ."""
-        if self.k == 1:
-            return gradient[self.coordinates].reshape(1, 1)
-        # An entry of γ off the diagonal stands for two entries of G.
-        index = symmetric_index(self.k)
-        return gradient[self.coordinates][index] * (0.5 + 0.5 * np.eye(self.k))
-
-    def to_user(self, g: np.ndarray) -> np.ndarray:
-        """Return G_t for the columns of Z as the user gave them."""
-        return self.basis @ g @ self.basis.T
-
-    def to_engine(self, g: np.ndarray) -> np.ndarray:
-        """Return G_t for the columns of Z in the engine."""
-        inverse = np.linalg.inv(self.basis)
-        return inverse @ g @ inverse.T
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """The criterion's pieces at one point.
-
-    Attributes
-    ----------
-    log_det_v : float
-        log|V|, without the weights.
-    root : array (p + 1, p + 1)
-        Cholesky factor of [X y]'V^-1[X y] in the basis (kept columns).
-    inverse : array (p + 1, p + 1)
-        Its inverse.
-    """
-
-    log_det_v: float
-    root: np.ndarray
-    inverse: np.ndarray
-
-    @property
-    def r2(self) -> float:
-        """(y − Xβ̂)'V⁻¹(y − Xβ̂) in the basis."""
-        return float(self.root[-1, -1]) ** 2
-
-    @property
-    def log_det_h(self) -> float:
-        """log|X'V⁻¹X| in the basis."""
-        return float(2.0 * np.log(self.root.diagonal()[:-1]).sum())
-
-
-class GroupedEngine:
+class IndependentEngine:
     """Criterion and derivatives from cross-products of independent groups.
 
     Parameters
@@ -116,6 +47,7 @@ class GroupedEngine:
     def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
         self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1
         self.n = cp.n
+        self._cp = cp
         kept = cp.basis.kept
         self.p = len(kept)
         index = np.append(kept, len(cp.basis.order))
@@ -128,7 +60,7 @@ class GroupedEngine:
         self.terms = self._term_shapes(cp, term_sizes)
         self.n_coordinates = self.terms[-1].coordinates.stop
         self.rank = 0
-        self._batches: list[tuple[tuple[int, ...], _grouped.Batch]] = []
+        self._batches: list[tuple[tuple[int, ...], _groups.Batch]] = []
         for block in cp.blocks:
             if block.s.shape[1]:
                 self._add(block, cp, index)
@@ -191,16 +123,14 @@ class GroupedEngine:
     def _add(self, block: GroupBlock, cp: CrossProducts, index: np.ndarray) -> None:
         g, k, _ = block.s.shape
         levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
-        unit = self.basis(levels)
-        if cp.z_map is not None and block.columns is None:
-            unit = cp.z_map @ unit
+        unit = self._unit(block)
         w = block.w if self._whole else np.ascontiguousarray(block.w[:, :, index])
         r, white = np.zeros((g, k, k)), np.empty_like(w)
         rank = np.empty(g, dtype=np.int32)
         unit = np.ascontiguousarray(unit)
 
         def work(i: int) -> None:
-            _grouped.whiten(
+            _groups.whiten(
                 block.s, w, unit, RANK_TOLERANCE, i * 8 * CHUNK, min(g, (i + 1) * 8 * CHUNK), r,
                 white, rank,
             )  # fmt: skip
@@ -208,7 +138,7 @@ class GroupedEngine:
         map_chunks(work, -(-g // (8 * CHUNK)))
         self.rank += int(rank.sum())
         r, white, multiplicity = compress(block.s, r, white)
-        batch = _grouped.Batch(
+        batch = _groups.Batch(
             _pack(r),
             _pack(white),
             _pack(multiplicity),
@@ -216,6 +146,12 @@ class GroupedEngine:
             self.n_coordinates,
         )
         self._batches.append((levels, batch))
+
+    def _unit(self, block: GroupBlock) -> np.ndarray:
+        """Return (stored Z)⁻¹(Z of the engine) of a block of groups."""
+        unit = self.basis(tuple(width // t.k for width, t in zip(block.widths, self.terms)))
+        z_map = self._cp.z_map
+        return unit if z_map is None or block.columns is not None else z_map @ unit
 
     @property
     def is_centred(self) -> bool:
@@ -239,7 +175,7 @@ class GroupedEngine:
         return out
 
     @staticmethod
-    def _sum_criterion(batch: _grouped.Batch, lam: np.ndarray, gram: np.ndarray) -> float:
+    def _sum_criterion(batch: _groups.Batch, lam: np.ndarray, gram: np.ndarray) -> float:
         """Add T'T of a batch to gram; return log|N|."""
         n_chunks = -(-batch.n_blocks // CHUNK)
         if n_chunks == 1:
@@ -275,7 +211,7 @@ class GroupedEngine:
         weights: tuple[float, float, float],
         with_quad: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the sums (trace, quad, outer) of `_grouped.derivative_blocks`; quad costs nothing."""
+        """Return the sums (trace, quad, outer) of `_groups.derivative_blocks`; quad costs nothing."""
         nc = self.n_coordinates
         tri = (self.p + 1) * (self.p + 2) // 2
 
@@ -293,7 +229,7 @@ class GroupedEngine:
 
             def work(
                 i: int,
-                batch: _grouped.Batch = batch,
+                batch: _groups.Batch = batch,
                 lam: np.ndarray = lam,
                 wide: bool = one_term and batch.k >= WIDE,
             ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -324,7 +260,7 @@ class GroupedEngine:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
         )
-        return _grouped.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
+        return _groups.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
 
     def scoring(
         self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float
@@ -333,7 +269,22 @@ class GroupedEngine:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
-        return _grouped.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
+        return _groups.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
+
+    def moments(self) -> list[np.ndarray] | None:
+        """Return None: a step of scoring gives first estimates."""
+        return None
+
+    def product_derivative(
+        self, factors: Sequence[np.ndarray], state: State, of_fixed: float, of_residual: float
+    ) -> ProductDerivative:
+        """Return the derivative in the cross-products; see `Engine.product_derivative`."""
+        roots = [
+            self._unit(b)
+            @ self.factor(tuple(w // t.k for w, t in zip(b.widths, self.terms)), factors)
+            for b in self._cp.blocks
+        ]
+        return product_derivative(self._cp, roots, state, of_fixed, of_residual)
 
 
 def _wide_quad(c: np.ndarray, f: np.ndarray, k: int) -> np.ndarray:
@@ -349,7 +300,7 @@ def _wide_quad(c: np.ndarray, f: np.ndarray, k: int) -> np.ndarray:
 def _pack(a: np.ndarray) -> np.ndarray:
     """Put groups side by side in lanes: (G, …) to (blocks, …, LANES), zeros at the end."""
     rows = np.ascontiguousarray(a).reshape(len(a), -1)
-    return _grouped.pack(rows).reshape(-1, *a.shape[1:], LANES)
+    return _groups.pack(rows).reshape(-1, *a.shape[1:], LANES)
 
 
 @lru_cache(maxsize=256)

@@ -4,9 +4,11 @@ Levels of the leading factors ("nodes") are eliminated one by one; what they lea
 triangle of the remaining columns. Columns are numbered in the order of elimination: those of node v are
 start[v] … start[v] + k - 1, the dense ones follow from m1 on. A node has entries, sorted: the
 later columns that occur together with it, each with k numbers. How the arrays are made, and what
-the quantities mean, is said in `lmmcore.likelihood.symbolic` and `lmmcore.likelihood.crossed`; the
-readable twins are in `lmmcore.testing.twins`.
+the quantities mean, is said in `plan` and `engine` beside this file; the readable twins are in
+`lmmcore.testing.twins`.
 """
+
+import numpy as np
 
 from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport int32_t, int64_t
@@ -70,11 +72,12 @@ cdef int invert(double* a, double* out, Py_ssize_t k) noexcept nogil:
 
 
 cdef class Elimination:
-    """The structure of a model and the workspace of its evaluations, allocated once.
+    """An elimination plan with the numbers of a model and a workspace, which one fit uses at a time.
 
     Parameters
     ----------
-    structure : dict of arrays, as `lmmcore.likelihood.symbolic.Symbolic.arrays` has them
+    nodes, rows : `plan.NodeArrays`, `plan.DenseArrays`
+    numbers : `plan.Numbers`
     """
 
     cdef readonly Py_ssize_t n_nodes, m1, m2
@@ -82,31 +85,33 @@ cdef class Elimination:
     cdef const int32_t[::1] dense_k, dense_factor, ks
     cdef const int64_t[::1] start, cptr, vptr, dptr, rfirst, child_ptr, child_entry, child_map
     cdef const int64_t[::1] entry_map, dense_ptr, dense_entry, base_ptr, kptr
-    cdef double[::1] diag, vals, asm_, w, mbuf, bbuf, selfk, kappa
+    cdef const double[::1] diag, vals
+    cdef double[::1] asm_, w, mbuf, bbuf, selfk, kappa
     cdef readonly Py_ssize_t kmax, longest
-    cdef dict structure
 
-    def __init__(self, dict s):
-        self.structure = s
-        self.factor, self.cols, self.tmap = s["factor"], s["cols"], s["tmap"]
-        self.child_node, self.dense_node, self.node_of = s["child_node"], s["dense_node"], s["node_of"]
-        self.base_col, self.dense_k, self.dense_factor = s["base_col"], s["dense_k"], s["dense_factor"]
-        self.ks, self.start, self.cptr = s["ks"], s["start"], s["cptr"]
-        self.vptr, self.dptr, self.rfirst = s["vptr"], s["dptr"], s["rfirst"]
+    def __init__(self, nodes, rows, numbers):
+        self.factor, self.cols, self.tmap = nodes.factor, nodes.cols, nodes.tmap
+        self.child_node, self.dense_node = nodes.child_node, nodes.dense_node
+        self.node_of, self.ks, self.start = nodes.node_of, nodes.ks, nodes.start
+        self.cptr, self.vptr, self.dptr, self.rfirst = nodes.cptr, nodes.vptr, nodes.dptr, nodes.rfirst
         self.child_ptr, self.child_entry, self.child_map = (
-            s["child_ptr"], s["child_entry"], s["child_map"])
+            nodes.child_ptr, nodes.child_entry, nodes.child_map)
         self.entry_map, self.dense_ptr, self.dense_entry = (
-            s["entry_map"], s["dense_ptr"], s["dense_entry"])
-        self.base_ptr, self.kptr = s["base_ptr"], s["kptr"]
-        self.diag, self.vals = s["diag"], s["vals"]
-        self.asm_, self.w, self.mbuf = s["asm"], s["w"], s["mbuf"]
-        self.bbuf, self.selfk, self.kappa = s["bbuf"], s["selfk"], s["kappa"]
+            nodes.entry_map, nodes.dense_ptr, nodes.dense_entry)
+        self.kptr, self.kmax, self.longest = nodes.kptr, nodes.kmax, nodes.longest
+        self.dense_k, self.dense_factor = rows.k, rows.factor
+        self.base_ptr, self.base_col = rows.ptr, rows.col
+        self.diag, self.vals = numbers.diag, numbers.vals
+        size, squares = len(numbers.vals), len(numbers.diag)
+        self.asm_, self.w = np.zeros(size), np.zeros(size)
+        self.mbuf, self.bbuf, self.selfk = np.zeros(squares), np.zeros(squares), np.zeros(squares)
+        self.kappa = np.zeros(max(1, nodes.n_kappa))
         self.n_nodes = self.factor.shape[0]
         self.m1, self.m2 = self.node_of.shape[0], self.dense_k.shape[0]
-        self.kmax, self.longest = s["kmax"], s["longest"]
 
-    def __reduce__(self):
-        return Elimination, (self.structure,)
+    def node_blocks(self):
+        """Return the blocks Λ N^-1 Λ' of the nodes that `faces` has left, node by node."""
+        return np.asarray(self.selfk)
 
     def eliminate(self, const double[:, :, ::1] lam, const double[:, :, ::1] dense_lam,
                   Py_ssize_t first, Py_ssize_t last):
@@ -379,12 +384,12 @@ cdef class Elimination:
                             z[j] += s * xv[j]
 
     def faces(self, const double[:, :, ::1] g, const double[:, ::1] inverse, Py_ssize_t first,
-              Py_ssize_t last, double[:, :, ::1] total):
+              Py_ssize_t last, double[:, :, ::1] total, double[::1] cross=None):
         """Add Z_v'V^-1 Z_v of nodes first:last, in descending order, to `total` by factor.
 
         `g` (factors, kmax, kmax) are the covariance matrices, `inverse` the lower triangle of the
         inverse of the dense rest. The blocks Λ N^-1 Λ' of the nodes go to `selfk`, and those
-        between a node and its entries to `kappa` where a child needs them.
+        between a node and its entries to `kappa` where a child needs them, and all to `cross`.
         """
         cdef int bad
         cdef Py_ssize_t size = 2 * self.longest * self.kmax + 4 * self.kmax * self.kmax + 1
@@ -393,12 +398,13 @@ cdef class Elimination:
             raise MemoryError()
         with nogil:
             bad = self._faces(&g[0, 0, 0], &inverse[0, 0] if self.m2 else NULL, first, last,
-                              &total[0, 0, 0], work)
+                              &total[0, 0, 0], NULL if cross is None else &cross[0], work)
         free(work)
         return bad == 0
 
     cdef int _faces(self, const double* g, const double* inverse, Py_ssize_t first,
-                    Py_ssize_t last, double* total, double* work) noexcept nogil:
+                    Py_ssize_t last, double* total, double* cross,
+                    double* work) noexcept nogil:
         cdef Py_ssize_t km = self.kmax, v, f, k, nc, r0, a, b, c, d, x, u, ku, cu, m2 = self.m2
         cdef Py_ssize_t col, base, pos
         cdef double* fv = work
@@ -505,11 +511,14 @@ cdef class Elimination:
                     for d in range(k):
                         s += t3[a * k + d] * gf[d * km + b]
                     self.selfk[self.dptr[v] + a * k + b] = s
-            if self.kptr[v] >= 0:
+            if self.kptr[v] >= 0 or cross != NULL:
                 for c in range(nc):
                     for a in range(k):
                         s = 0.0
                         for d in range(k):
                             s -= gf[a * km + d] * pv[c * k + d]
-                        self.kappa[self.kptr[v] + c * k + a] = s
+                        if self.kptr[v] >= 0:
+                            self.kappa[self.kptr[v] + c * k + a] = s
+                        if cross != NULL:
+                            cross[self.vptr[v] + c * k + a] = s
         return 0

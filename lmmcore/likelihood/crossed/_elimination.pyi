@@ -1,6 +1,6 @@
-from typing import Any
-
 import numpy as np
+
+from .plan import DenseArrays, NodeArrays, Numbers
 
 class Elimination:
     n_nodes: int
@@ -8,7 +8,8 @@ class Elimination:
     m2: int
     kmax: int
     longest: int
-    def __init__(self, s: dict[str, Any]) -> None: ...
+    def __init__(self, nodes: NodeArrays, rows: DenseArrays, numbers: Numbers) -> None: ...
+    def node_blocks(self) -> np.ndarray: ...
     def eliminate(self, lam: np.ndarray, dense_lam: np.ndarray, first: int, last: int) -> float: ...
     def dense_rows(
         self, base: np.ndarray, unit: float, out: np.ndarray, first: int, last: int
@@ -17,5 +18,11 @@ class Elimination:
     def backward(self, rhs: np.ndarray) -> None: ...
     def multiply(self, x: np.ndarray, base: np.ndarray, out: np.ndarray) -> None: ...
     def faces(
-        self, g: np.ndarray, inverse: np.ndarray, first: int, last: int, total: np.ndarray
+        self,
+        g: np.ndarray,
+        inverse: np.ndarray,
+        first: int,
+        last: int,
+        total: np.ndarray,
+        cross: np.ndarray | None = None,
     ) -> bool: ...

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..crossproducts.crossproducts import ColumnLabel, CrossProducts
-from ..design.design import Design
-from ..extension.matrices import symmetric
-from .grouped import GroupedEngine
-from .profiled import Point, ProfiledLikelihood
+from ...crossproducts.crossproducts import ColumnLabel, CrossProducts
+from ...design.design import Design
+from ...extension.matrices import symmetric
+from ..profiled import Point, ProfiledLikelihood
+from .engine import IndependentEngine
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def conditional(
     """
     assert point.state is not None
     engine, state = likelihood.engine, point.state
-    assert isinstance(engine, GroupedEngine)
+    assert isinstance(engine, IndependentEngine)
     p = engine.p
     if solution is None:
         solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)

@@ -1,4 +1,4 @@
-"""Derivatives of the crossed engine, from its factorisation: the base of `CrossedEngine`.
+"""Derivatives of the criterion of a crossed model, from its factorization.
 
 With ``[B s] = Z'V⁻¹[X y] A⁻ᵀ`` (A the Cholesky factor of [X y]'V⁻¹[X y]; the residual in units of r),
 E_c the pattern of the coordinate γ_c, repeated for every level of its term, and m = n − p (ML: n):
@@ -8,157 +8,106 @@ E_c the pattern of the coordinate γ_c, repeated for every level of its term, an
     average      = m [(E_c s)'C(E_d s) − w_c'w_d − q_c q_d]
 
 B_c = B'E_cB, w_c = B'E_c s, q_c = s'E_c s. The second needs C whole, the third one solution for each
-coordinate: that of the working response Z E_c s.
+coordinate: that of the working response Z E_c s (Gilmour, Thompson and Cullis 1995).
 """
+
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..extension.matrices import lower_indices
-from . import _grouped
-from .grouped import State, TermShape
-from .moments import moment_estimates, spread
+from ...extension.matrices import lower_indices
+from ..engine import State
+from ..independent import _groups
+from ..moments import spread
+from .moments import moment_estimates
+from .system import System
+from .workspace import Workspace, vanish
 
-EXACT = 400  # columns of Z up to which the Hessian is exact in every evaluation
 WHOLE = 1500  # columns up to which tr(C E_c C E_d) is formed from all of C, else by differences
 BLOCK = 512  # columns of C that are held at a time
 STEP = 1e-4  # of these differences, relative: their error is its square
 
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+class Derivatives:
+    """Sums over the levels of all terms, at one Λ after another.
 
+    Parameters
+    ----------
+    system : System
+    workspace : Workspace
+        Of the running thread.
+    """
 
-def alone(method: Method) -> Method:
-    """Let one thread at a time use the engine, whose workspace is shared by all fits of a model."""
-
-    @wraps(method)
-    def guarded(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        with self._lock:
-            return method(self, *arguments, **keywords)
-
-    return cast(Method, guarded)
-
-
-def vanish(factors: Sequence[np.ndarray]) -> bool:
-    """Return whether there are no random effects, as all Λ_t are zero."""
-    return not any(np.any(f) for f in factors)
-
-
-class CrossedDerivatives:
-    """Sums over the levels of all terms; a base of `CrossedEngine`."""
-
-    n: int
-    p: int
-    columns: int
-    n_coordinates: int
-    terms: list[TermShape]
-    index: list[np.ndarray]
-    zxy: np.ndarray
-    total: np.ndarray
-    _t: np.ndarray
-    _frobenius: np.ndarray
-    _zz: np.ndarray | None
-
-    # What the engine does
-    def _hold(self, factors: Sequence[np.ndarray]) -> float:
-        raise NotImplementedError
-
-    def _forward(self, rhs: np.ndarray) -> None:
-        raise NotImplementedError
-
-    def _backward(self, rhs: np.ndarray) -> None:
-        raise NotImplementedError
-
-    def _multiply(self, x: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def _traces(self) -> np.ndarray:
-        raise NotImplementedError
-
-    def solution(self, factors: Sequence[np.ndarray]) -> np.ndarray:
-        raise NotImplementedError
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether `gradient_hessian` returns the exact Hessian, not the average information."""
-        return self.columns <= EXACT
-
-    @property
-    def factors_of_terms(self) -> list[tuple[int, int]]:
-        """Factor of each term, and its first column there."""
-        raise NotImplementedError
+    def __init__(self, system: System, workspace: Workspace) -> None:
+        self.system = system
+        self.workspace = workspace
 
     def _products(self, factors: Sequence[np.ndarray], state: State) -> np.ndarray:
         """Return [B s] (columns, p + 1)."""
-        zv = self.zxy - self._multiply(self.solution(factors))
+        zv = self.system.zxy - self.workspace.multiply(self.workspace.solution(factors))
         return zv @ state.inverse.T
 
     def _pairs(self, products: np.ndarray) -> list[np.ndarray]:
         """Return Σ_ℓ Y_ℓa Y_ℓb' of each coordinate's term (k, k, p + 1, p + 1)."""
         out = []
-        for at in self.index:
+        for at in self.system.index:
             y = products[at]  # (q, k, p + 1)
             q, k, c = y.shape
             flat = y.reshape(q, k * c)
             out.append((flat.T @ flat).reshape(k, c, k, c).transpose(0, 2, 1, 3))
         return out
 
-    def _faces(self, factors: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return Σ_ℓ of the faces of C of each term (k, k).
+    def _blocks(self, factors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return Σ_ℓ of the diagonal blocks of C of each term (k, k).
 
         They replace the Cholesky factor of the dense rest by its inverse: what needs the factor goes first.
         """
         if vanish(factors):
-            return self._plain_faces()
-        self._hold(factors)
-        total = self._traces()
+            return self._plain_blocks()
+        total = self.workspace.diagonal_blocks(factors)
         out = []
-        for (f, first), term in zip(self.factors_of_terms, self.terms):
+        for (f, first), term in zip(self.system.place, self.system.terms):
             face = total[f, first : first + term.k, first : first + term.k]
             out.append(0.5 * (face + face.T))
         return out
 
-    @alone
     def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
         """Return ∂d/∂γ (m,)."""
-        if self.is_exact:
+        if self.system.is_exact:
             return self.gradient_hessian(factors, state, reml)[0]
         products = self._products(factors, state)
-        return self._gradient(self._pairs(products), self._faces(factors), reml)
+        return self._gradient(self._pairs(products), self._blocks(factors), reml)
 
     def _gradient(
         self, pairs: Sequence[np.ndarray], faces: Sequence[np.ndarray], reml: bool
     ) -> np.ndarray:
-        p = self.p
-        m = float(self.n - p if reml else self.n)
-        out = np.empty(self.n_coordinates)
-        for term, y, c in zip(self.terms, pairs, faces):
+        p = self.system.p
+        m = float(self.system.n - p if reml else self.system.n)
+        out = np.empty(self.system.n_coordinates)
+        for term, y, c in zip(self.system.terms, pairs, faces):
             d = c - m * y[:, :, p, p]
             if reml:
                 d = d - np.einsum("abii->ab", y[:, :, :p, :p])
             out[term.coordinates] = _packed(d)
         return out
 
-    @alone
     def gradient_hessian(
         self, factors: Sequence[np.ndarray], state: State, reml: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient (m,) and Hessian (m, m) in γ: exact, or the average information."""
-        n_eff = float(self.n - self.p if reml else self.n)
-        if self.is_exact:
+        n_eff = float(self.system.n - self.system.p if reml else self.system.n)
+        if self.system.is_exact:
             trace, quad, outer = self.derivatives(
                 factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
             )
-            return _grouped.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
+            return _groups.assemble(trace, quad, outer, self.system.p, reml, n_eff, -1.0, -n_eff)
         products = self._products(factors, state)
         pairs = self._pairs(products)
         information = self._average_information(factors, products, pairs, n_eff)
-        return self._gradient(pairs, self._faces(factors), reml), information
+        return self._gradient(pairs, self._blocks(factors), reml), information
 
     def _average_information(
         self,
@@ -167,9 +116,9 @@ class CrossedDerivatives:
         pairs: Sequence[np.ndarray],
         n_eff: float,
     ) -> np.ndarray:
-        p = self.p
-        w, q = np.empty((self.n_coordinates, p)), np.empty(self.n_coordinates)
-        for term, y in zip(self.terms, pairs):
+        p = self.system.p
+        w, q = np.empty((self.system.n_coordinates, p)), np.empty(self.system.n_coordinates)
+        for term, y in zip(self.system.terms, pairs):
             a, b = lower_indices(term.k)
             off = np.where(a != b, 1.0, 0.0)
             w[term.coordinates] = y[a, b, p, :p] + off[:, None] * y[b, a, p, :p]
@@ -180,36 +129,35 @@ class CrossedDerivatives:
 
     def _quadratic_forms(self, factors: Sequence[np.ndarray], s: np.ndarray) -> np.ndarray:
         """Return (E_c s)'C(E_d s) (m, m) for a vector s (columns,)."""
-        x = np.zeros((self.columns, self.n_coordinates))
-        for term, at in zip(self.terms, self.index):
+        x = np.zeros((self.system.columns, self.system.n_coordinates))
+        for term, at in zip(self.system.terms, self.system.index):
             rows, cols = lower_indices(term.k)
             for c, (a, b) in enumerate(zip(rows, cols), start=term.coordinates.start):
                 x[at[:, a], c] += s[at[:, b]]
                 if a != b:
                     x[at[:, b], c] += s[at[:, a]]
-        zx = self._multiply(x)
+        zx = self.workspace.multiply(x)
         forms: np.ndarray = x.T @ zx
         if not vanish(factors):
-            self._hold(factors)
-            self._forward(zx)
+            self.workspace.hold(factors)
+            self.workspace.forward(zx)
             forms -= zx.T @ zx
         return forms
 
-    def _plain_faces(self) -> list[np.ndarray]:
+    def _plain_blocks(self) -> list[np.ndarray]:
         """Return Σ_ℓ Z_ℓ'Z_ℓ of each term: C where there are no random effects."""
         out = []
-        for term, at in zip(self.terms, self.index):
+        for term, at in zip(self.system.terms, self.system.index):
             c = np.zeros((term.k, term.k))
             for a in range(term.k):
-                e = np.zeros((self.columns, 1))
+                e = np.zeros((self.system.columns, 1))
                 e[at[:, a]] = 1.0
                 # Levels of one factor do not occur together: a column of ones picks the faces.
-                product = self._multiply(e)[:, 0]
+                product = self.workspace.multiply(e)[:, 0]
                 c[:, a] = product[at].sum(axis=0)
             out.append(c)
         return out
 
-    @alone
     def derivatives(
         self,
         factors: Sequence[np.ndarray],
@@ -218,17 +166,17 @@ class CrossedDerivatives:
         weights: tuple[float, float, float],
         with_quad: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the exact sums (trace, quad, outer) that `_grouped.derivative_blocks` forms for groups.
+        """Return the exact sums (trace, quad, outer) that `independent._groups.derivative_blocks` forms for groups.
 
         For a model of few columns C is formed, a block of columns at a time. For others the traces
-        tr(C E_c C E_d) are differences of tr(C E_c), which selected faces of C give, to about 1e-8.
+        tr(C E_c C E_d) are differences of tr(C E_c), which selected blocks of C give, to about 1e-8.
         """
         products = self._products(factors, state)
         pairs = self._pairs(products)
-        p, n_coordinates = self.p, self.n_coordinates
+        p, n_coordinates = self.system.p, self.system.n_coordinates
         rows, cols = lower_indices(p + 1)
         outer = np.zeros((n_coordinates, len(rows)))
-        for term, y in zip(self.terms, pairs):
+        for term, y in zip(self.system.terms, pairs):
             a, b = lower_indices(term.k)
             part = y[a, b] + np.where((a != b)[:, None, None], y[b, a], 0.0)
             outer[term.coordinates] = 0.5 * (part + part.swapaxes(1, 2))[:, rows, cols]
@@ -236,46 +184,46 @@ class CrossedDerivatives:
         nothing = vanish(factors)
         weight_c, weight_b, weight_s = weights
         scales = np.append(np.full(p, weight_b if reml else 0.0), weight_s)
-        if not with_quad and not self.is_exact:
+        if not with_quad and not self.system.is_exact:
             return self._trace(factors), quad, outer
-        if self.columns > WHOLE:
+        if self.system.columns > WHOLE:
             slopes = self._trace_slopes(factors)
             if slopes is not None:
                 for j in np.flatnonzero(scales):
                     quad += scales[j] * self._quadratic_forms(factors, products[:, j])
                 return self._trace(factors), quad - weight_c * slopes, outer
         if not nothing:
-            self._hold(factors)
-        whole = None if self._zz is None else self._whole_c(self._zz, nothing)
-        faces = [np.zeros((t.k, t.k)) for t in self.terms]
-        for u, (right, at_u) in enumerate(zip(self.terms, self.index)):
+            self.workspace.hold(factors)
+        whole = None if self.system.zz is None else self._whole_c(self.system.zz, nothing)
+        faces = [np.zeros((t.k, t.k)) for t in self.system.terms]
+        for u, (right, at_u) in enumerate(zip(self.system.terms, self.system.index)):
             for first in range(0, len(at_u), max(1, BLOCK // right.k)):
                 block = at_u[first : first + max(1, BLOCK // right.k)]
                 columns = block.ravel()
                 c = self._columns_of_c(columns, nothing) if whole is None else whole[:, columns]
                 f = weight_c * c + products @ (scales[:, None] * products[columns].T)
-                shape = (*block.shape, self.columns)
+                shape = (*block.shape, self.system.columns)
                 c = np.ascontiguousarray(c.T).reshape(shape)
                 f = np.ascontiguousarray(f.T).reshape(shape)
                 for i, level in enumerate(block):
                     faces[u] += c[i][:, level]
-                for left, at_t in zip(self.terms, self.index):
+                for left, at_t in zip(self.system.terms, self.system.index):
                     quad[left.coordinates, right.coordinates] += _quad(c[:, :, at_t], f[:, :, at_t])
-        for term, face in zip(self.terms, faces):
+        for term, face in zip(self.system.terms, faces):
             trace[term.coordinates] = _packed(0.5 * (face + face.T))
         return trace, quad, outer
 
     def _trace(self, factors: Sequence[np.ndarray]) -> np.ndarray:
-        """Return tr(C E_c) (m,) from selected faces of C."""
-        return np.concatenate([_packed(c) for c in self._faces(factors)])
+        """Return tr(C E_c) (m,) from selected blocks of C."""
+        return np.concatenate([_packed(c) for c in self._blocks(factors)])
 
     def _trace_slopes(self, factors: Sequence[np.ndarray]) -> np.ndarray | None:
         """Return ∂tr(C E_c)/∂γ_d (m, m) by central differences; None next to a singular G."""
-        out = np.empty((self.n_coordinates, self.n_coordinates))
+        out = np.empty((self.system.n_coordinates, self.system.n_coordinates))
         covariances = [f @ f.T for f in factors]
         moved = list(factors)
         column = 0
-        for t, (term, g) in enumerate(zip(self.terms, covariances)):
+        for t, (term, g) in enumerate(zip(self.system.terms, covariances)):
             for a, b in zip(*lower_indices(term.k)):
                 h = STEP * float(np.sqrt(g[a, a] * g[b, b]))
                 ends = []
@@ -298,29 +246,29 @@ class CrossedDerivatives:
         if nothing:
             return zz
         t = zz.copy()
-        self._forward(t)
+        self.workspace.forward(t)
         c: np.ndarray = zz - t.T @ t
         return c
 
     def _columns_of_c(self, columns: np.ndarray, nothing: bool) -> np.ndarray:
         """Return some columns of C = Z'V⁻¹Z (columns, r) by the factorisation that is held."""
-        e = np.zeros((self.columns, len(columns)))
+        e = np.zeros((self.system.columns, len(columns)))
         e[columns, np.arange(len(columns))] = 1.0
-        c = self._multiply(e)
+        c = self.workspace.multiply(e)
         if nothing:
             return c
         x = c.copy()
-        self._forward(x)
-        self._backward(x)
-        return c - self._multiply(x)
+        self.workspace.forward(x)
+        self.workspace.backward(x)
+        return c - self.workspace.multiply(x)
 
     def moments(self) -> list[np.ndarray]:
         """Return first estimates of the G_t, which may be indefinite."""
-        s = self.zxy[:, self.p]
-        squares = np.concatenate([_packed(s[at].T @ s[at]) for at in self.index])
+        s = self.system.zxy[:, self.system.p]
+        squares = np.concatenate([_packed(s[at].T @ s[at]) for at in self.system.index])
         return moment_estimates(
-            self._frobenius, np.concatenate([_packed(c) for c in self._plain_faces()]), squares,
-            float(self.total[-1, -1]), self.n - self.p, [t.k for t in self.terms],
+            self.system.frobenius, np.concatenate([_packed(c) for c in self._plain_blocks()]), squares,
+            float(self.system.total[-1, -1]), self.system.n - self.system.p, [t.k for t in self.system.terms],
         )  # fmt: skip
 
     def scoring(
@@ -330,7 +278,7 @@ class CrossedDerivatives:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
-        return _grouped.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
+        return _groups.assemble(trace, quad, outer, self.system.p, reml, state.r2 / sigma2, 1.0, 0.0)
 
 
 def _packed(d: np.ndarray) -> np.ndarray:

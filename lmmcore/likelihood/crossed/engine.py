@@ -1,0 +1,164 @@
+"""The engine of a model with several grouping factors, crossed, nested or both.
+
+The Hessian is exact for a model of few columns; else it is the average information, the mean of observed
+and expected information, which needs no traces.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..._dense import cholesky_inverse
+from ...crossproducts.crossed import CrossedProducts
+from ..engine import Roots, State, Sums, TermShape
+from ..products import ProductDerivative
+from .derivatives import Derivatives
+from .products import product_derivative
+from .structure import Structure
+from .system import System
+from .workspace import Workspace, vanish
+
+
+class CrossedEngine:
+    """Criterion and derivatives from the cross-products of several grouping factors.
+
+    The equations of the model are shared by all threads; each thread factors in a workspace of its own.
+
+    Parameters
+    ----------
+    cp : CrossedProducts
+    term_sizes : sequence of int
+        Columns per level of each term.
+    centred : bool
+        Whether columns may stay shifted along a constant first one, as they were read.
+
+    Raises
+    ------
+    DesignError
+        A column that is zero everywhere, or more columns than fit into memory.
+    """
+
+    within: np.ndarray | None = None  # nothing is known of the variation inside all levels
+
+    def __init__(
+        self, cp: CrossedProducts, term_sizes: Sequence[int], centred: bool = False
+    ) -> None:
+        self.system = System(cp, term_sizes, centred)
+        self.n, self.p = self.system.n, self.system.p
+        self.terms: list[TermShape] = self.system.terms
+        self.n_coordinates = self.system.n_coordinates
+        self.total, self.residual = self.system.total, self.system.residual
+        self.rank = min(self.system.columns, self.n)
+        self._of_thread = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_of_thread"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._of_thread = threading.local()
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace of the running thread."""
+        own: Workspace | None = getattr(self._of_thread, "workspace", None)
+        if own is None:
+            own = self._of_thread.workspace = Workspace(self.system)
+        return own
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether `gradient_hessian` returns the exact Hessian, not the average information."""
+        return self.system.is_exact
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether columns of Z are shifted along the constant one."""
+        factors = self.system.factors
+        return self.system.shifted and any(bool(np.any(np.triu(f.z_map, 1))) for f in factors)
+
+    @property
+    def structure(self) -> Structure:
+        """Order, storage and cost of an evaluation, for a person to read."""
+        return Structure.of(self.system.factors, self.system.plan, self.p)
+
+    @property
+    def _derivatives(self) -> Derivatives:
+        return Derivatives(self.system, self.workspace)
+
+    def state(self, factors: Roots) -> State | None:
+        """Return the pieces of the criterion for the factors Λ_t; None where it is not finite."""
+        if not vanish(factors):
+            workspace = self.workspace
+            log_det = workspace.hold(factors)
+            if not np.isfinite(log_det):
+                return None
+            gram = self.total - workspace.t.T @ workspace.t
+        else:  # no random effects: nothing to eliminate
+            log_det, gram = 0.0, self.total.copy()
+        inverse, ok = cholesky_inverse(gram)
+        return State(log_det, gram, inverse) if ok else None
+
+    def gradient(self, factors: Roots, state: State, reml: bool) -> np.ndarray:
+        """Return ∂d/∂γ (m,)."""
+        return self._derivatives.gradient(factors, state, reml)
+
+    def gradient_hessian(
+        self, factors: Roots, state: State, reml: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (m,) and Hessian (m, m) in γ: exact, or the average information."""
+        return self._derivatives.gradient_hessian(factors, state, reml)
+
+    def derivatives(
+        self,
+        factors: Roots,
+        state: State,
+        reml: bool,
+        weights: tuple[float, float, float],
+        with_quad: bool = True,
+    ) -> Sums:
+        """Return the exact sums (trace, quad, outer); see `Engine.derivatives`."""
+        return self._derivatives.derivatives(factors, state, reml, weights, with_quad)
+
+    def scoring(
+        self, factors: Roots, state: State, reml: bool, sigma2: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient and expected information (times two) in γ for a fixed σ²."""
+        return self._derivatives.scoring(factors, state, reml, sigma2)
+
+    def moments(self) -> list[np.ndarray] | None:
+        """Return first estimates of the G_t, which may be indefinite; None for a model of few columns."""
+        return None if self.is_exact else self._derivatives.moments()
+
+    def product_derivative(
+        self, factors: Roots, state: State, of_fixed: float, of_residual: float
+    ) -> ProductDerivative:
+        """Return the derivative in the cross-products; see `Engine.product_derivative`."""
+        return product_derivative(
+            self.system, self.workspace, factors, state, of_fixed, of_residual
+        )
+
+    # Random effects
+
+    def solution(self, factors: Roots) -> np.ndarray:
+        """Return K Z'[X y] (columns, p + 1): the random effects of each column of [X y]."""
+        return self.workspace.solution(factors)
+
+    def conditional_covariances(self, factors: Roots) -> list[np.ndarray]:
+        """Return K_ℓℓ = (ΛΩ⁻¹Λ')_ℓℓ of each grouping factor (q, k, k), in the engine's units."""
+        return self.workspace.conditional_covariances(factors)
+
+    def joint(self, factors: Roots) -> np.ndarray:
+        """Return K = ΛΩ⁻¹Λ' (columns, columns), in the order of elimination."""
+        out = np.eye(self.system.columns)
+        if vanish(factors):
+            return np.zeros_like(out)
+        workspace = self.workspace
+        workspace.hold(factors)
+        workspace.forward(out)
+        workspace.backward(out)
+        return out

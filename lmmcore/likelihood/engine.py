@@ -1,0 +1,175 @@
+"""The engine: criterion and derivatives of one model, in the entries of its covariance matrices.
+
+An engine knows the cross-products of a model and nothing of θ: its arguments are Λ_t, the Cholesky factors of
+the relative covariance matrices G_t, one for each random-effects term, in the engine's units. Derivatives are
+in γ, the entries of the lower triangles of the G_t, term by term, in which V is linear. How G depends on
+θ is the business of `profiled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..extension.matrices import symmetric_index
+from .products import ProductDerivative
+
+Roots = Sequence[np.ndarray]
+Sums = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class TermShape:
+    """One random term as the engine sees it.
+
+    Attributes
+    ----------
+    k : int
+        Columns per level.
+    basis : array (k, k), upper triangular
+        (Z of the user) @ basis is the Z of the engine: columns scaled by powers of two to a mean square
+        of about one and, in a centred engine, shifted along the constant column.
+    levels : int
+        Number of levels over all groups.
+    coordinates : slice
+        Where its entries of γ are.
+    """
+
+    k: int
+    basis: np.ndarray
+    levels: int
+    coordinates: slice
+
+    def matrix(self, gradient: np.ndarray) -> np.ndarray:
+        """Return D_t = ∂d/∂G_t (k, k) for ∂d/∂γ."""
+        if self.k == 1:
+            return gradient[self.coordinates].reshape(1, 1)
+        # An entry of γ off the diagonal stands for two entries of G.
+        index = symmetric_index(self.k)
+        return gradient[self.coordinates][index] * (0.5 + 0.5 * np.eye(self.k))
+
+    def to_user(self, g: np.ndarray) -> np.ndarray:
+        """Return G_t for the columns of Z as the user gave them."""
+        return self.basis @ g @ self.basis.T
+
+    def to_engine(self, g: np.ndarray) -> np.ndarray:
+        """Return G_t for the columns of Z in the engine."""
+        inverse = np.linalg.inv(self.basis)
+        return inverse @ g @ inverse.T
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The criterion's pieces at one point.
+
+    Attributes
+    ----------
+    log_det_v : float
+        log|V|, without the weights.
+    root : array (p + 1, p + 1)
+        Cholesky factor of [X y]'V^-1[X y] in the basis (kept columns).
+    inverse : array (p + 1, p + 1)
+        Its inverse.
+    """
+
+    log_det_v: float
+    root: np.ndarray
+    inverse: np.ndarray
+
+    @property
+    def r2(self) -> float:
+        """(y − Xβ̂)'V⁻¹(y − Xβ̂) in the basis."""
+        return float(self.root[-1, -1]) ** 2
+
+    @property
+    def log_det_h(self) -> float:
+        """log|X'V⁻¹X| in the basis."""
+        return float(2.0 * np.log(self.root.diagonal()[:-1]).sum())
+
+
+class Engine(Protocol):
+    """What `ProfiledLikelihood` and everything above it ask of an engine.
+
+    There are two: of independent groups (`independent/`) and of several grouping factors (`crossed/`).
+    All methods may be called from several threads at once.
+
+    Attributes
+    ----------
+    n, p : int
+        Rows, fixed effects.
+    terms : list of TermShape
+    n_coordinates : int
+        Entries of γ.
+    total : array (p + 1, p + 1)
+        [X y]'[X y] in the basis.
+    within : array (p + 1, p + 1) or None
+        The part of `total` orthogonal to all random effects, where it is known.
+    rank : int
+        An upper bound for the rank of Z; exact for independent groups.
+    residual : float
+        The residual sum of squares without random effects, in the basis.
+    is_exact : bool
+        Whether `gradient_hessian` gives the exact Hessian, at little cost.
+    is_centred : bool
+        Whether columns of Z are shifted along a constant one.
+    """
+
+    n: int
+    p: int
+    terms: list[TermShape]
+    n_coordinates: int
+    total: np.ndarray
+    within: np.ndarray | None
+    rank: int
+    residual: float
+
+    @property
+    def is_exact(self) -> bool: ...
+
+    @property
+    def is_centred(self) -> bool: ...
+
+    def state(self, factors: Roots) -> State | None:
+        """Return the pieces of the criterion for the factors Λ_t; None where it is not finite."""
+
+    def gradient(self, factors: Roots, state: State, reml: bool) -> np.ndarray:
+        """Return ∂d/∂γ (m,) of −2 log-likelihood, β and σ² at their optimum."""
+
+    def gradient_hessian(
+        self, factors: Roots, state: State, reml: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (m,) and Hessian (m, m) in γ: exact (`is_exact`), or average information."""
+
+    def derivatives(
+        self,
+        factors: Roots,
+        state: State,
+        reml: bool,
+        weights: tuple[float, float, float],
+        with_quad: bool = True,
+    ) -> Sums:
+        """Return the exact sums trace (m,), quad (m, m) and outer (m, q (q + 1) / 2).
+
+        With C = Z'V⁻¹Z, [B s] = Z'V⁻¹[X e] in the metric of the state and E_c the pattern of a
+        coordinate: trace_c = tr(C E_c), quad_cd = tr(C E_c F E_d) for F = weights · (C, BB', ss'), and
+        outer_c the lower triangle of [B s]'E_c[B s].
+        """
+
+    def scoring(
+        self, factors: Roots, state: State, reml: bool, sigma2: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient and expected information (times two) in γ for a fixed σ²."""
+
+    def moments(self) -> list[np.ndarray] | None:
+        """Return first estimates of the G_t that cost no factorization; None to use `scoring`."""
+
+    def product_derivative(
+        self, factors: Roots, state: State, of_fixed: float, of_residual: float
+    ) -> ProductDerivative:
+        """Return K + of_fixed · UH⁻¹U' + of_residual · cc' at the entries of the cross-products.
+
+        With ``of_fixed=1`` (ML: 0) and ``of_residual = 1/σ̂²`` that is ∂d/∂A; see `products`.
+        """

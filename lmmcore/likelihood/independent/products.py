@@ -1,0 +1,38 @@
+"""The derivative in the cross-products of independent groups: K of each group, and what β̂ and b̂ add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...crossproducts.crossproducts import CrossProducts
+from ...extension.matrices import symmetric
+from ..engine import State
+from ..products import LowRank, ProductDerivative
+
+
+def product_derivative(
+    cp: CrossProducts,
+    roots: Sequence[np.ndarray],
+    state: State,
+    of_fixed: float,
+    of_residual: float,
+) -> ProductDerivative:
+    """Return K + of_fixed · UH⁻¹U' + of_residual · cc'.
+
+    Parameters
+    ----------
+    roots : sequence of arrays (k, k)
+        Λ of each block of groups, for the stored columns of Z.
+    """
+    width = len(cp.basis.order) + 1
+    low = LowRank.at(state.inverse, state.root, of_fixed, of_residual, cp.basis.kept, width)
+    zz, zx = [], []
+    for block, root in zip(cp.blocks, roots):
+        m = root.T @ symmetric(block.s) @ root + np.eye(root.shape[1])
+        k = root @ np.linalg.solve(m, np.broadcast_to(root.T, (len(m), *root.T.shape)))
+        kz = k @ block.w[:, :, low.kept]
+        zz.append(k + low.zz(kz, kz))
+        zx.append(low.zx(kz))
+    return ProductDerivative(low.total(), tuple(zz), tuple(zx), {})
