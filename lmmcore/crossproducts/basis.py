@@ -36,11 +36,16 @@ class Basis:
     dependent : tuple of int
         Positions whose column others determine; they are scaled, not orthogonalised, and no
         other column of the basis refers to them.
+    shift : array (p + 1,)
+    matrix : array (p + 1, p + 1), upper triangular
+        The map as ``(raw[order] - shift) @ matrix``, which loses no digit of columns far from zero.
     """
 
     order: np.ndarray
     map: np.ndarray
     dependent: tuple[int, ...]
+    shift: np.ndarray
+    matrix: np.ndarray
 
     @property
     def kept(self) -> np.ndarray:
@@ -123,7 +128,8 @@ def fit_basis(
     if constant is not None:
         basis_map = matrix.copy()
         basis_map[0] -= (shift[1:] / constant) @ matrix[1:]
-    return Basis(order, basis_map, dependent), np.ascontiguousarray(matrix)
+    matrix = np.ascontiguousarray(matrix)
+    return Basis(order, basis_map, dependent, shift, matrix), matrix
 
 
 def _by_rows(
@@ -221,4 +227,6 @@ def reorthogonalised(
         g = np.linalg.solve(upper.T, total[index, p])
         change[index, p] = -np.linalg.solve(upper, g)
     dependent = tuple(j for j in range(p) if j not in chosen)
-    return Basis(basis.order, basis.map @ change, dependent), change
+    return Basis(
+        basis.order, basis.map @ change, dependent, basis.shift, basis.matrix @ change
+    ), change

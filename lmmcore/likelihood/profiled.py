@@ -80,11 +80,11 @@ class ProfiledLikelihood:
             - cp.log_weights
             - (cp.basis.log_det() if reml else 0.0)
         )
-        self._slices: list[slice] = []
+        self.slices: list[slice] = []  # of θ, for each term
         start = 0
         for term, structure in zip(self.engine.terms, self.structures):
             m = structure.n_parameters(term.k)
-            self._slices.append(slice(start, start + m))
+            self.slices.append(slice(start, start + m))
             start += m
         self.n_parameters = start
         self.evaluations = 0
@@ -96,7 +96,7 @@ class ProfiledLikelihood:
 
     def parts(self, theta: np.ndarray) -> list[np.ndarray]:
         """Return the parameters of each term."""
-        return [theta[s] for s in self._slices]
+        return [theta[s] for s in self.slices]
 
     def roots(self, theta: np.ndarray) -> list[np.ndarray]:
         """Return Λ_t (k, w) of each term, in the engine's units."""
@@ -156,7 +156,7 @@ class ProfiledLikelihood:
         ]
         gradient, hessian = _groups.chain_rule(g, h, point.roots, slopes)
         for term, structure, theta, at, factor in zip(
-            self.terms, self.structures, parts, self._slices, point.roots
+            self.terms, self.structures, parts, self.slices, point.roots
         ):
             second = structure.factor_second_derivative(theta, term.k)
             if second is not None:

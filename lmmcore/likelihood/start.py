@@ -20,7 +20,7 @@ def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
     engine = likelihood.engine
     moments = engine.moments()
     if moments is not None:
-        return likelihood.parameters(_raised(likelihood, moments))
+        return likelihood.parameters(raised(likelihood, moments))
     unit = [np.eye(t.k) for t in likelihood.terms]
     state = engine.state(unit)
     likelihood.evaluations += 1
@@ -44,10 +44,10 @@ def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
         g[rows, cols] += part
         g[cols, rows] = g[rows, cols]
         moved.append(g)
-    return likelihood.parameters(_raised(likelihood, moved))
+    return likelihood.parameters(raised(likelihood, moved))
 
 
-def _raised(likelihood: ProfiledLikelihood, covariances: list[np.ndarray]) -> list[np.ndarray]:
+def raised(likelihood: ProfiledLikelihood, covariances: list[np.ndarray]) -> list[np.ndarray]:
     """Return positive definite matrices: eigenvalues are raised to a part of their sampling error."""
     engine, out = likelihood.engine, []
     for term, g in zip(likelihood.terms, covariances):

@@ -74,13 +74,13 @@ def test_whiten(k, q, rows, seed):
     rng = np.random.default_rng(seed)
     z, x = rng.standard_normal((rows, k)), rng.standard_normal((rows, q))
     s, w = (z.T @ z)[None], (z.T @ x)[None]
-    r, out, rank = np.zeros((1, k, k)), np.empty((1, k, q)), np.empty(1, dtype=np.int32)
+    r, out, seen = np.zeros((1, k, k)), np.empty((1, k, q)), np.empty((1, k), dtype=np.bool_)
     unit = np.triu(rng.standard_normal((k, k)))
-    _groups.whiten(np.tril(s), w, unit, 1e-11, 0, 1, r, out, rank)
+    _groups.whiten(np.tril(s), w, unit, 1e-11, 0, 1, r, out, seen)
     expected_r, expected = twins.whiten(s[0], w[0], 1e-11)
     np.testing.assert_allclose(r[0], expected_r @ unit, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(out[0], expected, rtol=1e-5, atol=1e-6)
-    assert rank[0] == min(k, rows)
+    assert seen.sum() == min(k, rows)
 
 
 @given(st.integers(1, 7), st.integers(0, 2**32 - 1))

@@ -47,13 +47,23 @@ class CrossedEngine:
     def __init__(
         self, cp: CrossedProducts, term_sizes: Sequence[int], centred: bool = False
     ) -> None:
-        self.system = System(cp, term_sizes, centred)
-        self.n, self.p = self.system.n, self.system.p
-        self.terms: list[TermShape] = self.system.terms
-        self.n_coordinates = self.system.n_coordinates
-        self.total, self.residual = self.system.total, self.system.residual
-        self.rank = min(self.system.columns, self.n)
+        self._take(System(cp, term_sizes, centred))
         self._of_thread = threading.local()
+
+    def _take(self, system: System) -> None:
+        self.system = system
+        self.n, self.p = system.n, system.p
+        self.terms: list[TermShape] = system.terms
+        self.n_coordinates = system.n_coordinates
+        self.total, self.residual = system.total, system.residual
+        self.rank = min(system.columns, self.n)
+
+    def with_response(self, cp: CrossedProducts) -> CrossedEngine:
+        """Return the engine of the same design with another response; it shares the workspaces."""
+        new = object.__new__(CrossedEngine)
+        new.__dict__.update(self.__dict__)
+        new._take(self.system.with_response(cp))
+        return new
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_of_thread"}
@@ -68,6 +78,7 @@ class CrossedEngine:
         own: Workspace | None = getattr(self._of_thread, "workspace", None)
         if own is None:
             own = self._of_thread.workspace = Workspace(self.system)
+        own.system = self.system
         return own
 
     @property

@@ -9,6 +9,7 @@ of all covariance matrices) and ``T = L⁻¹Λ'Z'[X y]``: ``log|V| = log|Ω|``,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import log2
 
 import numpy as np
@@ -75,10 +76,6 @@ class System:
         self.kept = cp.basis.kept
         self.p = len(self.kept)
         self.width = len(cp.basis.order) + 1
-        cols = np.append(self.kept, self.width - 1)
-        total = symmetric(cp.total)
-        self.residual = float(total[-1, -1])  # least squares
-        self.total = np.ascontiguousarray(total[np.ix_(cols, cols)])
         self.factors = cp.factors
         self.shifted = centred
         self.pairs = cp.pairs
@@ -98,19 +95,31 @@ class System:
         self.columns = self.plan.m1 + self.plan.m2
         shapes = [(f, at, t.k) for (f, at), t in zip(self.place, self.terms)]
         self.frobenius = frobenius(shapes, blocks, pairs)
-        self.zxy = np.empty((self.columns, self.p + 1))
-        self.index: list[np.ndarray] = [np.empty(0)] * len(self.terms)
-        for f, (factor, unit) in enumerate(zip(cp.factors, self.units)):
-            at = self.plan.starts[f]
-            self.zxy[at[:, None] + np.arange(ks[f])] = unit.T @ factor.w[:, :, cols]
-            first = 0
-            for t, size in zip(factor.terms, factor.sizes):
-                self.index[t] = at[:, None] + first + np.arange(size)
-                first += size
+        self.index: list[np.ndarray] = [
+            self.plan.starts[f][:, None] + at + np.arange(t.k)
+            for (f, at), t in zip(self.place, self.terms)
+        ]
+        self._read(cp)
         # Of a model of few columns, Z'Z as a whole.
         self.zz: np.ndarray | None = None
         if self.columns <= EXACT:
             self.zz = self.multiply(self.elimination(), np.eye(self.columns))
+
+    def _read(self, cp: CrossedProducts) -> None:
+        """Take in the products with [X y]."""
+        cols = np.append(self.kept, self.width - 1)
+        total = symmetric(cp.total)
+        self.residual = float(total[-1, -1])  # least squares
+        self.total = np.ascontiguousarray(total[np.ix_(cols, cols)])
+        self.zxy = np.empty((self.columns, self.p + 1))
+        for at, factor, unit in zip(self.plan.starts, cp.factors, self.units):
+            self.zxy[at[:, None] + np.arange(factor.k)] = unit.T @ factor.w[:, :, cols]
+
+    def with_response(self, cp: CrossedProducts) -> System:
+        """Return the equations of the same design with another response."""
+        new = copy(self)
+        new._read(cp)
+        return new
 
     @property
     def is_exact(self) -> bool:

@@ -30,6 +30,8 @@ class Workspace:
 
     Attributes
     ----------
+    system : System
+        The equations, of one response or another on the same design.
     t : array (columns, p + 1)
         T = L⁻¹Λ'Z'[X y] of the factorization that is held.
     """
@@ -41,6 +43,7 @@ class Workspace:
         self._dense = np.zeros((m2, m2))
         self._base = system.numbers.dense.copy()
         self.t = np.empty_like(system.zxy)
+        self._t_of: np.ndarray | None = None  # Z'[X y] from which T was made
         self._log_det = np.nan
         self._held: bytes | None = None  # the Λ_t whose factorization is held
 
@@ -77,9 +80,11 @@ class Workspace:
     def hold(self, factors: Sequence[np.ndarray]) -> float:
         """Hold the factorization and T for the Λ_t; return log|Ω|, NaN where it is not finite."""
         key = b"".join(np.asarray(f, dtype=float).tobytes() for f in factors)
-        if self._held == key:
-            return self._log_det
         system = self.system
+        if self._held == key:
+            if self._t_of is not system.zxy:  # of another response
+                self._project()
+            return self._log_det
         roots = system.roots(factors)
         self._roots = roots
         self._covariances = roots @ roots.transpose(0, 2, 1)
@@ -96,11 +101,15 @@ class Workspace:
                 log_det += 2.0 * float(np.log(self._dense.diagonal()).sum())
         if not np.isfinite(log_det):
             return float("nan")
-        self.t[:] = system.zxy
-        self.forward(self.t)
+        self._project()
         self._log_det = log_det
         self._held = key
         return log_det
+
+    def _project(self) -> None:
+        self.t[:] = self.system.zxy
+        self.forward(self.t)
+        self._t_of = self.system.zxy
 
     def forward(self, rhs: np.ndarray) -> None:
         """Replace rhs (columns, r) by L⁻¹Λ' rhs."""

@@ -34,6 +34,31 @@ class Batch:
         f_out: np.ndarray | None = None,
     ) -> None: ...
 
+    def criterion_many(
+        self,
+        lam: np.ndarray,
+        y: np.ndarray,
+        first: int,
+        last: int,
+        gram: np.ndarray,
+        logdet: np.ndarray,
+    ) -> None: ...
+    def derivatives_many(
+        self,
+        lam: np.ndarray,
+        inverse: np.ndarray,
+        y: np.ndarray,
+        reml: bool,
+        weight_c: float,
+        weight_e: float,
+        weight_s: float,
+        first: int,
+        last: int,
+        trace: np.ndarray,
+        quad: np.ndarray,
+        outer: np.ndarray,
+    ) -> None: ...
+
 def assemble(
     trace: np.ndarray,
     quad: np.ndarray,
@@ -57,5 +82,5 @@ def whiten(
     stop: int,
     r: np.ndarray,
     out: np.ndarray,
-    rank: np.ndarray,
+    seen: np.ndarray,
 ) -> None: ...

@@ -18,7 +18,7 @@ cimport numpy as cnp
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cnp.import_array()
 
@@ -296,6 +296,66 @@ cdef class Batch:
                               &quad[0, 0], &outer[0, 0], c_ptr, f_ptr, ld)
         free(work)
 
+    def criterion_many(self, const double[:, :, ::1] lam, const double[:, :, :, ::1] y,
+                       Py_ssize_t first, Py_ssize_t last, double[:, :, ::1] gram,
+                       double[::1] logdet):
+        """`criterion` of responses first:last, each with its own lam, added to gram and logdet.
+
+        `y` (responses, blocks, k, LANES) takes the place of the last column of w.
+        """
+        cdef Py_ssize_t k = self.k, q = self.q, j
+        cdef vec* w = self._copy_of_w()
+        cdef vec* work = <vec*> calloc(2 * k * k + 2 * k + k * q + q * (q + 1) // 2, sizeof(vec))
+        if w == NULL or work == NULL:
+            free(w)
+            free(work)
+            raise MemoryError()
+        with nogil:
+            for j in range(first, last):
+                self._put(w, &y[j, 0, 0, 0])
+                criterion_blocks(<const vec*> &self.r[0, 0, 0, 0], w, &self.multiplicity[0, 0],
+                                 &lam[j, 0, 0], k, q, 0, self.n_blocks, work, &gram[j, 0, 0],
+                                 &logdet[j])
+        free(w)
+        free(work)
+
+    def derivatives_many(self, const double[:, :, ::1] lam, const double[:, :, ::1] inverse,
+                         const double[:, :, :, ::1] y, bint reml, double weight_c, double weight_e,
+                         double weight_s, Py_ssize_t first, Py_ssize_t last,
+                         double[:, ::1] trace, double[:, :, ::1] quad, double[:, :, ::1] outer):
+        """`derivatives` of responses first:last, each with its own lam and inverse."""
+        cdef Py_ssize_t k = self.k, q = self.q, tri = q * (q + 1) // 2, nc = self.n_coords, j
+        cdef vec* w = self._copy_of_w()
+        cdef vec* work = <vec*> calloc(
+            5 * k * k + 2 * k + 2 * k * q + nc + nc * nc + nc * tri, sizeof(vec))
+        if w == NULL or work == NULL:
+            free(w)
+            free(work)
+            raise MemoryError()
+        with nogil:
+            for j in range(first, last):
+                self._put(w, &y[j, 0, 0, 0])
+                derivative_blocks(<const vec*> &self.r[0, 0, 0, 0], w, &self.multiplicity[0, 0],
+                                  &lam[j, 0, 0], &inverse[j, 0, 0], k, q, &self.pa[0],
+                                  &self.pb[0], &self.pc[0], self.n_pairs, nc, reml, weight_c,
+                                  weight_e, weight_s, 0, self.n_blocks, work, &trace[j, 0],
+                                  &quad[j, 0, 0], &outer[j, 0, 0], NULL, NULL, 0)
+        free(w)
+        free(work)
+
+    cdef vec* _copy_of_w(self) noexcept nogil:
+        cdef size_t size = self.n_blocks * self.k * self.q * sizeof(vec)
+        cdef vec* w = <vec*> calloc(size, 1)
+        if w != NULL:
+            memcpy(w, &self.w[0, 0, 0, 0], size)
+        return w
+
+    cdef void _put(self, vec* w, const double* y) noexcept nogil:
+        """Put a response in the last column of a copy of w."""
+        cdef Py_ssize_t i, q = self.q
+        for i in range(self.n_blocks * self.k):
+            w[i * q + q - 1] = (<const vec*> y)[i]
+
 
 def assemble(const double[::1] trace, const double[:, ::1] quad, const double[:, ::1] outer,
              Py_ssize_t p, bint reml, double of_q, double on_x, double on_e):
@@ -427,11 +487,11 @@ def pack(const double[:, ::1] a):
 
 def whiten(const double[:, :, ::1] s, const double[:, :, ::1] w, const double[:, ::1] unit,
            double tolerance, Py_ssize_t start, Py_ssize_t stop, double[:, :, ::1] r,
-           double[:, :, ::1] out, int32_t[::1] rank):
+           double[:, :, ::1] out, cnp.npy_bool[:, ::1] seen):
     """Triangular factors of groups start:stop: s = R'R, out = R'^-1 w, r = R unit.
 
     `s` holds lower triangles. A pivot below `tolerance` times its diagonal entry is a column that
-    the earlier ones determine within the group: its row of R and of out is zero.
+    the earlier ones determine within the group: its row of R and of out is zero, and it is not seen.
     """
     cdef Py_ssize_t g, a, b, c, j, k = s.shape[1], q = w.shape[2]
     cdef double t
@@ -440,8 +500,8 @@ def whiten(const double[:, :, ::1] s, const double[:, :, ::1] w, const double[:,
         raise MemoryError()
     with nogil:
         for g in range(start, stop):
-            rank[g] = 0
             for a in range(k):
+                seen[g, a] = 0
                 for b in range(a + 1):
                     t = s[g, a, b]
                     for c in range(b):
@@ -450,7 +510,7 @@ def whiten(const double[:, :, ::1] s, const double[:, :, ::1] w, const double[:,
                         f[a * k + b] = t / f[b * k + b] if f[b * k + b] > 0.0 else 0.0
                     elif t > tolerance * s[g, a, a]:
                         f[a * k + a] = sqrt(t)
-                        rank[g] += 1
+                        seen[g, a] = 1
                     else:
                         f[a * k + a] = 0.0
                 for j in range(q):

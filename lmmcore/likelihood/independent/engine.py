@@ -6,6 +6,7 @@ Columns of Z are in units of about their root mean square.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from math import log2
 
@@ -46,31 +47,41 @@ class IndependentEngine:
 
     def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
         self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1
+        self.terms = self._term_shapes(cp, term_sizes)
+        self.n_coordinates = self.terms[-1].coordinates.stop
+        self._read(cp)
+
+    def _read(self, cp: CrossProducts) -> None:
+        """Take in the products, by the units that are known."""
         self.n = cp.n
         self._cp = cp
         kept = cp.basis.kept
         self.p = len(kept)
-        index = np.append(kept, len(cp.basis.order))
         total = symmetric(cp.total)
         self.residual = float(total[-1, -1])  # least squares
         self._whole = not cp.basis.dependent
+        index = np.append(kept, len(cp.basis.order))
         if not self._whole:
             total = total[np.ix_(index, index)]
-        self.total = np.ascontiguousarray(total)
-        self.terms = self._term_shapes(cp, term_sizes)
-        self.n_coordinates = self.terms[-1].coordinates.stop
+        self.total = total
         self.rank = 0
         self._batches: list[tuple[tuple[int, ...], _groups.Batch]] = []
         for block in cp.blocks:
             if block.s.shape[1]:
-                self._add(block, cp, index)
+                self._add(block, index)
         between = np.zeros_like(total)
+        zero = [np.zeros((t.k, t.k)) for t in self.terms]
         for levels, batch in self._batches:
-            zero = [np.zeros((t.k, t.k)) for t in self.terms]
             self._sum_criterion(batch, self.factor(levels, zero), between)
         self.within = total - symmetric(between)
         diagonal = np.arange(self.p + 1)
         self.within[diagonal, diagonal] = np.maximum(self.within[diagonal, diagonal], 0.0)
+
+    def with_response(self, cp: CrossProducts) -> IndependentEngine:
+        """Return the engine of the same design with another response."""
+        new = copy(self)
+        new._read(cp)
+        return new
 
     def _term_shapes(self, cp: CrossProducts, sizes: Sequence[int]) -> list[TermShape]:
         shapes: list[TermShape] = []
@@ -120,23 +131,10 @@ class IndependentEngine:
             start += n_coordinates
         return shapes
 
-    def _add(self, block: GroupBlock, cp: CrossProducts, index: np.ndarray) -> None:
-        g, k, _ = block.s.shape
+    def _add(self, block: GroupBlock, index: np.ndarray) -> None:
         levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
-        unit = self._unit(block)
-        w = block.w if self._whole else np.ascontiguousarray(block.w[:, :, index])
-        r, white = np.zeros((g, k, k)), np.empty_like(w)
-        rank = np.empty(g, dtype=np.int32)
-        unit = np.ascontiguousarray(unit)
-
-        def work(i: int) -> None:
-            _groups.whiten(
-                block.s, w, unit, RANK_TOLERANCE, i * 8 * CHUNK, min(g, (i + 1) * 8 * CHUNK), r,
-                white, rank,
-            )  # fmt: skip
-
-        map_chunks(work, -(-g // (8 * CHUNK)))
-        self.rank += int(rank.sum())
+        r, white, seen = self.whitened(block, block.w if self._whole else block.w[:, :, index])
+        self.rank += int(np.count_nonzero(seen))
         r, white, multiplicity = compress(block.s, r, white)
         batch = _groups.Batch(
             _pack(r),
@@ -146,6 +144,27 @@ class IndependentEngine:
             self.n_coordinates,
         )
         self._batches.append((levels, batch))
+
+    def whitened(
+        self, block: GroupBlock, w: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return R_g (G, k, k), Q_g'[…] for ``w = Z_g'[…]``, and which rows of Q_g' exist (G, k).
+
+        Z_g = Q_g R_g for the columns of the engine.
+        """
+        g, k, _ = block.s.shape
+        unit, w = np.ascontiguousarray(self._unit(block)), np.ascontiguousarray(w)
+        r, white = np.zeros((g, k, k)), np.empty_like(w)
+        seen = np.empty((g, k), dtype=np.bool_)
+
+        def work(i: int) -> None:
+            _groups.whiten(
+                block.s, w, unit, RANK_TOLERANCE, i * 8 * CHUNK, min(g, (i + 1) * 8 * CHUNK), r,
+                white, seen,
+            )  # fmt: skip
+
+        map_chunks(work, -(-g // (8 * CHUNK)))
+        return r, white, seen
 
     def _unit(self, block: GroupBlock) -> np.ndarray:
         """Return (stored Z)⁻¹(Z of the engine) of a block of groups."""
