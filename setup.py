@@ -27,7 +27,7 @@ def extension(name: str) -> Extension:
 setup(
     ext_modules=cythonize(
         [
-            extension("lmmcore._dense"),
+            extension("lmmcore.linalg._dense"),
             extension("lmmcore.crossproducts._rows"),
             extension("lmmcore.likelihood.crossed._elimination"),
             extension("lmmcore.likelihood.independent._groups"),

@@ -3,7 +3,7 @@
 from importlib.metadata import version as _version
 
 try:
-    from . import _dense as _compiled  # noqa: F401
+    from .linalg import _dense as _compiled  # noqa: F401
 except ImportError as exc:
     raise ImportError(
         "lmmcore is imported from its source folder, where the compiled routines are missing; "

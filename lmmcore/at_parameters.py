@@ -18,7 +18,7 @@ from .arguments import has_parameters, numbers
 from .covariance.choice import bound_structure
 from .errors import DataValueError
 from .extension import CovarianceStructure
-from .extension.matrices import lower_indices, semidefinite_cholesky, symmetric_index
+from .linalg.matrices import lower_indices, semidefinite_cholesky, symmetric_index
 from .likelihood.packed import PackedLikelihood, PackedPoint
 from .likelihood.profiled import Engine, build_engine
 from .params import MixedLMParams
@@ -55,7 +55,6 @@ class AtParameters:
     reml: bool
     crossproducts: CrossProducts | CrossedProducts
     design: Design
-    _basis_order: np.ndarray
 
     @cached_property
     def _term_names(self) -> list[tuple[str, ...]]:
@@ -96,9 +95,7 @@ class AtParameters:
 
     @cached_property
     def _packed(self) -> PackedLikelihood:
-        return PackedLikelihood(
-            self._engine, self.crossproducts, self._basis_order, self.k_re, self.k_vc
-        )
+        return PackedLikelihood(self._engine, self.crossproducts, self.k_re, self.k_vc)
 
     def _params(self, params: Params, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
         """Return params as an object; check the length of a packed vector."""

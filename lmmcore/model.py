@@ -35,6 +35,7 @@ from .errors import (
 from .estimation import estimate
 from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
 from .extension.guarded_optimizer import guarded_optimizer
+from .likelihood.coordinates import Coordinates
 from .likelihood.fixed import FixedPattern
 from .likelihood.profiled import Engine, ProfiledLikelihood
 from .likelihood.start import neutral_start
@@ -251,10 +252,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 RankDeficientWarning,
                 stacklevel=5,
             )
-        # Positions in the basis of the kept columns, in the order in which they were given.
-        kept = basis.kept
-        self._basis_order = np.argsort(basis.order[kept], kind="stable")
-        self._kept_columns = basis.order[kept][self._basis_order]
+        self._kept_columns = Coordinates(basis).columns
 
     @cached_property
     def crossproducts(self) -> CrossProducts | CrossedProducts:  # type: ignore[override]
@@ -284,11 +282,6 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
     @property
     def _cross_products_formed(self) -> bool:
         return "crossproducts" in self.__dict__
-
-    @cached_property
-    def _basis_order(self) -> np.ndarray:  # type: ignore[override]
-        """Position in the basis of each fixed effect."""
-        return np.argsort(self.crossproducts.basis.order, kind="stable")
 
     def get_distribution(self, params: Any, scale: float, exog: Any = None) -> MixedLMDistribution:
         """Return the distribution of the response at given parameters; ``rvs`` draws from it.

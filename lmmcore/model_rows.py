@@ -11,8 +11,8 @@ from .design.components import VCSpec, vc_spec
 from .design.design import Design
 from .errors import DataValueError, OptionError
 from .likelihood.crossed.engine import CrossedEngine
-from .likelihood.profiled import Engine
 from .likelihood.crossed.structure import Structure
+from .likelihood.profiled import Engine
 from .model_data import ModelData
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from itertools import permutations
 import numpy as np
 
 from .errors import OptionError
-from .extension.matrices import lower_indices, semidefinite_cholesky
+from .linalg.matrices import lower_indices, semidefinite_cholesky
 
 SEARCHED = 7  # columns up to which all orders are tried
 

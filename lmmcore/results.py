@@ -29,10 +29,10 @@ from .inference.structure import (
     is_structured,
 )
 from .inference.wald import CovarianceOfParams
-from .likelihood.independent.effects import Conditional, ConditionalBlock, conditional
 from .likelihood.crossed.effects import CrossedConditional
-from .likelihood.engine import State
+from .likelihood.independent.effects import Conditional, ConditionalBlock, conditional
 from .likelihood.profiled import Point, ProfiledLikelihood
+from .likelihood.state import State
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .prediction import offset_part, random_part
@@ -180,8 +180,8 @@ class MixedLMResults(Inference):
     @cached_property
     def scale(self) -> float:
         """The residual variance σ² (of an observation with weight 1)."""
-        scale = float(self.model.crossproducts.basis.map[-1, -1])
-        return float(self._likelihood.sigma2(self._state) / scale**2)
+        likelihood = self._likelihood
+        return likelihood.coordinates.sigma2(self._state, likelihood.n_eff)
 
     # Fixed effects
 
@@ -192,10 +192,7 @@ class MixedLMResults(Inference):
 
     @cached_property
     def _beta(self) -> np.ndarray:
-        state = self._state
-        p = self.k_fe
-        b = state.inverse[:p, :p].T @ state.root[p, :p]
-        return self.model.crossproducts.basis.coefficients(b)[self.model._basis_order]
+        return self._likelihood.coordinates.beta(self._state)
 
     @property
     def cov_fe(self) -> Frame:
@@ -204,12 +201,7 @@ class MixedLMResults(Inference):
 
     @cached_property
     def _cov_fe(self) -> np.ndarray:
-        state, p = self._state, self.k_fe
-        inverse = state.inverse[:p, :p].T @ state.inverse[:p, :p]
-        cov = self.model.crossproducts.basis.covariance(inverse)
-        cov *= self._likelihood.sigma2(state)
-        order = self.model._basis_order
-        return cov[np.ix_(order, order)]
+        return self._likelihood.coordinates.covariance(self._state, self.scale)
 
     @cached_property
     def bse_fe(self) -> Series:

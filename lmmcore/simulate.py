@@ -8,7 +8,7 @@ import numpy as np
 
 from .arguments import generator
 from .errors import DataValueError
-from .extension.matrices import semidefinite_cholesky
+from .linalg.matrices import semidefinite_cholesky
 
 if TYPE_CHECKING:
     from .model import MixedLM

@@ -15,6 +15,7 @@ from lmmcore.crossproducts.crossed import crossed_products
 from lmmcore.design.build import from_formula
 from lmmcore.design.factors import crossed_factors
 from lmmcore.errors import DataValueError, LmmcoreWarning, OptionError
+from lmmcore.likelihood.coordinates import Coordinates
 from lmmcore.likelihood.crossed.engine import CrossedEngine
 from lmmcore.likelihood.independent.engine import IndependentEngine
 
@@ -285,7 +286,7 @@ def test_chunks_merge(seed, n_chunks):
         n_eff = engine.n - engine.p
         scale = 2 * np.log(cp.basis.map[-1, -1])
         values.append(
-            state.log_det_v + state.log_det_h - cp.basis.log_det()
+            state.log_det_v + state.log_det_h - Coordinates(cp.basis).log_det
             + n_eff * (np.log(state.r2) - scale)
         )  # fmt: skip
     assert merged.nbytes == whole.nbytes

@@ -15,7 +15,7 @@ from ..design.columns import Column
 from ..design.design import Design
 from ..design.groups import Grouping
 from ..errors import DataValueError
-from ..extension.matrices import symmetric
+from ..linalg.matrices import symmetric
 from ..parallel import map_chunks
 from . import _rows
 from .basis import Basis, fit_basis

@@ -15,7 +15,7 @@ from math import log2, sqrt
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from .._dense import cholesky_inverse
+from ..linalg._dense import cholesky_inverse
 from ..errors import DataValueError, DesignError
 
 EPSILON = float(np.finfo(float).eps)
@@ -54,26 +54,6 @@ class Basis:
         if not self.dependent:
             return np.arange(p)
         return np.array([j for j in range(p) if j not in self.dependent], dtype=np.intp)
-
-    def coefficients(self, b: np.ndarray) -> np.ndarray:
-        """Return β of the kept columns (in the order of the positions) for coordinates b.
-
-        The residual ``e - Q b`` in the basis is ``(y - X β) * map[-1, -1]``.
-        """
-        keep = self.kept
-        matrix = self.map[np.ix_(keep, keep)]
-        return (matrix @ b - self.map[keep, -1]) / self.map[-1, -1]
-
-    def covariance(self, cov: np.ndarray) -> np.ndarray:
-        """Return the covariance matrix of β for that of b (both of the kept columns)."""
-        keep = self.kept
-        matrix = self.map[np.ix_(keep, keep)] / self.map[-1, -1]
-        return matrix @ cov @ matrix.T
-
-    def log_det(self) -> float:
-        """Return 2 log|det| of the map of the kept columns of X."""
-        diagonal = self.map.diagonal()[self.kept]
-        return 2.0 * float(np.log(np.abs(diagonal)).sum())
 
 
 def fit_basis(

@@ -15,7 +15,7 @@ from ..design.columns import Column
 from ..design.design import Design
 from ..design.factors import Factor
 from ..errors import DesignError
-from ..extension.matrices import symmetric
+from ..linalg.matrices import symmetric
 from . import _rows
 from .accumulate import center, grouped, look, non_finite
 from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised

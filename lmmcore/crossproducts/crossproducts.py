@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..extension.matrices import symmetric
+from ..linalg.matrices import symmetric
 from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised
 from .merging import match_labels, refuse_other_columns
 

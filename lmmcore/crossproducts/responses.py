@@ -50,7 +50,9 @@ class ResponseBlock:
         new[:, -1] = self.map[:, j]
         return replace(basis, map=new)
 
-    def products(self, cp: CrossProducts | CrossedProducts, j: int) -> CrossProducts | CrossedProducts:
+    def products(
+        self, cp: CrossProducts | CrossedProducts, j: int
+    ) -> CrossProducts | CrossedProducts:
         """Return cross-products with response j in place of theirs."""
         total = cp.total.copy()
         total[-1, :-1] = total[:-1, -1] = self.xy[:, j]
@@ -202,7 +204,8 @@ class _OwnColumns:
         from scipy.sparse import csr_array
 
         part, components = cp.blocks[block], design.components
-        assert components is not None and part.columns is not None
+        assert components is not None
+        assert part.columns is not None
         n_terms, k = len(design.terms), sum(part.widths)
         rank = {int(g): i for i, g in enumerate(part.groups)}
         numbers = {label: j for j, label in enumerate(components.labels)}
@@ -217,10 +220,13 @@ class _OwnColumns:
         rows = np.repeat(np.arange(design.n_rows), np.diff(components.indptr))
         own = mine[rows] & (components.values != 0.0)
         cols = [
-            place[g, c]
-            for g, c in zip(codes[rows[own]].tolist(), components.columns[own].tolist())
+            place[g, c] for g, c in zip(codes[rows[own]].tolist(), components.columns[own].tolist())
         ]
-        row_parts, col_parts, values = [rows[own]], [np.array(cols, dtype=np.intp)], [components.values[own]]
+        row_parts, col_parts, values = (
+            [rows[own]],
+            [np.array(cols, dtype=np.intp)],
+            [components.values[own]],
+        )
         at = np.flatnonzero(mine)
         first = k * np.array([rank[int(g)] for g in codes[at]], dtype=np.intp)
         for j, column in enumerate(design.random):

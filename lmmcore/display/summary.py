@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
-from ..extension.matrices import lower_indices
+from ..linalg.matrices import lower_indices
 from ..inference.structure import is_structured
 from ..inference.wald import interval, p_values
 from .varcorr import terms_of

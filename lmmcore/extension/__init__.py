@@ -1,9 +1,15 @@
 """All that the author of an extension imports."""
 
 from ..errors import DataValueError, DesignError, OptionError, suggest
+from ..linalg.matrices import (
+    cholesky_inverse,
+    eigh,
+    lower_indices,
+    semidefinite_cholesky,
+    symmetric,
+)
 from .hookspecs import Register, hookimpl
 from .manager import find, look_up, plugins, register, unregister
-from .matrices import cholesky_inverse, eigh, lower_indices, semidefinite_cholesky, symmetric
 from .options import take_options
 from .penalties import Blockwise, Coefficients
 from .plugin import Plugin

@@ -69,8 +69,7 @@ def profile_variance(
                 f"dist_high={dist_high!r}; the likelihood is not finite at the variance "
                 f"{value * results.scale:.6g}. Give a smaller distance"
             )
-        y_scale = float(model.crossproducts.basis.map[-1, -1])
-        scale = restricted.sigma2(state) / y_scale**2
+        scale = restricted.coordinates.sigma2(state, restricted.n_eff)
         out.append([value * scale, -0.5 * found.point.value])
     return np.array(out)
 

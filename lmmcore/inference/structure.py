@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..extension.matrices import lower_indices
+from ..linalg.matrices import lower_indices
 from ..likelihood.units import InUsersColumns
 from .wald import CovarianceOfParams
 

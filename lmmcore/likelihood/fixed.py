@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..extension.matrices import lower_indices, semidefinite_cholesky
+from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..extension.structures import sd_and_correlations
 
 

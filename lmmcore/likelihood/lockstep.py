@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..extension.matrices import lower_indices, symmetric_index
+from ..linalg.matrices import lower_indices, symmetric_index
 from .independent.many import ManyResponses, States, WhitenedResponses
 from .profiled import ProfiledLikelihood
 from .start import raised

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..extension.matrices import lower_indices
+from ..linalg.matrices import lower_indices
 
 
 def spread(sums: np.ndarray, k_t: int, k_u: int) -> np.ndarray:

@@ -14,10 +14,12 @@ import numpy as np
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..errors import DataValueError
-from ..extension.matrices import lower_indices, semidefinite_cholesky
+from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
-from .engine import Engine, State
+from .coordinates import Coordinates
+from .engine import Engine
 from .independent import _groups
+from .state import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,29 +50,16 @@ class PackedLikelihood:
     ----------
     engine : Engine
     cp : CrossProducts or CrossedProducts
-    order : int array (p,)
-        Position in the basis of each fixed effect.
     k_re, k_vc : int
         Numbers of random coefficients and variance components.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        cp: CrossProducts | CrossedProducts,
-        order: np.ndarray,
-        k_re: int,
-        k_vc: int,
+        self, engine: Engine, cp: CrossProducts | CrossedProducts, k_re: int, k_vc: int
     ) -> None:
-        self.engine, self.order = engine, order
+        self.engine = engine
         self.k_re, self.k_vc = k_re, k_vc
-        kept = cp.basis.kept
-        last = float(cp.basis.map[-1, -1])
-        # β = matrix b - shift for the coordinates b of the fixed effects in the basis.
-        self.matrix = (cp.basis.map[np.ix_(kept, kept)] / last)[order]
-        self.shift = (cp.basis.map[kept, -1] / last)[order]
-        self.y_scale = last
-        self.log_det = cp.basis.log_det()
+        self.coordinates = Coordinates(cp.basis)
         self.log_weights = cp.log_weights
         self.jacobian = self._jacobian()
 
@@ -143,26 +132,24 @@ class PackedLikelihood:
                 "params: the likelihood is not finite there; expected smaller values"
             )
         p = self.engine.p
-        u = np.ones(p + 1)
         if profile_fe:
-            u[:p] = -(state.inverse[:p, :p].T @ state.root[p, :p])
-            return PackedPoint(factors, state, u, state.r2)
+            return PackedPoint(factors, state, state.solution, state.r2)
         beta = np.asarray(params.fe_params, dtype=float)
         if beta.shape != (p,):
             raise DataValueError(
                 f"params has {beta.size} fixed effects; expected {p}, one for each column of exog"
             )
-        u[:p] = -np.linalg.solve(self.matrix, beta + self.shift)
+        u = self.coordinates.solution(beta)
         root = np.tril(state.root)
         return PackedPoint(factors, state, u, float(np.sum((root.T @ u) ** 2)))
 
     def fe_params(self, point: PackedPoint) -> np.ndarray:
         """Return β (p,)."""
-        return -self.matrix @ point.u[:-1] - self.shift
+        return self.coordinates.of_solution(point.u)
 
     def scale(self, point: PackedPoint, reml: bool) -> float:
         """Return the estimate of σ² for these parameters."""
-        return point.qf / self.y_scale**2 / self.n_eff(reml)
+        return point.qf / self.coordinates.y_scale**2 / self.n_eff(reml)
 
     def loglike(self, point: PackedPoint, reml: bool) -> float:
         """Return the log-likelihood, σ² profiled out."""
@@ -170,7 +157,7 @@ class PackedLikelihood:
         value = point.state.log_det_v - self.log_weights
         value += m * (1.0 + np.log(2.0 * np.pi * self.scale(point, reml)))
         if reml:
-            value += point.state.log_det_h - self.log_det
+            value += point.state.log_det_h - self.coordinates.log_det
         return -0.5 * float(value)
 
     def _sums(
@@ -187,7 +174,7 @@ class PackedLikelihood:
         p = self.engine.p
         root = np.tril(point.state.root)
         crossed = (root @ (root.T @ point.u))[:p]  # Q'V⁻¹e
-        return np.linalg.solve(self.matrix.T, crossed) * self.n_eff(reml) / point.qf
+        return np.linalg.solve(self.coordinates.matrix.T, crossed) * self.n_eff(reml) / point.qf
 
     def score_cov(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in the packed covariance parameters, β held fixed."""
@@ -214,7 +201,7 @@ class PackedLikelihood:
         out = np.zeros((p + k, p + k))
         out[p:, p:] = -0.5 * self.jacobian.T @ hessian @ self.jacobian
         root = np.tril(point.state.root)
-        to_raw = np.linalg.inv(self.matrix)  # b = to_raw (β + shift)
+        to_raw = np.linalg.inv(self.coordinates.matrix)  # b = to_raw (β + shift)
         h = to_raw.T @ (root[:p, :p] @ root[:p, :p].T) @ to_raw
         xe = to_raw.T @ (root @ (root.T @ point.u))[:p]
         out[:p, :p] = -m * h / point.qf + 2.0 * m * np.outer(xe, xe) / point.qf**2

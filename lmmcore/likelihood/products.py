@@ -1,7 +1,7 @@
 """The derivative of the criterion in the cross-products.
 
-Let ``A = [Z X y]'W[Z X y]``, ``K = Λ(Λ'Z'ZΛ + I)⁻¹Λ'``, ``H = X'V⁻¹X``, ``U = [−K Z'X; I; 0]`` and
-``c = [−b̂; −β̂; 1]``. At fixed Λ,
+Let ``A = [Z X y]'W[Z X y]``, ``K = Λ(Λ'Z'ZΛ + I)⁻¹Λ'``, ``H = X'V⁻¹X``, ``U = [−K Z'X; I; 0]``
+and ``c = [−b̂; −β̂; 1]``. At fixed Λ,
 
     ∂d/∂A = K + UH⁻¹U' + cc'/σ̂²        (ML: without UH⁻¹U'),
 
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
-from ..extension.matrices import symmetric
+from ..linalg.matrices import symmetric
+from .state import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class ProductDerivative:
 
     def trace(self, cp: CrossProducts | CrossedProducts) -> float:
         """Return the trace of the product with cross-products of the same entries."""
-        parts = cp.factors if isinstance(cp, CrossedProducts) else cp.blocks
+        parts: Sequence[Any] = cp.factors if isinstance(cp, CrossedProducts) else cp.blocks
         value = float(np.sum(self.total * symmetric(cp.total)))
         for part, zz, zx in zip(parts, self.zz, self.zx):
             value += float(np.sum(zz * symmetric(part.s)) + 2.0 * np.sum(zx * part.w))
@@ -81,14 +83,12 @@ class LowRank:
 
     @classmethod
     def at(
-        cls, inverse: np.ndarray, root: np.ndarray, of_fixed: float, of_residual: float,
-        kept: np.ndarray, width: int,
-    ) -> LowRank:  # fmt: skip
-        """Build from the pieces of a state."""
-        p = len(root) - 1
-        h = of_fixed * inverse[:p, :p].T @ inverse[:p, :p]
-        solution = np.append(-(inverse[:p, :p].T @ root[p, :p]), 1.0)
-        return cls(h, solution, of_residual, np.append(kept, width - 1), width)
+        cls, state: State, of_fixed: float, of_residual: float, kept: np.ndarray, width: int
+    ) -> LowRank:
+        """Build from the pieces of the criterion."""
+        inverse = state.inverse[:-1, :-1]
+        h = of_fixed * inverse.T @ inverse
+        return cls(h, state.solution, of_residual, np.append(kept, width - 1), width)
 
     def total(self) -> np.ndarray:
         """Return the entries of [X y]."""

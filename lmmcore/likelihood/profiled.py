@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
+from math import log, pi
 
 import numpy as np
 
-from .._dense import cholesky_inverse
+from ..linalg._dense import cholesky_inverse
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
-from ..extension.matrices import semidefinite_cholesky
+from ..linalg.matrices import semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
+from .coordinates import Coordinates
 from .crossed.engine import CrossedEngine
-from .engine import Engine, State, TermShape
+from .engine import Engine
 from .independent import _groups
 from .independent.engine import IndependentEngine
+from .state import State, TermShape
 
 
 def build_engine(
@@ -74,11 +76,11 @@ class ProfiledLikelihood:
         self.structures = tuple(structures)
         self.reml = reml
         self.n_eff = self.engine.n - (self.engine.p if reml else 0)
-        scale = float(cp.basis.map[-1, -1])
+        self.coordinates = Coordinates(cp.basis)
         self._constant = (
-            self.n_eff * (1.0 + np.log(2.0 * np.pi / self.n_eff) - 2.0 * np.log(scale))
+            self.n_eff * (1.0 + log(2.0 * pi / self.n_eff) - 2.0 * log(self.coordinates.y_scale))
             - cp.log_weights
-            - (cp.basis.log_det() if reml else 0.0)
+            - (self.coordinates.log_det if reml else 0.0)
         )
         self.slices: list[slice] = []  # of θ, for each term
         start = 0

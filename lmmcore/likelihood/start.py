@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._dense import cholesky_inverse
-from ..extension.matrices import eigh, lower_indices
+from ..linalg._dense import cholesky_inverse
+from ..linalg.matrices import eigh, lower_indices
 from .profiled import ProfiledLikelihood
 
 FLOOR = 0.1  # least start variance, as a part of the sampling variance of one level's coefficient

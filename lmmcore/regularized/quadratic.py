@@ -16,8 +16,8 @@ from scipy import sparse
 
 from ..design.columns import stack
 from ..design.design import Design
-from ..extension.matrices import semidefinite_cholesky
-from ..likelihood.engine import State
+from ..linalg.matrices import semidefinite_cholesky
+from ..likelihood.state import State
 from ..penalties.quadratic import Whitened
 
 if TYPE_CHECKING:
@@ -34,14 +34,13 @@ def rows_of_engine(model: MixedLM, state: State, scale: float) -> Whitened:
     scale : float
         σ².
     """
-    packed = model._packed
+    coordinates = model._packed.coordinates
     p = model.k_fe
     root = np.tril(state.root)
-    to_raw = np.linalg.inv(packed.matrix)  # coordinates in the basis = to_raw (β + shift)
-    best = packed.matrix @ (state.inverse[:p, :p].T @ state.root[p, :p]) - packed.shift
-    size = packed.y_scale * np.sqrt(scale)
+    to_raw = np.linalg.inv(coordinates.matrix)  # coordinates in the basis = to_raw (β + shift)
+    size = coordinates.y_scale * np.sqrt(scale)
     x = root[:p, :p].T @ to_raw / size
-    return Whitened(np.asfortranarray(x), x @ best, state.r2 / size**2)
+    return Whitened(np.asfortranarray(x), x @ coordinates.beta(state), state.r2 / size**2)
 
 
 def whitened_rows(

@@ -150,7 +150,7 @@ def random_effects_path(
         theta, residual = walk.down(0.5 * float(alpha), theta)
         point = likelihood.point(theta)
         assert point.state is not None
-        sigma2 = likelihood.sigma2(point.state) / float(model.crossproducts.basis.map[-1, -1]) ** 2
+        sigma2 = likelihood.coordinates.sigma2(point.state, likelihood.n_eff)
         variances = np.concatenate(
             [np.diag(t.to_user(f @ f.T)) for t, f in zip(likelihood.terms, point.factors)]
         )

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ..estimation import Estimate
 from ..inference.wald import CovarianceOfParams, covariance_of_params
-from ..likelihood.independent.effects import Conditional
 from ..likelihood.crossed.effects import CrossedConditional
+from ..likelihood.independent.effects import Conditional
 from ..likelihood.profiled import ProfiledLikelihood
 from ..params import MixedLMParams
 from ..penalties.quadratic import Whitened

@@ -13,7 +13,7 @@ from scipy import optimize
 from ..convergence import Convergence
 from ..errors import ConvergenceWarning
 from ..estimation import Estimate
-from ..extension.matrices import lower_indices, semidefinite_cholesky
+from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
 from ..results import MixedLMResults
 from .results import RegularizedResults

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..design.columns import Column
 from ..errors import DataValueError, OptionError, suggest
-from ..extension.matrices import symmetric
+from ..linalg.matrices import symmetric
 from ..penalties.problem import Terms
 from ..penalties.quadratic import ALIVE, Whitened
 
@@ -179,7 +179,9 @@ def _sds_of_products(model: MixedLM) -> np.ndarray:
     cp, packed = model.crossproducts, model._packed
     kept = cp.basis.kept
     total = symmetric(cp.total)[np.ix_(kept, kept)]
-    raw = np.linalg.inv(packed.matrix) / packed.y_scale  # columns in the basis
+    raw = (
+        np.linalg.inv(packed.coordinates.matrix) / packed.coordinates.y_scale
+    )  # columns in the basis
     columns = [model.design.fixed[j] for j in model._kept_columns]
     constant = [j for j, c in enumerate(columns) if _is_constant(c)]
     if constant:  # the other directions of the basis are orthogonal to it

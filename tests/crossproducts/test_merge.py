@@ -24,10 +24,7 @@ def optimum(cp, design, reml=True):
     found = estimate(
         likelihood, [("newton", find("optimizer", "newton"))], cp.term_columns, ["g"] * len(sizes)
     )
-    state = found.point.state
-    b = state.inverse[:-1, :-1].T @ state.root[-1, :-1]
-    beta = np.empty(len(cp.basis.order))
-    beta[cp.basis.order] = cp.basis.coefficients(b)
+    beta = likelihood.coordinates.beta(found.point.state)
     covariances = [
         t.to_user(g) for t, g in zip(likelihood.terms, likelihood.covariances(found.point.theta))
     ]

@@ -8,7 +8,7 @@ import lmmcore
 from lmmcore.crossproducts import responses
 from lmmcore.crossproducts.crossed import CrossedProducts
 from lmmcore.errors import DesignError
-from lmmcore.extension.matrices import symmetric
+from lmmcore.linalg.matrices import symmetric
 
 
 def data_of(seed=0, n=300):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmcore._dense import cholesky_inverse
+from lmmcore.linalg._dense import cholesky_inverse
 from lmmcore.likelihood.independent import _groups
 from lmmcore.likelihood.independent.classes import compress
 from lmmcore.likelihood.independent.engine import _pack, _pairs

@@ -19,17 +19,24 @@ def models():
     sleep = lmmcore.datasets.load_sleepstudy()
     rng = np.random.default_rng(2)
     n = 240
-    d = pd.DataFrame({"g": np.sort(rng.integers(0, 30, n)), "c": rng.integers(0, 3, n),
-                      "x": rng.standard_normal(n), "w": rng.uniform(0.3, 3.0, n)})  # fmt: skip
+    d = pd.DataFrame(
+        {
+            "g": np.sort(rng.integers(0, 30, n)),
+            "c": rng.integers(0, 3, n),
+            "x": rng.standard_normal(n),
+            "w": rng.uniform(0.3, 3.0, n),
+        }
+    )
     d["y"] = rng.standard_normal(n) + rng.standard_normal(30)[d["g"]] * (1 + 0.5 * d["x"])
     return {
         "sleepstudy": lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", sleep),
         "unbalanced": lmmcore.mixedlm("y ~ x + (1 + x | g)", d, weights="w"),
         "diagonal": lmmcore.mixedlm("y ~ x + (1 + x || g)", d),
-        "nested": lmmcore.mixedlm("y ~ x", d, groups="g", re_formula="1",
-                                  vc_formula={"c": "0 + C(c)"}),  # fmt: skip
+        "nested": lmmcore.mixedlm(
+            "y ~ x", d, groups="g", re_formula="1", vc_formula={"c": "0 + C(c)"}
+        ),
         "no slope": lmmcore.mixedlm("y ~ 1 + (1 | g)", d),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("name", models())

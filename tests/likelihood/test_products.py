@@ -55,11 +55,15 @@ def test_rows_of_crossed_models(problem, data, reml, centred):
     state = engine.state(roots)
     codes, z, xy, places = stored_rows(problem, design_of(problem), cp)
     _, vi, p, weights, py, sigma2 = dense_parts(problem, engine, roots, reml)
-    leverage = quadratic_forms(engine.product_derivative(roots, state, 1.0, 0.0), codes, z, xy, places)
+    leverage = quadratic_forms(
+        engine.product_derivative(roots, state, 1.0, 0.0), codes, z, xy, places
+    )
     # The hat matrix of the conditional fit is I − W⁻¹P.
     expected = 1.0 - np.diag(p) / weights
     np.testing.assert_allclose(weights * leverage, expected, atol=1e-8)
-    residual = quadratic_forms(engine.product_derivative(roots, state, 0.0, 1.0), codes, z, xy, places)
+    residual = quadratic_forms(
+        engine.product_derivative(roots, state, 0.0, 1.0), codes, z, xy, places
+    )
     alone = quadratic_forms(engine.product_derivative(roots, state, 0.0, 0.0), codes, z, xy, places)
     scale = cp.basis.map[-1, -1]
     squared = (py / weights) ** 2 * scale**2
@@ -95,7 +99,9 @@ def test_any_change_of_the_products(problem, data, reml):
         pairs = {}
         for (f, g), pair in cp.pairs.items():
             values = np.zeros_like(pair.values)
-            np.add.at(values, places[f, g], weights[:, None, None] * z[f][:, :, None] * z[g][:, None, :])
+            np.add.at(
+                values, places[f, g], weights[:, None, None] * z[f][:, :, None] * z[g][:, None, :]
+            )
             pairs[f, g] = replace(pair, values=values)
         total = xy.T @ (weights[:, None] * xy)
         return replace(cp, factors=tuple(factors), pairs=pairs, total=total)

@@ -11,17 +11,16 @@ B_c = B'E_cB, w_c = B'E_c s, q_c = s'E_c s. The second needs C whole, the third 
 coordinate: that of the working response Z E_c s (Gilmour, Thompson and Cullis 1995).
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ...extension.matrices import lower_indices
-from ..engine import State
+from ...linalg.matrices import lower_indices
 from ..independent import _groups
 from ..moments import spread
+from ..state import State
 from .moments import moment_estimates
 from .system import System
 from .workspace import Workspace, vanish
@@ -166,7 +165,7 @@ class Derivatives:
         weights: tuple[float, float, float],
         with_quad: bool = True,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the exact sums (trace, quad, outer) that `independent._groups.derivative_blocks` forms for groups.
+        """Return the exact sums (trace, quad, outer) of `Engine.derivatives`.
 
         For a model of few columns C is formed, a block of columns at a time. For others the traces
         tr(C E_c C E_d) are differences of tr(C E_c), which selected blocks of C give, to about 1e-8.
@@ -278,7 +277,9 @@ class Derivatives:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
-        return _groups.assemble(trace, quad, outer, self.system.p, reml, state.r2 / sigma2, 1.0, 0.0)
+        return _groups.assemble(
+            trace, quad, outer, self.system.p, reml, state.r2 / sigma2, 1.0, 0.0
+        )
 
 
 def _packed(d: np.ndarray) -> np.ndarray:

@@ -58,11 +58,9 @@ class CrossedConditional:
         assert isinstance(engine, CrossedEngine)
         assert point.state is not None
         self._engine, self._point = engine, point
-        p = engine.p
         if solution is None:
-            state = point.state
-            solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)
-        b = engine.solution(point.factors) @ solution / float(cp.basis.map[-1, -1])
+            solution = point.state.solution
+        b = engine.solution(point.factors) @ solution / likelihood.coordinates.y_scale
         self.factors: list[FactorEffects] = []
         self._bases = []
         for f, factor in enumerate(cp.factors):

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..._dense import cholesky_inverse
+from ...linalg._dense import cholesky_inverse
 from ...crossproducts.crossed import CrossedProducts
-from ..engine import Roots, State, Sums, TermShape
+from ..engine import Roots, Sums
 from ..products import ProductDerivative
+from ..state import State, TermShape
 from .derivatives import Derivatives
 from .products import product_derivative
 from .structure import Structure

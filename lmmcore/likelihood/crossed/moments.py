@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...crossproducts.crossed import PairProducts
-from ...extension.matrices import symmetric_index
+from ...linalg.matrices import symmetric_index
 from ..moments import spread
 
 

@@ -260,10 +260,10 @@ class _Base:
     ) -> None:  # fmt: skip
         self.ks, self.m2 = ks, m - m1
         none = [np.zeros(0, np.int32)]
-        self.k = np.concatenate(
-            none + [np.full(len(x) * ks[f], ks[f], np.int32) for f, x in parts]
+        self.k = np.concatenate(none + [np.full(len(x) * ks[f], ks[f], np.int32) for f, x in parts])
+        self.factor = np.concatenate(
+            none + [np.full(len(x) * ks[f], f, np.int32) for f, x in parts]
         )
-        self.factor = np.concatenate(none + [np.full(len(x) * ks[f], f, np.int32) for f, x in parts])
         self.found: list[tuple[Placement, np.ndarray, np.ndarray]] = []
         for f, levels in parts:
             at = starts[f][levels] - m1

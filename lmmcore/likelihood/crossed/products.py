@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...extension.matrices import symmetric
-from ..engine import Roots, State
+from ...linalg.matrices import symmetric
+from ..engine import Roots
 from ..products import LowRank, ProductDerivative
+from ..state import State
 from .system import System
 from .workspace import Workspace, vanish
 
@@ -16,9 +17,7 @@ def product_derivative(
     of_residual: float,
 ) -> ProductDerivative:  # fmt: skip
     """Return K + of_fixed · UH⁻¹U' + of_residual · cc' at the entries of the cross-products."""
-    low = LowRank.at(
-        state.inverse, state.root, of_fixed, of_residual, system.kept, system.width
-    )
+    low = LowRank.at(state, of_fixed, of_residual, system.kept, system.width)
     solution = workspace.solution(factors)  # K Z'[X y], before the factorization becomes an inverse
     levels = [
         solution[at[:, None] + np.arange(f.k)] for at, f in zip(system.plan.starts, system.factors)

@@ -55,9 +55,7 @@ class Structure:
         for f in order:
             how = "dense triangle"
             if f in plan.chain:
-                how = (
-                    "level by level" if f == plan.chain[0] else "level by level (others nested)"
-                )
+                how = "level by level" if f == plan.chain[0] else "level by level (others nested)"
             rows.append((factors[f].name, len(factors[f].labels), factors[f].k, how))
         nodes = plan.nodes
         node_bytes = sum(a.nbytes for a in vars(nodes).values() if isinstance(a, np.ndarray))

@@ -16,8 +16,8 @@ import numpy as np
 
 from ...crossproducts.crossed import CrossedProducts, FactorProducts
 from ...errors import DesignError
-from ...extension.matrices import symmetric
-from ..engine import TermShape
+from ...linalg.matrices import symmetric
+from ..state import TermShape
 from ._elimination import Elimination
 from .moments import frobenius
 from .plan import EliminationPlan

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotri
 
-from ...extension.matrices import eigh, lower_indices, symmetric
+from ...linalg.matrices import eigh, lower_indices, symmetric
 from ...parallel import map_chunks
 from .plan import Placement
 from .system import System
@@ -308,9 +308,7 @@ class Workspace:
         return (pair.rows if place.source[0] == factor else pair.cols)[place.index]
 
 
-def _put(
-    pairs: dict[tuple[int, int], np.ndarray], place: Placement, values: np.ndarray
-) -> None:
+def _put(pairs: dict[tuple[int, int], np.ndarray], place: Placement, values: np.ndarray) -> None:
     pairs[place.source][place.index] = values.transpose(0, 2, 1) if place.flipped else values
 
 

@@ -33,7 +33,6 @@ class Batch:
         c_out: np.ndarray | None = None,
         f_out: np.ndarray | None = None,
     ) -> None: ...
-
     def criterion_many(
         self,
         lam: np.ndarray,

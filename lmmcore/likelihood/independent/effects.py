@@ -10,7 +10,7 @@ import numpy as np
 
 from ...crossproducts.crossproducts import ColumnLabel, CrossProducts
 from ...design.design import Design
-from ...extension.matrices import symmetric
+from ...linalg.matrices import symmetric
 from ..profiled import Point, ProfiledLikelihood
 from .engine import IndependentEngine
 
@@ -122,11 +122,10 @@ def conditional(
     assert point.state is not None
     engine, state = likelihood.engine, point.state
     assert isinstance(engine, IndependentEngine)
-    p = engine.p
     if solution is None:
-        solution = np.append(-(state.inverse[:p, :p].T @ state.root[p, :p]), 1.0)
+        solution = state.solution
     index = np.append(cp.basis.kept, len(cp.basis.order))
-    scale = float(cp.basis.map[-1, -1])
+    scale = likelihood.coordinates.y_scale
     blocks = []
     for block in cp.blocks:
         levels = tuple(width // t.k for width, t in zip(block.widths, engine.terms))

@@ -12,14 +12,14 @@ from math import log2
 
 import numpy as np
 
-from ..._dense import cholesky_inverse
+from ...linalg._dense import cholesky_inverse
 from ...crossproducts.crossproducts import CrossProducts, GroupBlock
 from ...errors import DesignError
-from ...extension.matrices import symmetric, symmetric_index
+from ...linalg.matrices import symmetric, symmetric_index
 from ...parallel import map_chunks
-from ..engine import State, TermShape
-from ..products import ProductDerivative
 from ..moments import spread
+from ..products import ProductDerivative
+from ..state import State, TermShape
 from . import _groups
 from .classes import compress
 from .products import product_derivative

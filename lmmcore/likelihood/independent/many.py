@@ -8,9 +8,9 @@ import numpy as np
 
 from ...crossproducts.crossproducts import CrossProducts
 from ...crossproducts.responses import ResponseBlock
-from ...extension.matrices import lower_indices
+from ...linalg.matrices import lower_indices
 from ...parallel import map_chunks
-from ..engine import TermShape
+from ..state import TermShape
 from . import _groups
 from .engine import IndependentEngine, _pairs
 
@@ -165,15 +165,15 @@ class ManyResponses:
             yy -= np.einsum("ij,ij->i", flat, flat)
         gram[:, p, :p] = gram[:, :p, p] = xy
         gram[:, p, p] = np.maximum(yy, 0.0)
-        log_det = np.zeros(r)
+        log_det, bounds = np.zeros(r), _bounds(r)
         for group, batch, y in zip(self.groups, self._batches, responses.y):
             lam, packed = self._of_batch(group, factors), _pack_many(y)
 
             def work(i: int, batch: _groups.Batch = batch, lam: np.ndarray = lam,
-                     packed: np.ndarray = packed, bounds: np.ndarray = _bounds(r)) -> None:  # fmt: skip
+                     packed: np.ndarray = packed) -> None:  # fmt: skip
                 batch.criterion_many(lam, packed, bounds[i], bounds[i + 1], gram, log_det)
 
-            map_chunks(work, len(_bounds(r)) - 1)
+            map_chunks(work, len(bounds) - 1)
         rows, cols = lower_indices(p + 1)
         full = np.zeros_like(gram)
         full[:, rows, cols] = full[:, cols, rows] = gram[:, rows, cols]
@@ -189,18 +189,18 @@ class ManyResponses:
         n_eff = float(self.n - p if reml else self.n)
         tri = (p + 1) * (p + 2) // 2
         trace, quad, outer = np.zeros((r, m)), np.zeros((r, m, m)), np.zeros((r, m, tri))
-        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
+        weights, bounds = (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff), _bounds(r)
         for group, batch, y in zip(self.groups, self._batches, responses.y):
             lam, packed = self._of_batch(group, factors), _pack_many(y)
 
             def work(i: int, batch: _groups.Batch = batch, lam: np.ndarray = lam,
-                     packed: np.ndarray = packed, bounds: np.ndarray = _bounds(r)) -> None:  # fmt: skip
+                     packed: np.ndarray = packed) -> None:  # fmt: skip
                 batch.derivatives_many(
                     lam, states.inverse, packed, reml, *weights, bounds[i], bounds[i + 1],
                     trace, quad, outer,
                 )  # fmt: skip
 
-            map_chunks(work, len(_bounds(r)) - 1)
+            map_chunks(work, len(bounds) - 1)
         last = p * (p + 1) // 2
         of_x, w, q = outer[:, :, :last], outer[:, :, last : last + p], outer[:, :, last + p]
         gradient = trace - n_eff * q

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...crossproducts.crossproducts import CrossProducts
-from ...extension.matrices import symmetric
-from ..engine import State
+from ...linalg.matrices import symmetric
 from ..products import LowRank, ProductDerivative
+from ..state import State
 
 
 def product_derivative(
@@ -27,7 +27,7 @@ def product_derivative(
         Λ of each block of groups, for the stored columns of Z.
     """
     width = len(cp.basis.order) + 1
-    low = LowRank.at(state.inverse, state.root, of_fixed, of_residual, cp.basis.kept, width)
+    low = LowRank.at(state, of_fixed, of_residual, cp.basis.kept, width)
     zz, zx = [], []
     for block, root in zip(cp.blocks, roots):
         m = root.T @ symmetric(block.s) @ root + np.eye(root.shape[1])

@@ -7,7 +7,7 @@ from math import copysign, hypot, isfinite
 
 import numpy as np
 
-from .._dense import cholesky_inverse
+from ._dense import cholesky_inverse
 
 __all__ = [
     "cholesky_inverse",

@@ -1,0 +1,65 @@
+"""Fixed effects and σ² as the user has them, for those in the basis of the cross-products."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from ..crossproducts.basis import Basis
+from .state import State
+
+
+class Coordinates:
+    """β = matrix b − shift, for the coordinates b of the fixed effects in a basis.
+
+    Parameters
+    ----------
+    basis : Basis
+
+    Attributes
+    ----------
+    columns : int array (p,)
+        The kept columns of X, in the order in which they were given.
+    matrix : array (p, p)
+    shift : array (p,)
+    y_scale : float
+        (Response in the basis) / (response): σ² in the basis is ``y_scale² σ²``.
+    """
+
+    def __init__(self, basis: Basis) -> None:
+        kept = basis.kept
+        order = np.argsort(basis.order[kept], kind="stable")
+        self.columns: np.ndarray = basis.order[kept][order]
+        self.y_scale = float(basis.map[-1, -1])
+        self._inner = basis.map[np.ix_(kept, kept)]
+        self.matrix: np.ndarray = (self._inner / self.y_scale)[order]
+        self.shift: np.ndarray = (basis.map[kept, -1] / self.y_scale)[order]
+
+    @cached_property
+    def log_det(self) -> float:
+        """log|M'M| for the map M of the columns of X into the basis."""
+        return 2.0 * float(np.log(np.abs(self._inner.diagonal())).sum())
+
+    def beta(self, state: State) -> np.ndarray:
+        """Return the GLS estimate of β (p,)."""
+        return self.of_solution(state.solution)
+
+    def of_solution(self, solution: np.ndarray) -> np.ndarray:
+        """Return β (p,) for ``[−b; 1]`` (p + 1,), which makes the residual from [X y]."""
+        beta: np.ndarray = -self.matrix @ solution[:-1] - self.shift
+        return beta
+
+    def solution(self, beta: np.ndarray) -> np.ndarray:
+        """Return ``[−b; 1]`` (p + 1,) for β (p,)."""
+        return np.append(-np.linalg.solve(self.matrix, beta + self.shift), 1.0)
+
+    def covariance(self, state: State, sigma2: float) -> np.ndarray:
+        """Return σ² (X'V⁻¹X)⁻¹ (p, p) for σ² of the user."""
+        half = state.inverse[:-1, :-1] @ self.matrix.T * self.y_scale
+        cov: np.ndarray = sigma2 * half.T @ half
+        return cov
+
+    def sigma2(self, state: State, n_eff: int) -> float:
+        """Return σ̂² = e'V⁻¹e / n_eff."""
+        return float(state.r2 / n_eff / self.y_scale**2)

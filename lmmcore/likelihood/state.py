@@ -1,0 +1,86 @@
+"""What passes between an engine and those that ask it: the shape of a term, the pieces of the criterion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..linalg.matrices import symmetric_index
+
+
+@dataclass(frozen=True)
+class TermShape:
+    """One random term as the engine sees it.
+
+    Attributes
+    ----------
+    k : int
+        Columns per level.
+    basis : array (k, k), upper triangular
+        (Z of the user) @ basis is the Z of the engine: columns scaled by powers of two to a mean square
+        of about one and, in a centred engine, shifted along the constant column.
+    levels : int
+        Number of levels over all groups.
+    coordinates : slice
+        Where its entries of γ are.
+    """
+
+    k: int
+    basis: np.ndarray
+    levels: int
+    coordinates: slice
+
+    def matrix(self, gradient: np.ndarray) -> np.ndarray:
+        """Return D_t = ∂d/∂G_t (k, k) for ∂d/∂γ."""
+        if self.k == 1:
+            return gradient[self.coordinates].reshape(1, 1)
+        # An entry of γ off the diagonal stands for two entries of G.
+        index = symmetric_index(self.k)
+        return gradient[self.coordinates][index] * (0.5 + 0.5 * np.eye(self.k))
+
+    def to_user(self, g: np.ndarray) -> np.ndarray:
+        """Return G_t for the columns of Z as the user gave them."""
+        return self.basis @ g @ self.basis.T
+
+    def to_engine(self, g: np.ndarray) -> np.ndarray:
+        """Return G_t for the columns of Z in the engine."""
+        inverse = np.linalg.inv(self.basis)
+        return inverse @ g @ inverse.T
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The criterion's pieces at one point.
+
+    Attributes
+    ----------
+    log_det_v : float
+        log|V|, without the weights.
+    root : array (p + 1, p + 1)
+        Cholesky factor of [X y]'V^-1[X y] in the basis (kept columns).
+    inverse : array (p + 1, p + 1)
+        Its inverse.
+    """
+
+    log_det_v: float
+    root: np.ndarray
+    inverse: np.ndarray
+
+    @property
+    def r2(self) -> float:
+        """(y − Xβ̂)'V⁻¹(y − Xβ̂) in the basis."""
+        return float(self.root[-1, -1]) ** 2
+
+    @property
+    def solution(self) -> np.ndarray:
+        """``[−b̂; 1]`` (p + 1,): what makes the residual from [X y] in the basis."""
+        p = len(self.root) - 1
+        out = np.ones(p + 1)
+        out[:p] = -(self.root[p, :p] @ self.inverse[:p, :p])
+        return out
+
+    @property
+    def log_det_h(self) -> float:
+        """log|X'V⁻¹X| in the basis."""
+        return float(2.0 * np.log(self.root.diagonal()[:-1]).sum())
