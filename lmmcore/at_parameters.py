@@ -16,11 +16,12 @@ import numpy as np
 
 from .arguments import has_parameters, numbers
 from .covariance.choice import bound_structure
+from .design.layout import Layout
 from .errors import DataValueError
 from .extension import CovarianceStructure
-from .linalg.matrices import lower_indices, semidefinite_cholesky, symmetric_index
 from .likelihood.packed import PackedLikelihood, PackedPoint
 from .likelihood.profiled import Engine, build_engine
+from .linalg.matrices import lower_indices, semidefinite_cholesky, symmetric_index
 from .params import MixedLMParams
 
 if TYPE_CHECKING:
@@ -69,6 +70,16 @@ class AtParameters:
         return own + [self.design.grouping.name] * (len(self._term_names) - len(own))
 
     @cached_property
+    def _layout(self) -> Layout:
+        design = self.design
+        components = () if design.components is None else design.components.names
+        return Layout.of(
+            [(t.names, t.factor) for t in design.terms],
+            components,
+            [g.name for g in design.groupings],
+        )
+
+    @cached_property
     def _structures(self) -> list[CovarianceStructure]:
         """The structure of each term, for the user's columns."""
         out = [
@@ -95,7 +106,7 @@ class AtParameters:
 
     @cached_property
     def _packed(self) -> PackedLikelihood:
-        return PackedLikelihood(self._engine, self.crossproducts, self.k_re, self.k_vc)
+        return PackedLikelihood(self._engine, self.crossproducts, self._layout)
 
     def _params(self, params: Params, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
         """Return params as an object; check the length of a packed vector."""

@@ -15,8 +15,8 @@ from math import log2, sqrt
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from ..linalg._dense import cholesky_inverse
 from ..errors import DataValueError, DesignError
+from ..linalg._dense import cholesky_inverse
 
 EPSILON = float(np.finfo(float).eps)
 RANK_TOLERANCE = 1e-7

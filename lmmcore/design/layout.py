@@ -1,7 +1,8 @@
 """The layout: which random-effects terms a model has, and where each stands among the parameters.
 
-Parameters are those of statsmodels: ``cov_re``, one matrix for the random coefficients of all terms (zero
-between terms), and ``vcomp``, one variance for each component. A term is a bar of the formula, or a component.
+Parameters are those of statsmodels: ``cov_re``, one matrix for the random coefficients of all terms
+(zero between terms), and ``vcomp``, one variance for each component. A term is a bar of the formula, or
+a component.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
-from ..linalg.matrices import lower_indices
 from ..inference.structure import is_structured
 from ..inference.wald import interval, p_values
+from ..linalg.matrices import lower_indices
 from .varcorr import terms_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..linalg.matrices import lower_indices
 from ..likelihood.units import InUsersColumns
+from ..linalg.matrices import lower_indices
 from .wald import CovarianceOfParams
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ in γ, the entries of the lower triangles of the G_t, term by term, in which V i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -92,6 +92,9 @@ class Engine(Protocol):
         self, factors: Roots, state: State, reml: bool, sigma2: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and expected information (times two) in γ for a fixed σ²."""
+
+    def with_response(self, cp: Any) -> Engine:
+        """Return the engine of the same design with another response, from its cross-products."""
 
     def moments(self) -> list[np.ndarray] | None:
         """Return first estimates of the G_t that cost no factorization; None to use `scoring`."""

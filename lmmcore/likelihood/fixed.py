@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..extension.structures import sd_and_correlations
+from ..linalg.matrices import lower_indices, semidefinite_cholesky
 
 
 class FixedPattern:

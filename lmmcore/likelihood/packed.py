@@ -8,16 +8,18 @@ engine's derivative sums serve here too: they take the residual of any β in pla
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
+from ..design.layout import Layout
 from ..errors import DataValueError
 from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
 from .coordinates import Coordinates
-from .engine import Engine
+from .engine import Engine, Sums
 from .independent import _groups
 from .state import State
 
@@ -35,12 +37,15 @@ class PackedPoint:
         ``[X y] u`` is the residual, in the basis.
     qf : float
         e'V⁻¹e in the basis.
+    sums : tuple or None
+        The exact sums of the engine there, where they are known.
     """
 
     factors: list[np.ndarray]
     state: State
     u: np.ndarray
     qf: float
+    sums: Sums | None = None
 
 
 class PackedLikelihood:
@@ -50,37 +55,24 @@ class PackedLikelihood:
     ----------
     engine : Engine
     cp : CrossProducts or CrossedProducts
-    k_re, k_vc : int
-        Numbers of random coefficients and variance components.
+    layout : Layout
     """
 
-    def __init__(
-        self, engine: Engine, cp: CrossProducts | CrossedProducts, k_re: int, k_vc: int
-    ) -> None:
-        self.engine = engine
-        self.k_re, self.k_vc = k_re, k_vc
+    def __init__(self, engine: Engine, cp: CrossProducts | CrossedProducts, layout: Layout) -> None:
+        self.engine, self.layout = engine, layout
         self.coordinates = Coordinates(cp.basis)
         self.log_weights = cp.log_weights
-        self.jacobian = self._jacobian()
 
-    def _jacobian(self) -> np.ndarray:
-        """Return ∂γ/∂(packed covariance parameters), γ in the engine.
+    @cached_property
+    def jacobian(self) -> np.ndarray:
+        """∂γ/∂(packed covariance parameters), γ in the engine.
 
         Entries between different terms have no effect: the model holds them at zero.
         """
-        rows, cols = lower_indices(self.k_re)
-        packed = np.full((self.k_re, self.k_re), -1)
-        packed[rows, cols] = np.arange(len(rows))
-        out = np.zeros((self.engine.n_coordinates, len(rows) + self.k_vc))
-        start = component = 0
-        for term in self.engine.terms:
+        layout = self.layout
+        out = np.zeros((self.engine.n_coordinates, layout.k_re2 + layout.k_vc))
+        for term, where in zip(self.engine.terms, layout.packed):
             a, b = lower_indices(term.k)
-            if start < self.k_re:
-                where = packed[start + a, start + b]
-                start += term.k
-            else:
-                where = np.array([len(rows) + component])
-                component += 1
             for i in range(len(a)):
                 pattern = np.zeros((term.k, term.k))
                 pattern[a[i], b[i]] = pattern[b[i], a[i]] = 1.0
@@ -98,24 +90,20 @@ class PackedLikelihood:
         DataValueError
             Wrong shapes, or a matrix that is no covariance matrix.
         """
-        if params.cov_re.shape != (self.k_re, self.k_re) or len(params.vcomp) != self.k_vc:
+        k_re, k_vc = self.layout.k_re, self.layout.k_vc
+        if params.cov_re.shape != (k_re, k_re) or len(params.vcomp) != k_vc:
             raise DataValueError(
                 f"params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} variance "
-                f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
+                f"components; expected ({k_re}, {k_re}) and {k_vc}"
             )
-        out, start, component = [], 0, 0
-        for term in self.engine.terms:
-            if start < self.k_re:
-                g = params.cov_re[start : start + term.k, start : start + term.k]
-                start += term.k
-            else:
-                g = params.vcomp[component : component + 1, None]
-                component += 1
-            g = term.to_engine(g)
+        out = []
+        parts = self.layout.split(params.cov_re, params.vcomp)
+        for own, term, part in zip(self.layout.terms, self.engine.terms, parts):
+            g = term.to_engine(part)
             factor = semidefinite_cholesky(g)
             error = np.abs(factor @ factor.T - g).max(initial=0.0)
             if not error <= 1e-8 * np.abs(g).max(initial=0.0):
-                what = "cov_re" if term.k > 1 or component == 0 else "vcomp"
+                what = "vcomp" if own.is_component else "cov_re"
                 raise DataValueError(
                     f"params: {what} is not positive semidefinite, so that it is no covariance matrix; "
                     "expected non-negative variances and correlations between -1 and 1"
@@ -163,6 +151,8 @@ class PackedLikelihood:
     def _sums(
         self, point: PackedPoint, reml: bool, with_quad: bool = False
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if point.sums is not None:
+            return point.sums
         inverse = point.state.inverse.copy()
         inverse[-1] = point.u / point.qf**0.5
         at_point = State(point.state.log_det_v, point.state.root, inverse)

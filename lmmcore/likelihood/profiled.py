@@ -9,14 +9,14 @@ from math import log, pi
 
 import numpy as np
 
-from ..linalg._dense import cholesky_inverse
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
-from ..linalg.matrices import semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
+from ..linalg._dense import cholesky_inverse
+from ..linalg.matrices import semidefinite_cholesky
 from .coordinates import Coordinates
 from .crossed.engine import CrossedEngine
-from .engine import Engine
+from .engine import Engine, Sums
 from .independent import _groups
 from .independent.engine import IndependentEngine
 from .state import State, TermShape
@@ -35,7 +35,8 @@ def build_engine(
 class Point:
     """What is known of the criterion at one θ.
 
-    `roots` are Λ_t (k, w) as the structures give them, `factors` square ones (k, k) for the engine.
+    `roots` are Λ_t (k, w) as the structures give them, `factors` square ones (k, k) for the engine;
+    `sums` are the exact sums of the engine (`Engine.derivatives`), where the Hessian was made of them.
     """
 
     theta: np.ndarray
@@ -46,6 +47,7 @@ class Point:
     gamma_gradient: np.ndarray | None = None
     gradient: np.ndarray | None = None
     hessian: np.ndarray | None = None
+    sums: Sums | None = None
 
 
 class ProfiledLikelihood:
@@ -138,10 +140,26 @@ class ProfiledLikelihood:
                 last.gamma_gradient = g
                 last.gradient = self._chain(last, g, np.zeros((len(g), len(g))))[0]
         elif last.hessian is None:
-            g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
+            if self.engine.is_exact:
+                last.sums = self.exact_sums(last)
+                g, h = self._assembled(last.sums)
+            else:
+                g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
             last.gamma_gradient = g
             last.gradient, last.hessian = self._chain(last, g, h)
         return last
+
+    def exact_sums(self, point: Point) -> Sums:
+        """Return the sums of which the exact Hessian is made; they are formed once."""
+        if point.sums is None:
+            assert point.state is not None
+            weights = (-1.0, 2.0 if self.reml else 0.0, 2.0 * self.n_eff)
+            point.sums = self.engine.derivatives(point.factors, point.state, self.reml, weights)
+        return point.sums
+
+    def _assembled(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
+        m = float(self.n_eff)
+        return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m)
 
     def _value(self, state: State | None) -> float:
         if state is None or not state.r2 > 0.0:

@@ -16,8 +16,8 @@ from scipy import sparse
 
 from ..design.columns import stack
 from ..design.design import Design
-from ..linalg.matrices import semidefinite_cholesky
 from ..likelihood.state import State
+from ..linalg.matrices import semidefinite_cholesky
 from ..penalties.quadratic import Whitened
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from lmmcore.design.design import Design, RandomTerm
 from lmmcore.design.factors import factors_of_terms
 from lmmcore.design.groups import code_groups
 from lmmcore.errors import DesignError
-from lmmcore.linalg.matrices import lower_indices
 from lmmcore.likelihood.coordinates import Coordinates
 from lmmcore.likelihood.crossed import derivatives as crossed_derivatives
 from lmmcore.likelihood.crossed import planning, structure
 from lmmcore.likelihood.crossed import system as crossed_system
 from lmmcore.likelihood.crossed.engine import CrossedEngine
+from lmmcore.linalg.matrices import lower_indices
 from lmmcore.testing import twins
 from lmmcore.testing.strategies import CrossedProblem, crossed_models, factor_roots
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmcore.linalg._dense import cholesky_inverse
 from lmmcore.likelihood.independent import _groups
 from lmmcore.likelihood.independent.classes import compress
 from lmmcore.likelihood.independent.engine import _pack, _pairs
+from lmmcore.linalg._dense import cholesky_inverse
 from lmmcore.testing import twins
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 21))

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...linalg._dense import cholesky_inverse
 from ...crossproducts.crossed import CrossedProducts
+from ...linalg._dense import cholesky_inverse
 from ..engine import Roots, Sums
 from ..products import ProductDerivative
 from ..state import State, TermShape

@@ -12,9 +12,9 @@ from math import log2
 
 import numpy as np
 
-from ...linalg._dense import cholesky_inverse
 from ...crossproducts.crossproducts import CrossProducts, GroupBlock
 from ...errors import DesignError
+from ...linalg._dense import cholesky_inverse
 from ...linalg.matrices import symmetric, symmetric_index
 from ...parallel import map_chunks
 from ..moments import spread

@@ -1,0 +1,117 @@
+"""ModelSpec: what a model is, without a row of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class GroupingFactor:
+    """A grouping factor and its levels.
+
+    Attributes
+    ----------
+    name : str
+    labels : array (q,)
+        Sorted.
+    variables : tuple of str
+        The columns of data whose combinations are its levels; empty for labels that came as an array.
+    """
+
+    name: str
+    labels: np.ndarray
+    variables: tuple[str, ...]
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSpec:
+    """Names, encodings and layout of a model: all that is needed to make its columns from new data.
+
+    Attributes
+    ----------
+    endog_name : str
+    fixed_names : tuple of str
+        Names of the columns of X as they were given.
+    kept : int array (p,)
+        Which of them the model has; the others are determined by these.
+    layout : Layout
+    factors : tuple of GroupingFactor
+    nobs : int
+    labelled : bool
+        Whether the data came as pandas objects, so that results are labelled.
+    formula : str or None
+    use_sqrt : bool
+        How the model packs parameters.
+    n_dropped : int
+        Rows left out because of missing values.
+    fixed_info, term_infos, offset_info, component_info : object
+        What builds the columns of X, of each term, of the offset and of the components for new data.
+    has_offset : bool
+    """
+
+    endog_name: str
+    fixed_names: tuple[str, ...]
+    kept: np.ndarray
+    layout: Layout
+    factors: tuple[GroupingFactor, ...]
+    nobs: int
+    labelled: bool
+    formula: str | None
+    use_sqrt: bool
+    n_dropped: int
+    fixed_info: Any
+    term_infos: tuple[Any, ...]
+    offset_info: tuple[Any, ...]
+    component_info: Mapping[str, str] | None
+    has_offset: bool
+
+    @cached_property
+    def exog_names(self) -> list[str]:
+        """Names of the fixed effects."""
+        return [self.fixed_names[j] for j in self.kept]
+
+    @cached_property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns of X left out because others determine them."""
+        kept = set(self.kept.tolist())
+        return tuple(name for j, name in enumerate(self.fixed_names) if j not in kept)
+
+    @property
+    def k_fe(self) -> int:
+        """Number of fixed effects."""
+        return len(self.kept)
+
+    @cached_property
+    def param_names(self) -> list[str]:
+        """Names of all parameters, as packed."""
+        return [*self.exog_names, *self.layout.parameter_names]
+
+    @property
+    def group_name(self) -> str:
+        """Name of the first grouping factor."""
+        return self.factors[0].name
+
+    @property
+    def is_several(self) -> bool:
+        """Whether the model has several grouping factors."""
+        return len(self.factors) > 1
+
+    def series(self, values: np.ndarray, index: Any) -> pd.Series | np.ndarray:
+        """Return a Series where the model was given pandas objects, as statsmodels does."""
+        return pd.Series(values, index=index) if self.labelled else values
+
+    def frame(self, values: np.ndarray, names: list[str]) -> pd.DataFrame | np.ndarray:
+        """Return a square frame where the model was given pandas objects."""
+        return pd.DataFrame(values, index=names, columns=names) if self.labelled else values

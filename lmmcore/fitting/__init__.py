@@ -1,0 +1,1 @@
+"""From the equations of a model to a fit: start, optimizer, boundary, certificate."""

@@ -1,0 +1,85 @@
+"""The equations of a model: cross-products, covariance structures and engines; no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from ..crossproducts.crossed import CrossedProducts
+from ..crossproducts.crossproducts import CrossProducts
+from ..crossproducts.responses import ResponseBlock
+from ..design.layout import Layout
+from ..extension import CovarianceStructure
+from ..likelihood.engine import Engine
+from ..likelihood.packed import PackedLikelihood
+from ..likelihood.profiled import ProfiledLikelihood, build_engine
+from ..likelihood.units import InUsersColumns
+
+
+def closed_under(structure: CovarianceStructure) -> str:
+    """Return under which changes of columns a family of covariance matrices stays the same."""
+    return str(getattr(structure, "closed_under", "nothing"))
+
+
+class Equations:
+    """Everything of which likelihoods of a model are made.
+
+    Parameters
+    ----------
+    layout : Layout
+    crossproducts : CrossProducts or CrossedProducts
+    structures : sequence of CovarianceStructure
+        One for each term, for the user's columns.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        crossproducts: CrossProducts | CrossedProducts,
+        structures: Sequence[CovarianceStructure],
+    ) -> None:
+        self.layout = layout
+        self.crossproducts = crossproducts
+        self.structures = tuple(structures)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine; columns of Z may be shifted along a constant one where no structure forbids it."""
+        centred = all(closed_under(s) == "shifting" for s in self.structures)
+        return build_engine(self.crossproducts, self.layout.sizes, centred)
+
+    @cached_property
+    def plain_engine(self) -> Engine:
+        """The engine for structures that hold for the columns as they were given only."""
+        if not self.engine.is_centred:
+            return self.engine
+        return build_engine(self.crossproducts, self.layout.sizes)
+
+    def likelihood(
+        self,
+        reml: bool,
+        structures: Sequence[CovarianceStructure] | None = None,
+        engine: Engine | None = None,
+    ) -> ProfiledLikelihood:
+        """Return a likelihood of its own, with the structures of the model or others."""
+        engine = engine or self.engine
+        if structures is None:
+            structures = [
+                s if closed_under(s) != "nothing" else InUsersColumns(s, term.basis)
+                for s, term in zip(self.structures, engine.terms)
+            ]
+        return ProfiledLikelihood(self.crossproducts, structures, self.layout.sizes, reml, engine)
+
+    @cached_property
+    def packed(self) -> PackedLikelihood:
+        """The likelihood in statsmodels' parameters."""
+        return PackedLikelihood(self.engine, self.crossproducts, self.layout)
+
+    def with_response(self, block: ResponseBlock, j: int = 0) -> Equations:
+        """Return the equations of the same design with another response."""
+        cp = block.products(self.crossproducts, j)
+        new = Equations(self.layout, cp, self.structures)
+        new.__dict__["engine"] = self.engine.with_response(cp)
+        if "plain_engine" in self.__dict__ and self.plain_engine is not self.engine:
+            new.__dict__["plain_engine"] = self.plain_engine.with_response(cp)
+        return new

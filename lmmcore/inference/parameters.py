@@ -1,0 +1,206 @@
+"""Estimates of a fit under the names of statsmodels, with standard errors, z, p and intervals."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..arguments import number, numbers
+from ..errors import DataValueError, LmmcoreWarning
+from ..fitting.fit import Fit, once
+from .covariance import covariance, variances
+from .wald import combine, interval, p_values
+
+Series = pd.Series | np.ndarray
+Frame = pd.DataFrame | np.ndarray
+
+# Fixed effects
+
+
+@once
+def fe_params(fit: Fit) -> Series:
+    """The fixed effects β̂ (k_fe,)."""
+    return fit.spec.series(fit.beta.copy(), fit.spec.exog_names)
+
+
+def cov_fe(fit: Fit) -> Frame:
+    """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe)."""
+    return fit.spec.frame(fit.cov_beta.copy(), fit.spec.exog_names)
+
+
+@once
+def bse_fe(fit: Fit) -> Series:
+    """Standard errors of the fixed effects (k_fe,)."""
+    return fit.spec.series(np.sqrt(np.diag(fit.cov_beta)), fit.spec.exog_names)
+
+
+# Covariance of the random effects
+
+
+def cov_re_unscaled(fit: Fit) -> Frame:
+    """Covariance matrix of the random coefficients divided by σ² (k_re, k_re)."""
+    return fit.spec.frame(fit.params_object.cov_re.copy(), list(fit.layout.coefficient_names))
+
+
+def cov_re(fit: Fit) -> Frame:
+    """Covariance matrix of the random coefficients (k_re, k_re)."""
+    values = fit.params_object.cov_re * fit.scale
+    return fit.spec.frame(values, list(fit.layout.coefficient_names))
+
+
+def vcomp(fit: Fit) -> np.ndarray:
+    """Variance components (k_vc,), in the order of ``model.vcomp_names``."""
+    values: np.ndarray = fit.params_object.vcomp * fit.scale
+    return values
+
+
+@once
+def params(fit: Fit) -> Series:
+    """Fixed effects, lower triangle of cov_re / σ², vcomp / σ², packed as statsmodels does."""
+    return fit.spec.series(fit.params, fit.spec.param_names)
+
+
+# Standard errors and tests
+
+
+def cov_params(
+    fit: Fit,
+    r_matrix: Any = None,
+    column: Any = None,
+    scale: float | None = None,
+    cov_p: Any = None,
+    other: Any = None,
+) -> Any:
+    """Return the covariance matrix of `params`, the inverse observed information.
+
+    Where a covariance matrix of random effects is singular, the entries of covariance parameters
+    are NaN; `cov_params_note` says why.
+
+    Parameters
+    ----------
+    r_matrix : array (k,) or (m, k), optional
+        Return R C R' in place of C.
+    column : int or array of int, optional
+        Return the variance of one parameter, or the block of several.
+    scale : float, optional
+        A value of σ² in place of the estimate.
+    cov_p : array (k, k), optional
+        A matrix in place of C.
+    other : array (l, k), optional
+        Return R C other'.
+    """
+    cov = covariance(fit).values
+    if cov_p is not None:
+        cov = numbers(cov_p, "cov_p", "a covariance matrix")
+        if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
+            raise DataValueError(f"cov_p has shape {cov.shape}; expected a square matrix")
+    elif scale is not None:
+        cov = cov * (number(scale, "scale", "a value of σ²") / fit.scale)
+    if r_matrix is None and column is None and other is None:
+        return fit.spec.frame(cov.copy(), fit.spec.param_names)
+    return combine(cov, r_matrix, column, other)
+
+
+def cov_params_note(fit: Fit) -> str:
+    """Why standard errors of covariance parameters are NaN; empty when they are not."""
+    return covariance(fit).reason
+
+
+def normalized_cov_params(fit: Fit) -> Frame:
+    """`cov_params` divided by σ²."""
+    return fit.spec.frame(covariance(fit).values / fit.scale, fit.spec.param_names)
+
+
+def hess_diag(fit: Fit) -> np.ndarray:
+    """Diagonal of the Hessian of the log-likelihood in `params`."""
+    return np.diag(fit.hessian).copy()
+
+
+@once
+def bse(fit: Fit) -> Series:
+    """Standard errors of `params` (covariance parameters relative to σ²).
+
+    Those of the fixed effects allow for the estimation of the covariance parameters, as in
+    statsmodels; `bse_fe` takes these as known, as in lme4.
+    """
+    values = np.sqrt(np.diag(covariance(fit).values))
+    return fit.spec.series(values, fit.spec.param_names)
+
+
+def cov_variances(fit: Fit) -> Frame:
+    """Covariance matrix of the estimates in `cov_re` (lower triangle), `vcomp` and `scale`.
+
+    From the observed information, by the delta method; NaN on the boundary (`cov_params_note`).
+    """
+    return fit.spec.frame(variances(fit), [*fit.layout.parameter_names, "Residual Var"])
+
+
+def bse_variances(fit: Fit) -> Series:
+    """Standard errors of the entries of `cov_re` and `vcomp` and of `scale` as they stand."""
+    names = [*fit.layout.parameter_names, "Residual Var"]
+    return fit.spec.series(np.sqrt(np.diag(variances(fit))), names)
+
+
+def bse_re(fit: Fit) -> Series:
+    """`bse` of the covariance parameters times σ: what statsmodels has under this name.
+
+    It is neither the standard error of the relative parameters (that is in `bse`) nor that of
+    `cov_re` and `vcomp`: see `bse_variances`.
+    """
+    values = np.asarray(bse(fit))[fit.spec.k_fe :] * np.sqrt(fit.scale)
+    return fit.spec.series(values, list(fit.layout.parameter_names))
+
+
+def tvalues(fit: Fit) -> Series:
+    """`params` divided by `bse`."""
+    return params(fit) / bse(fit)
+
+
+def pvalues(fit: Fit) -> Series:
+    """Two-sided p-values of `tvalues` by the normal distribution."""
+    return fit.spec.series(p_values(np.asarray(tvalues(fit))), fit.spec.param_names)
+
+
+def conf_int(fit: Fit, alpha: float = 0.05) -> Frame:
+    """Return limits of level 1 − alpha for `params`, by normal quantiles."""
+    limits = interval(np.asarray(params(fit)), np.asarray(bse(fit)), alpha)
+    return pd.DataFrame(limits, index=fit.spec.param_names) if fit.spec.labelled else limits
+
+
+# Degrees of freedom and information criteria
+
+
+def df_modelwc(fit: Fit) -> int:
+    """Number of entries of `params`; σ² is not among them."""
+    return len(fit.spec.param_names)
+
+
+def df_resid(fit: Fit) -> int:
+    """Number of rows minus number of fixed effects."""
+    return fit.spec.nobs - fit.spec.k_fe
+
+
+def information_criterion(fit: Fit, price: float, name: str) -> float:
+    """Return −2 log-likelihood + price × (number of parameters); NaN under REML, with a warning."""
+    if fit.reml:
+        warnings.warn(
+            f"{name} is NaN under REML, whose likelihoods of models with different fixed effects "
+            "cannot be compared; fit with reml=False",
+            LmmcoreWarning,
+            stacklevel=4,
+        )
+        return float("nan")
+    return fit.criterion + price * (fit.spec.k_fe + fit.likelihood.n_parameters + 1)
+
+
+def aic(fit: Fit) -> float:
+    """Akaike's criterion, 2 k − 2 log-likelihood; NaN under REML, with a warning that says why."""
+    return information_criterion(fit, 2.0, "aic")
+
+
+def bic(fit: Fit) -> float:
+    """Schwarz' criterion, k log n − 2 log-likelihood; NaN under REML, with a warning."""
+    return information_criterion(fit, float(np.log(fit.spec.nobs)), "bic")

@@ -1,0 +1,178 @@
+"""Tests of linear hypotheses about the fixed effects, of terms, of pairs of levels; the delta method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..arguments import numbers
+from ..errors import DataValueError
+from ..fitting.fit import Fit
+from . import contrasts
+from .contrasts import ContrastResults, constraints
+from .covariance import covariance
+from .delta import DeltaMethod
+from .pairwise import PairwiseTests, pairwise
+from .parameters import df_resid
+from .terms import TermTests, wald_terms
+
+
+def _df(fit: Fit, small_sample: bool | None) -> float | None:
+    return float(df_resid(fit)) if small_sample else None
+
+
+def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResults:
+    """Test linear hypotheses about the fixed effects, one by one.
+
+    Parameters
+    ----------
+    r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
+        Such as ``"x1 = x2, x3 = 1"``; values on the right are zero when not given.
+    use_t : bool, optional
+        Whether to take the t distribution with `df_resid` degrees of freedom; by default the normal.
+
+    Returns
+    -------
+    ContrastResults
+        Standard errors are those of `bse_fe`.
+    """
+    hypothesis = constraints(r_matrix, fit.spec.exog_names)
+    return contrasts.t_test(fit.beta, fit.cov_beta, hypothesis, _df(fit, use_t))
+
+
+def wald_test(
+    fit: Fit,
+    r_matrix: Any,
+    cov_p: Any = None,
+    invcov: Any = None,
+    use_f: bool | None = None,
+    df_constraints: int | None = None,
+    scalar: bool = True,
+) -> ContrastResults:
+    """Test linear hypotheses about the fixed effects together, by χ² or by F; see `t_test`.
+
+    Parameters
+    ----------
+    r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
+    cov_p : array (k_fe, k_fe), optional
+        Covariance matrix of the fixed effects in place of `cov_fe`.
+    invcov : array (m, m), optional
+        Inverse of the covariance matrix of the tested combinations, in place of what `cov_fe` gives.
+    use_f : bool, optional
+        Whether to test by F with `df_resid` denominator degrees of freedom; by default by χ².
+    df_constraints : int, optional
+        Numerator degrees of freedom in place of m.
+    scalar : bool
+        Whether statistic and p-value are floats; else arrays (1, 1) and ().
+    """
+    cov, p = fit.cov_beta, fit.spec.k_fe
+    if cov_p is not None:
+        cov = numbers(cov_p, "cov_p", "a covariance matrix")
+        if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or len(cov) < p:
+            raise DataValueError(f"cov_p has shape {cov.shape}; expected ({p}, {p})")
+        cov = cov[:p, :p]
+    hypothesis = constraints(r_matrix, fit.spec.exog_names)
+    found = contrasts.wald_test(fit.beta, cov, hypothesis, _df(fit, use_f), invcov, df_constraints)
+    if scalar:
+        return found
+    return replace(found, statistic=np.array([[found.statistic]]), pvalue=np.asarray(found.pvalue))
+
+
+def f_test(fit: Fit, r_matrix: Any, cov_p: Any = None, invcov: Any = None) -> ContrastResults:
+    """Test linear hypotheses together by F with `df_resid` denominator degrees of freedom."""
+    return wald_test(fit, r_matrix, cov_p, invcov, use_f=True)
+
+
+def wald_test_terms(
+    fit: Fit,
+    skip_single: bool = False,
+    extra_constraints: Sequence[tuple[str, Any]] | None = None,
+    combine_terms: Sequence[str] | None = None,
+    scalar: bool = True,
+) -> TermTests:
+    """Test for each term of the formula that all its coefficients are zero.
+
+    Parameters
+    ----------
+    skip_single : bool
+        Whether terms of one column are left out.
+    extra_constraints : sequence of (name, matrix), optional
+        Further hypotheses, matrices (m, k_fe).
+    combine_terms : sequence of str, optional
+        Each is tested jointly for all terms whose name contains it.
+    scalar : bool
+        As for `wald_test`.
+
+    Returns
+    -------
+    TermTests
+        With ``table``; each term is tested beside all others (as type III with the coding that the
+        formula has).
+    """
+
+    def test(matrix: np.ndarray) -> ContrastResults:
+        return wald_test(fit, matrix, scalar=scalar)
+
+    return wald_terms(fit.spec, test, skip_single, extra_constraints or (), combine_terms or ())
+
+
+def t_test_pairwise(
+    fit: Fit,
+    term_name: str,
+    method: str | Sequence[str] = "hs",
+    alpha: float = 0.05,
+    factor_labels: Sequence[str] | None = None,
+) -> PairwiseTests:
+    """Compare the levels of a factor two by two, with p-values adjusted for their number.
+
+    Parameters
+    ----------
+    term_name : str
+        Name of a main effect, such as ``"C(treatment)"``; any coding.
+    method : str or sequence of str
+        Adjustment: bonferroni (b), sidak (s), holm (h), holm-sidak (hs), simes-hochberg (sh),
+        fdr_bh, fdr_by.
+    alpha : float
+        Level of the tests and of the intervals (which are not adjusted).
+    factor_labels : sequence of str, optional
+        Names of the levels in place of those of the data.
+
+    Returns
+    -------
+    PairwiseTests
+        With ``result_frame``.
+    """
+
+    def test(matrix: np.ndarray) -> ContrastResults:
+        return t_test(fit, matrix)
+
+    return pairwise(fit.spec, test, term_name, method, alpha, factor_labels)
+
+
+def get_nlfun(
+    fit: Fit,
+    fun: Callable[[np.ndarray], Any],
+    deriv: Callable[[np.ndarray], Any] | None = None,
+) -> DeltaMethod:
+    """Return a function of `params` with its standard errors and tests, by the delta method.
+
+    Parameters
+    ----------
+    fun : callable
+        Takes params as an array (k,) (covariances relative to σ²), returns a number or a vector.
+    deriv : callable, optional
+        Its Jacobian (m, k); by default by differences.
+
+    Examples
+    --------
+    >>> import lmmcore
+    >>> data = lmmcore.datasets.load_sleepstudy()
+    >>> fit = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data).fit()
+    >>> ratio = fit.get_nlfun(lambda params: params[0] / params[1])
+    >>> ratio.predicted().round(3), ratio.se_vectorized().round(3)
+    (array([24.018]), array([3.694]))
+    """
+    return DeltaMethod(fun, fit.params, covariance(fit).values, deriv)
