@@ -6,8 +6,8 @@ and ``c = [−b̂; −β̂; 1]``. At fixed Λ,
     ∂d/∂A = K + UH⁻¹U' + cc'/σ̂²        (ML: without UH⁻¹U'),
 
 as β̂ and b̂ minimize the criterion and need no derivative of their own. For a row ``a = [z; x; y]`` of
-weight w, ``w a'(K + UH⁻¹U')a`` is its leverage and ``c'a`` its conditional residual. The derivative is formed at the
-entries that A has, and nowhere else.
+weight w, ``w a'(K + UH⁻¹U')a`` is its leverage and ``c'a`` its conditional residual. The derivative is
+formed at the entries that A has, and nowhere else.
 """
 
 from __future__ import annotations
