@@ -141,7 +141,8 @@ def from_formula(
     _check_lengths([*labels, ("weights", w)], table, subset is not None)
     missing = None
     if look:
-        columns = labels if w is None else [*labels, ("weights", w)]
+        name = weights if isinstance(weights, str) else "weights"
+        columns = labels if w is None else [*labels, (name, w)]
         missing = find_missing(parsed, bars, formulas, columns, Evaluator(frame, table))
     keep = None if missing is None or missing.keep.all() else missing.keep
     env = Evaluator(frame, table, keep)

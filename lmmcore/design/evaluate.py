@@ -18,11 +18,11 @@ from ..errors import (
     RankDeficientWarning,
     suggest,
 )
-from .columns import Column, as_column, stack, table_column
+from .columns import Column, as_column, is_date, stack, table_column
 from .encoding import Encoding, Variable, codes_of_terms, encode, failure
 from .expression import first_evaluation
 from .formula import MixedFormula, Terms
-from .variables import Categories, is_date, kind_of, read
+from .variables import Categories, kind_of, read
 
 
 class Evaluator:

@@ -11,7 +11,7 @@ import pandas as pd
 import patsy.builtins
 
 from ..errors import DataTypeError, DataValueError, FormulaError
-from .columns import as_column
+from .columns import as_column, is_date
 from .expression import plain_dtype
 
 _BOX = type(patsy.builtins.C([]))
@@ -137,15 +137,6 @@ def kind_of(values: Any) -> str:
         inferred = pd.api.types.infer_dtype(values, skipna=True)
         found = _OF_OBJECTS.get(inferred, "category")
     return found or ("number" if dtype.kind in "fiu" else "category")
-
-
-def is_date(name: str) -> DataTypeError:
-    """Return the error for dates in the place of numbers."""
-    return DataTypeError(
-        f"{name!r} holds dates or times; expected numbers or categories. Turn it into a number, such as "
-        f"days since the first, (data[{name!r}] - data[{name!r}].min()) / pandas.Timedelta(days=1), or "
-        f"write C({name}) for a category per date"
-    )
 
 
 def _factorized(values: Any, kind: str, contrast: Any) -> Categories:
