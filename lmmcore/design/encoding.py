@@ -20,6 +20,7 @@ import patsy.builtins
 from ..errors import DataTypeError, DataValueError, FormulaError, NameNotFoundError, suggest
 from .columns import Column
 from .expression import Expression
+from .functions import FUNCTIONS
 from .variables import Categories, matched, read
 
 Values = np.ndarray | Categories
@@ -180,9 +181,13 @@ def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
         name = getattr(exc, "name", None) or (exc.args[0] if exc.args else "")
         quoted = str(name).split("'")
         name = quoted[1] if len(quoted) == 3 else str(name)
+        if name.endswith("()"):
+            return NameNotFoundError(
+                f"{what}: {name} is no function of yours, nor one that formulas know"
+                + suggest(name[:-2], FUNCTIONS)
+            )
         return NameNotFoundError(
-            f"{what} needs {name!r}, which is no column of data"
-            + suggest(name, map(str, table.columns))
+            f"{what}: {name!r} is no column of data" + suggest(name, map(str, table.columns))
         )
     return FormulaError(f"{what} cannot be evaluated: {type(exc).__name__}: {exc}")
 
@@ -195,10 +200,34 @@ def encode(text: str, variables: Mapping[str, Variable], contrasts: Mapping[str,
     text : str
         The right-hand side of a formula.
     variables : mapping
-        The variables by their code, all that `codes` names.
+        The variables by their code, all that `codes_of_terms` names.
     contrasts : mapping
         What ``C(variable, contrast)`` was given, by code.
     """
+    if any(contrast is not None for contrast in contrasts.values()):
+        terms, names = _coding(text, variables, contrasts)
+    else:
+        keys = []
+        for code, v in variables.items():  # 1, 1.0 and True are equal, but not as labels
+            types = None if v.levels is None else tuple(map(type, v.levels))
+            keys.append((code, v.levels, v.width, types))
+        terms, names = _usual_coding(text, tuple(keys))
+    return Encoding(text, tuple(variables.values()), terms, names)
+
+
+@lru_cache(maxsize=512)
+def _usual_coding(
+    text: str, keys: tuple[tuple[str, tuple[Any, ...] | None, int, Any], ...]
+) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+    nothing: Any = None
+    variables = {code: Variable(nothing, levels, width) for code, levels, width, _ in keys}
+    return _coding(text, variables, {})
+
+
+def _coding(
+    text: str, variables: Mapping[str, Variable], contrasts: Mapping[str, Any]
+) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+    """Return the terms of a text, whose products refer to variables by number, and the columns' names."""
     examples = {}
     for code, variable in variables.items():
         if variable.levels is None:
@@ -218,7 +247,7 @@ def encode(text: str, variables: Mapping[str, Variable], contrasts: Mapping[str,
             coded = (None if m is None else np.asarray(m.matrix, dtype=float) for m in matrices)
             products.append(Product(tuple(number[f] for f in part.factors), tuple(coded)))
         out.append(Term(name, tuple(products), where))
-    return Encoding(text, tuple(variables.values()), tuple(out), tuple(info.column_names))
+    return tuple(out), tuple(info.column_names)
 
 
 @lru_cache(maxsize=512)

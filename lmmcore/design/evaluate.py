@@ -125,6 +125,9 @@ class Evaluator:
     def number(self, code: str, what: str) -> tuple[np.ndarray, Variable]:
         """Return the values (n,) of an expression, and what gives them for new rows."""
         values, variable = self.variable(code, f"the {what} {code!r}")
+        if isinstance(values, Categories) and all(isinstance(x, bool) for x in values.levels):
+            values = np.array(values.levels, dtype=float)[values.codes]
+            variable = Variable(variable.expression, None)
         if isinstance(values, Categories):
             raise FormulaError(f"the {what} {code!r} gives categories; expected one number per row")
         if values.ndim != 1:
