@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from typing import Any
 
-import patsy.builtins
-
-FUNCTIONS: dict[str, Any] = {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
+FUNCTIONS: dict[str, Any] = {}
