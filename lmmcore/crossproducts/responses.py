@@ -44,6 +44,13 @@ class ResponseBlock:
     xy: np.ndarray
     map: np.ndarray
 
+    def take(self, index: np.ndarray) -> ResponseBlock:
+        """Return some of the responses."""
+        return ResponseBlock(
+            tuple(zy[:, :, index] for zy in self.zy), self.yy[index], self.xy[:, index],
+            self.map[:, index],
+        )  # fmt: skip
+
     def basis(self, basis: Basis, j: int) -> Basis:
         """Return the basis with response j in its last column."""
         new = basis.map.copy()
