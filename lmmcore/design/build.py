@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
@@ -25,9 +24,9 @@ from .design import Design, RandomTerm, check
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
 from .groups import Grouping, code_groups, interaction, missing_labels
-
-_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*(?::\s*([^\W\d]\w*)\s*)?$")
-_WORD = re.compile(r"[^\W\d]\w*|Q\(\s*(?:\"[^\"]+\"|'[^']+')\s*\)")
+from .names import factors_in, is_dot, names_in
+from .terms import Expression, Terms
+from .tokens import tokenize, variables
 
 
 def check_missing(missing: str) -> bool:
@@ -122,7 +121,6 @@ def from_formula(
         raise FormulaError(
             f"the formula is a {type(formula).__name__}; expected text such as 'y ~ x + (1 | g)'"
         )
-    parsed = parse_formula(formula)
     table = as_frame(data)
     if subset is not None:
         try:
@@ -132,14 +130,15 @@ def from_formula(
                 f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
                 f"its index, or True or False for each of its {len(table)} rows"
             ) from exc
-    bars = _bars(parsed, groups, re_formula, vc_formula)
+    parsed, slopes, parts = _parsed(formula, re_formula, vc_formula, groups, weights, table, frame)
+    bars = _bars(parsed, groups, slopes, parts)
     given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)
     labels = [pair for factor in given for pair in factor]
     _check_lengths([*labels, ("weights", w)], table, subset is not None)
     n_rows = len(table)
     if drop:
-        keep = _complete_frame(parsed, bars, vc_formula, table, labels, w)
+        keep = _complete_frame(parsed, bars, parts, table, labels, w)
         if keep is not None:
             table = table.loc[keep]
             given = [[(name, _rows(v, keep)) for name, v in factor] for factor in given]
@@ -157,17 +156,17 @@ def from_formula(
         columns, names, rebuilds = env.columns(bar.terms, "random effects")
         if not columns:
             raise FormulaError(
-                f"the random term ({bar.terms.text} | {groupings[place[bar.group]].name}) has no "
+                f"the random term ({bar.terms.written} | {groupings[place[bar.group]].name}) has no "
                 "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
             )
         random.extend(columns)
         factor = groupings[place[bar.group]]
         names = tuple(factor.name if x == "Intercept" else x for x in names)
         terms.append(RandomTerm(names, bar.covariance, rebuilds, place[bar.group]))
-    components = components_of(vc_formula, table, grouping, env) if vc_formula else None
+    components = components_of(parts, table, grouping, env) if parts else None
     offset, offset_info = None, ()
     if parsed.offsets:
-        found = [env.number(f"I({text})", "the offset") for text in parsed.offsets]
+        found = [env.number(offset, "the offset") for offset in parsed.offsets]
         offset = np.sum([values for values, _ in found], axis=0)
         offset_info = tuple(info for _, info in found)
         y = y - offset
@@ -188,7 +187,7 @@ def from_formula(
             others=tuple(groupings[1:]),
             offset=offset,
             offset_info=offset_info,
-            component_info=dict(vc_formula) if vc_formula else None,
+            component_info=parts or None,
         )
     )
 
@@ -212,15 +211,45 @@ def as_frame(data: Any) -> pd.DataFrame:
     )
 
 
-def _bars(
-    parsed: MixedFormula,
-    groups: Any,
+def _parsed(
+    formula: str,
     re_formula: str | None,
     vc_formula: Mapping[str, str] | None,
+    groups: Any,
+    weights: Any,
+    table: pd.DataFrame,
+    frame: FrameType | None,
+) -> tuple[MixedFormula, Terms | None, dict[str, Terms]]:
+    """Return the parsed formulas, with what the table says of their names."""
+    if vc_formula is not None and not isinstance(vc_formula, Mapping):
+        raise DataTypeError(
+            f"vc_formula is a {type(vc_formula).__name__}; expected {{name: formula}}, such as "
+            "{'cask': '0 + C(cask)'}"
+        )
+    others = [*(vc_formula or {}).values(), *([] if re_formula is None else [re_formula])]
+    besides: set[str] = set()
+    if any(is_dot(token) for token in tokenize(formula)):
+        besides = {x for x in (_named(groups), _named(weights)) if x is not None}
+        besides = besides.union(*(factors_in(text, table) for text in (vc_formula or {}).values()))
+    names = names_in((formula, *others), table, frame, besides)
+    parsed = parse_formula(formula, names)
+    if names.every is not None:  # random effects have no '.', and are kept apart from it
+        names = replace(names, every=None)
+    columns = None if re_formula is None else parse_terms(re_formula, names)
+    return parsed, columns, {x: parse_terms(text, names) for x, text in (vc_formula or {}).items()}
+
+
+def _named(given: Any) -> str | None:
+    name = given if isinstance(given, str) else getattr(given, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _bars(
+    parsed: MixedFormula, groups: Any, columns: Terms | None, components: Mapping[str, Terms]
 ) -> tuple[Bar, ...]:
     """Return the random terms of either spelling."""
     if parsed.bars:
-        if groups is not None or re_formula is not None:
+        if groups is not None or columns is not None:
             raise FormulaError(
                 "the formula has random terms in bars and groups= or re_formula= was given too; "
                 "use one of the two spellings"
@@ -231,9 +260,9 @@ def _bars(
             "no groups: write a random term such as (1 | g) into the formula or give "
             "groups='g' (a column of data or an array)"
         )
-    if re_formula is None:
-        return () if vc_formula else (Bar(parse_terms("1"), ()),)
-    return (Bar(parse_terms(re_formula), ()),)
+    if columns is None:
+        return () if components else (Bar(parse_terms("1"), ()),)
+    return (Bar(columns, ()),)
 
 
 def _group_variables(
@@ -283,25 +312,20 @@ def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:
 
 
 def components_of(
-    vc_formula: Mapping[str, str], table: pd.DataFrame, grouping: Grouping, env: Evaluator
+    formulas: Mapping[str, Terms], table: pd.DataFrame, grouping: Grouping, env: Evaluator
 ) -> Components:
     """Return the variance components of a table by their formulas, each evaluated group by group."""
-    if not isinstance(vc_formula, Mapping):
-        raise DataTypeError(
-            f"vc_formula is a {type(vc_formula).__name__}; expected {{name: formula}}, such as "
-            "{'cask': '0 + C(cask)'}"
-        )
     parts = []
-    for j, name in enumerate(sorted(vc_formula)):
-        text = vc_formula[name]
-        simple = _simple_component(j, text, table, env)
+    for j, name in enumerate(sorted(formulas)):
+        terms = formulas[name]
+        simple = _simple_component(j, terms, table, env)
         if simple is not None:
             parts.append(_renamed(simple, name))
             continue
         order = np.argsort(grouping.codes, kind="stable")
         ends = np.cumsum(np.bincount(grouping.codes, minlength=grouping.n_levels))
         rows = np.split(order, ends[:-1])
-        built = [env.by_group(text, table.iloc[r], name) for r in rows]
+        built = [env.by_group(terms, table.iloc[r], name) for r in rows]
         spec = VCSpec([name], [[names for _, names in built]], [[m for m, _ in built]])
         part = from_spec(spec, grouping)
         assert part is not None
@@ -310,29 +334,30 @@ def components_of(
     return join(parts)
 
 
-def _simple_component(j: int, text: str, table: pd.DataFrame, env: Evaluator) -> Components | None:
+def _simple_component(
+    j: int, terms: Terms, table: pd.DataFrame, env: Evaluator
+) -> Components | None:
     """Return an indicator per level or one numeric column; None when patsy has to look at it."""
-    factor = _FACTOR.match(text)
-    if factor:
-        name = factor[1]
+    slope_name = ""
+    if terms.indicator is not None:
+        function, name, slope_name = terms.indicator
+    elif terms.plain is None or terms.intercept or len(terms.plain) != 1:
+        return None
     else:
-        terms = parse_terms(text)
-        if terms.plain is None or terms.intercept or len(terms.plain) != 1:
-            return None
-        (name,) = terms.plain
+        function, (name,) = "", terms.plain
     if name not in table.columns or missing_labels(table[name]).any():
         return None
-    if factor and factor[2] is not None:  # C(f):x
-        slope = env.plain(factor[2])
+    if slope_name:  # C(f):x
+        slope = env.plain(slope_name)
         if slope is None:
             return None
-        part = indicator(j, f"C({name})", code_groups(table[name], name))
-        labels = tuple((j, f"{label}:{factor[2]}") for _, label in part.labels)
+        part = indicator(j, f"{function}({name})", code_groups(table[name], name))
+        labels = tuple((j, f"{label}:{slope_name}") for _, label in part.labels)
         return replace(part, values=np.asarray(slope, dtype=np.float64), labels=labels)
-    values = None if factor else env.plain(name)
+    values = None if function else env.plain(name)
     if values is not None:
         return one_column(j, name, values)
-    prefix = f"C({name})" if factor else name
+    prefix = f"{function}({name})" if function else name
     return indicator(j, prefix, code_groups(table[name], name))
 
 
@@ -343,18 +368,15 @@ def _renamed(part: Components, name: str) -> Components:
 def _complete_frame(
     parsed: MixedFormula,
     bars: Sequence[Bar],
-    vc_formula: Mapping[str, str] | None,
+    components: Mapping[str, Terms],
     table: pd.DataFrame,
     labels: Sequence[tuple[str, Any]],
     weights: np.ndarray | None,
 ) -> np.ndarray | None:
     """Return a mask of the rows where no variable of the model is missing, None if all are."""
-    texts = [parsed.response, parsed.fixed.text, *(b.terms.text for b in bars), *parsed.offsets]
-    texts += list((vc_formula or {}).values())
-    known = set(map(str, table.columns))
-    used = {word[3:-1].strip()[:-1] if word.startswith("Q(") else word
-            for text in texts for word in _WORD.findall(text)}  # fmt: skip
-    used = {word.lstrip("\"'") for word in used} & known
+    parts: list[Terms | Expression] = [parsed.response, parsed.fixed, *parsed.offsets]
+    parts += [*(bar.terms for bar in bars), *components.values()]
+    used = {name for part in parts for name in variables(part.text) if name in table.columns}
     values: list[Any] = [table[name] for name in used]
     masks = [missing_labels(v) for _, v in labels]
     return _complete_rows([*values, weights], np.logical_or.reduce(masks), len(table))

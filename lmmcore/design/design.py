@@ -69,7 +69,7 @@ class Design:
     offset : float64 array (n,) or None
         A known part of the response, which `endog` does not contain.
     component_info : mapping or None
-        The formulas of the variance components.
+        The parsed formulas of the variance components.
     offset_info : tuple
         What patsy needs to build the parts of the offset for new data.
     """
@@ -90,7 +90,7 @@ class Design:
     others: tuple[Grouping, ...] = ()
     offset: np.ndarray | None = None
     offset_info: tuple[Any, ...] = ()
-    component_info: Mapping[str, str] | None = None
+    component_info: Mapping[str, Any] | None = None
 
     @property
     def n_rows(self) -> int:

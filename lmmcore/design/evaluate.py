@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import Any
 
@@ -13,9 +13,10 @@ import patsy
 
 from ..errors import DataValueError, FormulaError, NameNotFoundError, suggest
 from .columns import Column, as_column, stack, table_column
-from .formula import MixedFormula, Terms
-
-WORD = re.compile(r"[^\W\d]\w*")
+from .formula import MixedFormula
+from .functions import namespaces
+from .terms import Expression, Terms
+from .tokens import variables
 
 
 class Evaluator:
@@ -52,7 +53,7 @@ class Evaluator:
         direct = self._direct(terms)
         if direct is not None:
             return (*direct, terms)
-        matrix = self._patsy(terms.text, what)
+        matrix = self._patsy(terms, what)
         names = tuple(matrix.design_info.column_names)
         return _split(np.asarray(matrix), names), names, matrix.design_info
 
@@ -66,16 +67,16 @@ class Evaluator:
             y = as_column(self.table[parsed.response_name], parsed.response_name, "the response")
         if y is None:
             y, _ = self.number(parsed.response, "the response")
-        name = parsed.response_name or parsed.response
+        name = parsed.response_name or parsed.response.written
         if direct is not None:
             return (y, name, *direct, parsed.fixed)
-        matrix = self._patsy(parsed.fixed.text, "fixed effects")
+        matrix = self._patsy(parsed.fixed, "fixed effects")
         names = tuple(matrix.design_info.column_names)
         return y, name, _split(np.asarray(matrix), names), names, matrix.design_info
 
-    def number(self, text: str, what: str) -> tuple[np.ndarray, Any]:
+    def number(self, expression: Expression, what: str) -> tuple[np.ndarray, Any]:
         """Return the values (n,) of an expression, and what gives them for new rows."""
-        matrix = self._patsy(f"0 + {text}", what)
+        matrix, text = self._patsy(expression, what), expression.written
         if matrix.shape[1] != 1:
             raise DataValueError(
                 f"{what} {text!r} gives {matrix.shape[1]} columns; expected one number per row"
@@ -94,15 +95,18 @@ class Evaluator:
             return (None, *columns), ("Intercept", *terms.plain)
         return tuple(columns), terms.plain
 
-    def _patsy(self, text: str, what: str, table: pd.DataFrame | None = None) -> Any:
-        table = _for_patsy(self.table if table is None else table, text)
-        _refuse_missing_categories(table, text)
-        spaces = [] if self.frame is None else [self.frame.f_locals, self.frame.f_globals]
+    def _patsy(
+        self, terms: Terms | Expression, what: str, table: pd.DataFrame | None = None
+    ) -> Any:
+        text, used = terms.written, variables(terms.text)
+        table = _for_patsy(self.table if table is None else table, used)
+        _refuse_missing_categories(table, used)
+        what = what if what.startswith("the ") else f"the {what}"
         try:
             return patsy.dmatrix(
-                text,
+                terms.described(),
                 table,
-                patsy.EvalEnvironment(spaces),
+                patsy.EvalEnvironment(namespaces(self.frame)),
                 NA_action=patsy.NAAction(NA_types=[]),
             )
         except patsy.PatsyError as exc:
@@ -111,37 +115,37 @@ class Evaluator:
             if name:
                 missing = name[1] or name[2]
                 raise NameNotFoundError(
-                    f"the {what} {text!r} use {missing!r}, which is no column of data"
+                    f"{what} {text!r} use {missing!r}, which is no column of data"
                     + suggest(missing, map(str, table.columns))
                 ) from exc
             if "mismatched" not in reason and "missing" in reason.lower():
                 raise DataValueError(
-                    f"the {what} {text!r}: {reason}; use missing='drop' or complete the data"
+                    f"{what} {text!r}: {reason}; use missing='drop' or complete the data"
                 ) from exc
-            raise FormulaError(f"the {what} {text!r} cannot be evaluated: {reason}") from exc
+            raise FormulaError(f"{what} {text!r} cannot be evaluated: {reason}") from exc
         except (NameError, KeyError) as exc:
             missing = getattr(exc, "name", None) or str(exc.args[0])
             raise NameNotFoundError(
-                f"the {what} {text!r} use {missing!r}, which is no column of data"
+                f"{what} {text!r} use {missing!r}, which is no column of data"
                 + suggest(missing, map(str, table.columns))
             ) from exc
         except (TypeError, ValueError, AttributeError, SyntaxError) as exc:
             raise FormulaError(
-                f"the {what} {text!r} cannot be evaluated: {type(exc).__name__}: {exc}"
+                f"{what} {text!r} cannot be evaluated: {type(exc).__name__}: {exc}"
             ) from exc
 
-    def by_group(self, text: str, rows: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
+    def by_group(self, terms: Terms, rows: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
         """Return the matrix of a component's formula in one group and its column names."""
-        matrix = self._patsy(text.lstrip("~ "), f"variance component {name!r}:", rows)
+        matrix = self._patsy(terms, f"variance component {name!r}:", rows)
         return np.asarray(matrix), list(matrix.design_info.column_names)
 
 
-def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
+def _for_patsy(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """Replace pandas' nullable types, which patsy does not know, in the columns that are used."""
     used = [
         name
         for name in table.columns
-        if str(name) in text
+        if name in names
         and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
         and pd.api.types.is_numeric_dtype(table[name].dtype)
     ]
@@ -160,11 +164,10 @@ def _split(matrix: np.ndarray, names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(None if x == "Intercept" else matrix[:, j] for j, x in enumerate(names))
 
 
-def _refuse_missing_categories(table: pd.DataFrame, text: str) -> None:
+def _refuse_missing_categories(table: pd.DataFrame, names: Collection[str]) -> None:
     """Missing numbers stay NaN and are found later; a missing category would become one."""
-    words = set(WORD.findall(text))
     for name in table.columns:
-        if str(name) not in words and f"'{name}'" not in text and f'"{name}"' not in text:
+        if name not in names:
             continue
         values = table[name]
         kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else "O"
@@ -188,9 +191,10 @@ def rebuild(info: Any, table: pd.DataFrame) -> np.ndarray:
     if isinstance(info, Terms):
         columns, _, _ = Evaluator(None, table).columns(info, "fixed effects")
         return stack(columns, len(table))
+    names = {name for factor in info.factor_infos for name in variables(factor.code)}
     try:
         built = patsy.build_design_matrices(
-            [info], _for_patsy(table, info.describe()), NA_action=patsy.NAAction(NA_types=[])
+            [info], _for_patsy(table, names), NA_action=patsy.NAAction(NA_types=[])
         )
     except (patsy.PatsyError, NameError, KeyError) as exc:
         raise NameNotFoundError(

@@ -1,0 +1,270 @@
+"""What the names of a formula mean in a table: columns with dots, hidden functions, powers, ``.``.
+
+Text alone cannot tell ``Sepal.Length`` (a column) from ``np.log`` (Python), or the power ``x^2`` from
+the crossing ``g^2`` of a factor. What a formula needs to know of its table is in a `Names`, which is
+small and compared by value, so that parsed formulas can be kept.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from keyword import iskeyword
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..errors import FormulaError, NameNotFoundError, suggest
+from .functions import FUNCTIONS, HIDDEN
+from .tokens import (
+    Token,
+    is_attribute,
+    is_called,
+    is_keyword,
+    prefixes,
+    source,
+    string,
+    tokenize,
+    variables,
+)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a formula has to know of its table.
+
+    Attributes
+    ----------
+    columns : frozenset of str
+        Names with dots that are columns.
+    hidden : frozenset of str
+        Functions that the formula calls and whose name is that of a column.
+    categories, booleans : frozenset of str
+        Columns beside a ``^`` that are no numbers; those of them that are true or false.
+    every : tuple of str or None
+        What ``.`` may stand for; None without a table.
+    """
+
+    columns: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+    booleans: frozenset[str] = frozenset()
+    every: tuple[str, ...] | None = None
+
+
+NO_NAMES = Names()
+
+
+class _Mentions(NamedTuple):
+    dotted: tuple[str, ...]
+    called: tuple[str, ...]
+    powered: tuple[str, ...]
+    dot: bool
+
+
+@lru_cache(maxsize=512)
+def _mentions(text: str) -> _Mentions | None:
+    """Return the names of a formula that a table has to explain, None if there are none."""
+    tokens = tokenize(text)
+    dotted, called, powered, dot = set(), set(), set(), False
+    for i, token in enumerate(tokens):
+        if is_attribute(tokens, i) or is_keyword(tokens, i):
+            continue
+        dot |= is_dot(token)
+        if token.kind == "quoted":
+            called.add("Q")
+        if token.kind == "name":
+            if "." in token.text:
+                dotted.add(token.text)
+                called.add("Q")
+            elif is_called(tokens, i):
+                called.add(token.text)
+        if token.text == "^" and token.kind == "operator":
+            called.add("I")
+            powered |= {name for name in _beside(tokens, i) if name is not None}
+    if not (dotted or called or powered or dot):
+        return None
+    return _Mentions(tuple(dotted), tuple(called), tuple(powered), dot)
+
+
+def is_dot(token: Token) -> bool:
+    """Whether a token is the ``.`` that stands for all columns."""
+    return token.kind == "operator" and token.text == "."
+
+
+def _beside(tokens: Sequence[Token], at: int) -> Iterable[str | None]:
+    """Return the variables on both sides of an operator, through brackets around one of them."""
+    for step in (-1, 1):
+        i = at + step
+        while 0 <= i < len(tokens) and tokens[i].kind in ("open", "close"):
+            i += step
+        if 0 <= i < len(tokens):
+            token = tokens[i]
+            if token.text == "Q" and is_called(tokens, i):
+                token = tokens[i + 2]
+            yield string(token) if token.kind == "string" else token.text
+
+
+def names_in(
+    texts: Sequence[str], table: pd.DataFrame, frame: FrameType | None, besides: Iterable[str] = ()
+) -> Names:
+    """Return what the table and the caller say of the names of formulas.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    table : DataFrame
+    frame : frame of the caller, or None
+    besides : iterable of str
+        Columns that ``.`` does not stand for; those of the response, the groups and the offsets are known
+        from the formula.
+
+    Raises
+    ------
+    NameNotFoundError
+        A name with dots is no column, and what stands before the dot is not known either.
+    """
+    found = [m for m in map(_mentions, texts) if m is not None]
+    if not found:
+        return NO_NAMES
+    columns = table.columns
+    known = {c for m in found for name in m.dotted for c in prefixes(name) if c in columns}
+    for text, m in zip(texts, map(_mentions, texts)):
+        for name in m.dotted if m is not None else ():
+            if not known & set(prefixes(name)) and name not in FUNCTIONS:
+                _check_root(name, text, columns, frame)
+    powered = [name for m in found for name in m.powered if name in columns]
+    categories = frozenset(name for name in powered if not _is_numeric(table[name]))
+    booleans = frozenset(n for n in categories if pd.api.types.is_bool_dtype(table[n].dtype))
+    every = None
+    if any(m.dot for m in found):
+        every = tuple(_text(c) for c in columns if c not in set(besides))
+    return Names(
+        frozenset(name for name in known if "." in name),
+        frozenset(name for m in found for name in m.called if name in columns),
+        categories,
+        booleans,
+        every,
+    )
+
+
+def _check_root(name: str, text: str, columns: pd.Index, frame: FrameType | None) -> None:
+    root = name.split(".")[0]
+    spaces = [vars(builtins), FUNCTIONS]
+    spaces += [] if frame is None else [frame.f_locals, frame.f_globals]
+    if root not in columns and not any(root in space for space in spaces):
+        raise NameNotFoundError(
+            f"the formula {text!r} uses {name!r}, which is no column of data"
+            + suggest(name, map(str, columns))
+        )
+
+
+def _text(column: Any) -> str:
+    if not isinstance(column, str):
+        raise FormulaError(
+            f"'.' stands for all columns, and data has the column {column!r}, which is no text; expected "
+            "names of columns. Rename it, or write the terms"
+        )
+    return column
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
+        numbers = ("integer", "floating", "mixed-integer-float", "decimal")
+        return pd.api.types.infer_dtype(values, skipna=True) in numbers
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+
+
+def factors_in(text: str, table: pd.DataFrame) -> set[str]:
+    """Return the columns that a formula takes as categories: in ``C(…)``, or as they hold no numbers."""
+    tokens = tokenize(text)
+    inside = {
+        name
+        for i, token in enumerate(tokens)
+        if token.text in ("C", "factor", "as.factor", "as_factor") and is_called(tokens, i)
+        for name in variables(source(text, tokens[i + 2 : i + 3]) or "1")
+    }
+    found = {name for name in variables(text) if name in table.columns}
+    return {name for name in found if name in inside or not _is_numeric(table[name])}
+
+
+def quote(name: str, names: Names = NO_NAMES) -> str:
+    """Return Python for the column of that name."""
+    if name.isidentifier() and not iskeyword(name):
+        return name
+    text = f'"{name}"' if not set(name) & {'"', "\\"} else repr(name)
+    return f"{function('Q', names)}({text})"
+
+
+def function(name: str, names: Names) -> str:
+    """Return Python for the function of that name."""
+    return HIDDEN + name if name in names.hidden else name
+
+
+def python(text: str, tokens: Sequence[Token], names: Names) -> str:
+    """Return Python for an expression: the text of the tokens, where names and ``^`` are translated."""
+    out, at = [], tokens[0].start
+    for i, token in enumerate(tokens):
+        out.append(text[at : token.start])
+        out.append(_python(text, tokens, i, names))
+        at = token.end
+    return "".join(out)
+
+
+def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
+    token = tokens[i]
+    if token.kind == "quoted":
+        return quote(token.text, names)
+    if is_dot(token):
+        raise FormulaError(
+            f"in {text!r}, '.' stands inside of an expression; it means all columns as terms, such as in "
+            "'y ~ . + (1 | g)'. Write the names"
+        )
+    if token.kind == "operator" and token.text == "^":
+        _refuse_booleans(text, tokens, i, names)
+        return "**"
+    if token.kind != "name" or is_attribute(tokens, i) or is_keyword(tokens, i):
+        return text[token.start : token.end]
+    for prefix in prefixes(token.text) if "." in token.text else ():
+        if prefix in names.columns:
+            return quote(prefix, names) + token.text[len(prefix) :]
+    if is_called(tokens, i):
+        name = token.text.replace(".", "_") if token.text in FUNCTIONS else token.text
+        return function(name, names)
+    return token.text
+
+
+def _refuse_booleans(text: str, tokens: Sequence[Token], i: int, names: Names) -> None:
+    """Python's ``^`` of truth values is no power."""
+    found = next((name for name in _beside(tokens, i) if name in names.booleans), None)
+    if found is None and not _compares(tokens, i):
+        return
+    what = f"{found!r}, which is true or false" if found else "a comparison"
+    raise FormulaError(
+        f"in {text!r}, '^' is a power, and it stands beside {what}; expected numbers. Use "
+        "np.logical_xor(a, b) for 'one of the two'"
+    )
+
+
+def _compares(tokens: Sequence[Token], i: int) -> bool:
+    """Whether a bracket beside an operator holds a comparison or a logical combination."""
+    words = {"<", ">", "<=", ">=", "==", "!=", "&", "|", "not", "and", "or"}
+    for step in (-1, 1):
+        j = i + step
+        if not (0 <= j < len(tokens)) or tokens[j].kind != ("close" if step < 0 else "open"):
+            continue
+        depth, j = tokens[j].depth, j + step
+        if step < 0:
+            first = next(k for k in range(j, -1, -1) if tokens[k].depth == depth)
+            if first > 0 and tokens[first - 1].kind in ("name", "quoted", "close"):
+                continue  # a call, whose value is not known
+        while tokens[j].depth > depth:
+            if tokens[j].depth == depth + 1 and tokens[j].text in words:
+                return True
+            j += step
+    return False
