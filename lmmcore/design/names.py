@@ -228,6 +228,8 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
     if token.kind == "operator" and token.text == "^":
         _refuse_booleans(text, tokens, i, names)
         return "**"
+    if token.kind == "number" and token.text.isdigit() and _is_exponent(tokens, i):
+        return token.text + "."  # whole numbers have no negative powers, and large ones overflow
     if token.kind != "name" or is_attribute(tokens, i) or is_keyword(tokens, i):
         return text[token.start : token.end]
     for prefix in prefixes(token.text) if "." in token.text else ():
@@ -237,6 +239,11 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
         name = token.text.replace(".", "_") if token.text in FUNCTIONS else token.text
         return function(name, names)
     return token.text
+
+
+def _is_exponent(tokens: Sequence[Token], i: int) -> bool:
+    signs = i > 0 and tokens[i - 1].text in "+-"
+    return i > signs and tokens[i - 1 - signs].text == "^"
 
 
 def _refuse_booleans(text: str, tokens: Sequence[Token], i: int, names: Names) -> None:
