@@ -46,6 +46,7 @@ from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
+from .spellings import FORMULA_ARGUMENTS, INIT_ARGUMENTS, refuse_arguments
 
 DEFAULT_METHOD = "newton"
 MANY = 2000  # fixed effects above which cross-products wait until an ordinary fit needs them
@@ -129,7 +130,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         *,
         weights: Any = None,
         covariance: Any = None,
+        **unknown: Any,
     ) -> None:
+        refuse_arguments("MixedLM", unknown, INIT_ARGUMENTS)
         if isinstance(endog, pd.DataFrame) and endog.shape[1] != 1:
             raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
         check_components(exog_vc)
@@ -153,6 +156,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         use_sqrt: bool = True,
         covariance: Any = None,
         _depth: int = 1,
+        **unknown: Any,
     ) -> MixedLM:
         """Build a model from a formula and a table.
 
@@ -183,6 +187,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
             as ``cs(1 + x | g)``.
         """
+        refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
         parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
         for argument, given in (
             ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
@@ -570,6 +575,11 @@ def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
         names = list(method) if isinstance(method, Sequence) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
+    for name in names:
+        if name.lower() in ("ml", "reml"):
+            raise OptionError(
+                f"method={name!r} is no optimizer; did you mean reml={name.lower() == 'reml'}?"
+            )
     return [(name, guarded_optimizer(name)) for name in names]
 
 
