@@ -33,7 +33,7 @@ from .errors import (
     UnusedArgumentWarning,
 )
 from .estimation import estimate
-from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
+from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky, take_options
 from .extension.guarded_optimizer import guarded_optimizer
 from .likelihood.fixed import FixedPattern
 from .likelihood.profiled import Engine, ProfiledLikelihood
@@ -436,6 +436,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             likelihood = self._likelihood(bool(reml), structures, engine)
             start = None if at is None else likelihood.parameters(at)
         if not do_cg:
+            take_options("none", options, {})
             start = neutral_start(likelihood) if start is None else start
             optimizers = []
         found = estimate(

@@ -72,7 +72,8 @@ MODEL = {
 
 def meant(name: str, table: dict[str, str], known: Iterable[str]) -> str:
     """Return the end of a message about an argument that is not known: what was meant."""
-    return f"; {table[name]}" if name in table else suggest(name, known)
+    known_as = table.get(name.replace(".", "_"))
+    return suggest(name, known) if known_as is None else f"; {known_as}"
 
 
 def refuse_arguments(function: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -229,7 +229,7 @@ def _parsed(
     others = [*(vc_formula or {}).values(), *([] if re_formula is None else [re_formula])]
     besides: set[str] = set()
     if any(is_dot(token) for token in tokenize(formula)):
-        besides = {x for x in (_named(groups), _named(weights)) if x is not None}
+        besides = _named(groups, table) | _named(weights, table)
         besides = besides.union(*(factors_in(text, table) for text in (vc_formula or {}).values()))
     names = names_in((formula, *others), table, frame, besides)
     parsed = parse_formula(formula, names)
@@ -239,9 +239,14 @@ def _parsed(
     return parsed, columns, {x: parse_terms(text, names) for x, text in (vc_formula or {}).items()}
 
 
-def _named(given: Any) -> str | None:
-    name = given if isinstance(given, str) else getattr(given, "name", None)
-    return name if isinstance(name, str) else None
+def _named(given: Any, table: pd.DataFrame) -> set[str]:
+    """Return the columns of a table that an argument names."""
+    names: list[Any] = [given if isinstance(given, str) else getattr(given, "name", None)]
+    if isinstance(given, pd.DataFrame):
+        names = list(given.columns)
+    elif isinstance(given, (list, tuple)):
+        names = [x for x in given if isinstance(x, str)]
+    return {x for x in names if x in table.columns}
 
 
 def _bars(

@@ -16,9 +16,7 @@ import patsy
 import patsy.builtins
 
 from ..errors import DataValueError, OptionError
-
-HIDDEN = "_function_"
-"""Stands before the name of a function that a column of the same name would hide."""
+from .tokens import HIDDEN
 
 
 def factor(data: Any, contrast: Any = None, levels: Any = None) -> Any:

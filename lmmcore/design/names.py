@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import FormulaError, NameNotFoundError, suggest
-from .functions import FUNCTIONS, HIDDEN
+from .functions import FUNCTIONS
 from .tokens import (
+    HIDDEN,
     Token,
     is_attribute,
     is_called,
