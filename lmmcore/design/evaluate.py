@@ -129,7 +129,7 @@ class Evaluator:
                 f"{what} {text!r} use {missing!r}, which is no column of data"
                 + suggest(missing, map(str, table.columns))
             ) from exc
-        except (TypeError, ValueError, AttributeError, SyntaxError) as exc:
+        except (TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as exc:
             raise FormulaError(
                 f"{what} {text!r} cannot be evaluated: {type(exc).__name__}: {exc}"
             ) from exc

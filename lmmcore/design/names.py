@@ -65,6 +65,7 @@ class _Mentions(NamedTuple):
     called: tuple[str, ...]
     powered: tuple[str, ...]
     dot: bool
+    taken: tuple[str, ...]
 
 
 @lru_cache(maxsize=512)
@@ -89,7 +90,17 @@ def _mentions(text: str) -> _Mentions | None:
             powered |= {name for name in _beside(tokens, i) if name is not None}
     if not (dotted or called or powered or dot):
         return None
-    return _Mentions(tuple(dotted), tuple(called), tuple(powered), dot)
+    taken = [tokens[i + 1].text for i in range(len(tokens)) if dot and _takes_away(tokens, i)]
+    return _Mentions(tuple(dotted), tuple(called), tuple(powered), dot, tuple(taken))
+
+
+def _takes_away(tokens: Sequence[Token], i: int) -> bool:
+    """Whether an operator is the ``-`` of ``. - x``."""
+    if tokens[i].text != "-" or tokens[i].depth > 0 or i + 1 == len(tokens):
+        return False
+    named = tokens[i + 1].kind in ("name", "quoted") and not is_called(tokens, i + 1)
+    after = tokens[i + 2].text if i + 2 < len(tokens) else "+"
+    return named and after in "+-" and any(t.text == "~" for t in tokens[:i])
 
 
 def is_dot(token: Token) -> bool:
@@ -138,6 +149,12 @@ def names_in(
         for name in m.dotted if m is not None else ():
             if not known & set(prefixes(name)) and name not in FUNCTIONS:
                 _check_root(name, text, columns, frame)
+        for name in m.taken if m is not None else ():
+            if name not in columns:
+                raise NameNotFoundError(
+                    f"in {text!r}, {name!r} is taken away and is no column of data"
+                    + suggest(name, map(str, columns))
+                )
     powered = [name for m in found for name in m.powered if name in columns]
     categories = frozenset(name for name in powered if not _is_numeric(table[name]))
     booleans = frozenset(n for n in categories if pd.api.types.is_bool_dtype(table[n].dtype))

@@ -295,7 +295,7 @@ def _piece(text: str, operand: Tokens, names: Names, labels: dict[str, str]) -> 
             )
         for column in names.every:
             _label(quote(column, names), column, labels)
-        yield "(" + " + ".join(quote(name, names) for name in names.every) + ")"
+        yield _sum([quote(column, names) for column in names.every])
     else:
         written = source(text, operand)
         code = python(text, operand, names)
@@ -305,6 +305,14 @@ def _piece(text: str, operand: Tokens, names: Names, labels: dict[str, str]) -> 
         if plain or code != written:
             _label(code, label, labels)
         yield code
+
+
+def _sum(parts: Sequence[str]) -> str:
+    """Return a sum in brackets, in halves: patsy goes as deep as brackets are."""
+    if len(parts) <= 8:
+        return f"({' + '.join(parts)})"
+    half = len(parts) // 2
+    return f"({_sum(parts[:half])} + {_sum(parts[half:])})"
 
 
 def _label(code: str, label: str, labels: dict[str, str]) -> None:

@@ -285,6 +285,20 @@ def test_all_other_columns(data):
     assert names_of("y ~ .:x + (1 | g)", numbers) == ["Intercept", "x", "z:x", "Sepal.Length:x"]
 
 
+def test_very_many_other_columns():
+    rng = np.random.default_rng(2)
+    wide = pd.DataFrame(rng.normal(size=(40, 1100))).add_prefix("x.")
+    wide = wide.assign(y=rng.normal(size=40), g=np.arange(40) % 8, k=["a", "b"] * 20)
+    found = names_of("y ~ . + (1 | g)", wide)
+    assert found == ["Intercept", "k[T.b]", *(f"x.{j}" for j in range(1100))]
+
+
+def test_what_is_taken_away_is_a_column(data):
+    for formula in ("y ~ . - zz + (1 | g)", "y ~ . - `my colour` + (1 | g)"):
+        with pytest.raises(NameNotFoundError, match="did you mean"):
+            lmmcore.mixedlm(formula, data)
+
+
 def test_predictions_from_all_other_columns(data):
     fit = lmmcore.mixedlm("y ~ . + (1 | g)", data).fit()
     new = data.drop(columns="y").assign(extra=1.0).iloc[:5]
