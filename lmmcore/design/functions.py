@@ -19,6 +19,11 @@ from ..errors import DataValueError, OptionError
 from .tokens import HIDDEN
 
 
+def log(x: Any, base: Any = None) -> Any:
+    """Return the natural logarithm, or that to a base."""
+    return np.log(x) if base is None else np.log(x) / np.log(base)
+
+
 def factor(data: Any, contrast: Any = None, levels: Any = None) -> Any:
     """Take numbers or text as categories; the same as ``C``."""
     return patsy.builtins.C(data, contrast, levels)
@@ -238,7 +243,7 @@ poly = patsy.stateful_transform(Poly)
 ns = patsy.stateful_transform(NaturalSpline)
 
 FUNCTIONS: dict[str, Any] = {
-    "log": np.log,
+    "log": log,
     "exp": np.exp,
     "sqrt": np.sqrt,
     "abs": np.abs,

@@ -248,7 +248,9 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
         return "**"
     if token.kind == "number" and token.text.isdigit() and _is_exponent(tokens, i):
         return token.text + "."  # whole numbers have no negative powers, and large ones overflow
-    if token.kind != "name" or is_attribute(tokens, i) or is_keyword(tokens, i):
+    if token.kind == "name" and is_keyword(tokens, i):
+        return token.text.replace(".", "_").lower() if "." in token.text else token.text
+    if token.kind != "name" or is_attribute(tokens, i):
         return text[token.start : token.end]
     for prefix in prefixes(token.text) if "." in token.text else ():
         if prefix in names.columns:

@@ -37,7 +37,8 @@ def data():
     ("term", "by_hand"),
     [
         ("log(x)", np.log), ("exp(x)", np.exp), ("sqrt(x)", np.sqrt), ("abs(x - 3)", lambda x: abs(x - 3)),
-        ("log10(x)", np.log10), ("log2(x)", np.log2), ("log1p(x)", np.log1p),
+        ("log10(x)", np.log10), ("log(x, 2)", np.log2),
+        ("log(x, base=10)", np.log10), ("log2(x)", np.log2), ("log1p(x)", np.log1p),
         ("center(x)", lambda x: x - x.mean()), ("scale(x)", lambda x: (x - x.mean()) / x.std(ddof=1)),
         ("scale(x, center=FALSE)", lambda x: x / np.sqrt(np.sum(x**2) / (len(x) - 1))),
         ("scale(x, scale=FALSE)", lambda x: x - x.mean()),
@@ -187,6 +188,11 @@ def test_ns_goes_on_as_lines_beyond_the_data():
     out = transformed(NaturalSpline(), HEIGHT, df=4, new=new)
     np.testing.assert_allclose(out[0] - 2 * out[1] + out[2], 0.0, atol=1e-12)
     np.testing.assert_allclose(out[3] - 2 * out[4] + out[5], 0.0, atol=1e-12)
+    given = NaturalSpline()
+    inner = transformed(
+        given, HEIGHT, knots=[62, 67], boundary_knots=(60, 70), new=np.array([56.0, 58, 60])
+    )
+    np.testing.assert_allclose(inner[0] - 2 * inner[1] + inner[2], 0.0, atol=1e-12)
     near = transformed(NaturalSpline(), HEIGHT, df=4, new=np.array([72 - 1e-6, 72, 72 + 1e-6]))
     np.testing.assert_allclose(near[0] - 2 * near[1] + near[2], 0.0, atol=1e-10)
 
@@ -223,6 +229,12 @@ def test_the_attributes_of_a_transform_are_all_of_it():
 def test_what_has_no_basis(data, term, message):
     with pytest.raises(FormulaError, match=message):
         lmmcore.mixedlm(f"y ~ {term} + (1 | g)", data.assign(one=1.0))
+
+
+def test_arguments_with_dots(data):
+    model = lmmcore.mixedlm("y ~ ns(x, df=3, Boundary.knots=[0, 20]) + (1 | g)", data)
+    expected = lmmcore.mixedlm("y ~ ns(x, df=3, boundary_knots=[0, 20]) + (1 | g)", data)
+    np.testing.assert_array_equal(model.exog, expected.exog)
 
 
 def test_names_of_functions():
