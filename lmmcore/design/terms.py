@@ -298,11 +298,12 @@ def _piece(text: str, operand: Tokens, names: Names, labels: dict[str, str]) -> 
         yield _sum([quote(column, names) for column in names.every])
     else:
         written = source(text, operand)
-        code = python(text, operand, names)
         name = variable(operand)
-        plain = name is not None and (operand[0].kind != "name" or len(operand) > 1)
-        label = str(name) if plain else " ".join(written.split())
-        if plain or code != written:
+        if name is not None and (operand[0].kind == "quoted" or len(operand) > 1):
+            code, label = quote(name, names), name  # one factor in every spelling
+        else:
+            code, label = python(text, operand, names), " ".join(written.split())
+        if name is not None or code != written:  # others are named by patsy
             _label(code, label, labels)
         yield code
 

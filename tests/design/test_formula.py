@@ -56,7 +56,7 @@ def test_bars(formula, expected):
         ("y ~ C(x, Sum) + (1 | g)", "C(x, Sum)", None, True),
         ("y ~ bs(x, df=4) + I(x**2) + (1 | g)", "bs(x, df=4) + I(x**2)", None, True),
         ("y ~ `body mass` + (1 | g)", 'Q("body mass")', ("body mass",), True),
-        ("y ~ Q('body mass') + (1 | g)", "Q('body mass')", ("body mass",), True),
+        ("y ~ Q('body mass') + (1 | g)", 'Q("body mass")', ("body mass",), True),
         ("y ~ (x + z)**2 + (1 | g)", "(x + z)**2", None, True),
         ("y ~ C(x, levels=['a|b', 'c']) + (1 | g)", "C(x, levels=['a|b', 'c'])", None, True),
     ],
@@ -256,6 +256,11 @@ def test_a_quoted_name_has_one_label(data, name):
     np.testing.assert_allclose(
         fit.predict(data.iloc[:4]), fit.model.exog[:4] @ fit.fe_params.to_numpy()
     )
+
+
+def test_spellings_of_a_name_are_one_factor(data):
+    found = names_of("y ~ Q('my col')*k + Q(\"my col\") + `my col` + Q('x') + x + (1 | g)", data)
+    assert found == ["Intercept", "k[T.b]", "k[T.c]", "my col", "my col:k[T.b]", "my col:k[T.c]", "x"]
 
 
 def names_of(formula, data, **arguments):
