@@ -260,7 +260,15 @@ def test_a_quoted_name_has_one_label(data, name):
 
 def test_spellings_of_a_name_are_one_factor(data):
     found = names_of("y ~ Q('my col')*k + Q(\"my col\") + `my col` + Q('x') + x + (1 | g)", data)
-    assert found == ["Intercept", "k[T.b]", "k[T.c]", "my col", "my col:k[T.b]", "my col:k[T.c]", "x"]
+    assert found == [
+        "Intercept",
+        "k[T.b]",
+        "k[T.c]",
+        "my col",
+        "my col:k[T.b]",
+        "my col:k[T.c]",
+        "x",
+    ]
 
 
 def names_of(formula, data, **arguments):
