@@ -78,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("data", help="a CSV or Parquet file, or " + ", ".join(datasets.names()))
     one.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
     one.add_argument(
-        "--missing", choices=("none", "drop"), default="none",
-        help="leave out rows with missing values (default: they are an error)",
+        "--missing", choices=("drop", "raise"), default="drop",
+        help="leave out rows with missing values (default), or refuse them",
     )  # fmt: skip
     one.add_argument("--weights", metavar="COLUMN", help="column of prior weights")
     one.add_argument(

@@ -42,6 +42,10 @@ class DataValueError(LmmcoreError, ValueError):
     """Values in the data that no model can use: NaN, infinity, wrong lengths, no rows."""
 
 
+class NotFiniteError(DataValueError):
+    """A missing value or an infinity in the rows."""
+
+
 class DataTypeError(LmmcoreError, TypeError):
     """Text or objects where numbers belong."""
 

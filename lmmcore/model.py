@@ -16,7 +16,7 @@ from .at_parameters import AtParameters, as_params, closed_under
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossed import CrossedProducts, crossed_products, refuse_equal_factors
 from .crossproducts.crossproducts import CrossProducts
-from .design.build import as_frame, from_arrays, from_formula
+from .design.build import as_frame, check_missing, from_arrays, from_formula
 from .design.columns import matrix_columns, stack
 from .design.components import VCSpec
 from .design.design import Design, with_covariance
@@ -28,6 +28,7 @@ from .errors import (
     DataValueError,
     DesignError,
     FormulaError,
+    NotFiniteError,
     OptionError,
     RankDeficientWarning,
     UnusedArgumentWarning,
@@ -177,7 +178,10 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             Rows to use, as for ``data.loc``.
         use_sparse : bool
             Accepted for compatibility: storage is chosen by lmmcore.
-        missing : {"none", "raise", "drop"}
+        missing : {"none", "drop", "raise"}
+            Rows where a variable of the model is missing, once it is evaluated, are left out ("none",
+            the default, and "drop"; statsmodels refuses them), or they are an error ("raise"). The
+            summary says how many and why, `rows_used` which rows are left.
         groups : str or array_like, optional
             Name of a column, or labels.
         weights : str or array_like, optional
@@ -196,11 +200,17 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
         if isinstance(groups, (bool, int, float)):
             raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
-        design = from_formula(
-            formula, data, groups, re_formula, vc_formula, weights, missing, subset,
-            frame=sys._getframe(_depth),
-        )  # fmt: skip
-        design = with_covariance(design, covariance)
+        check_missing(missing)
+        arguments = (formula, data, groups, re_formula, vc_formula, weights, subset)
+        frame = sys._getframe(_depth)
+        try:  # most data miss nothing, so that what is missing is looked for once something is met
+            design = with_covariance(from_formula(*arguments, frame, look=False), covariance)
+            if missing == "raise" or _formed_at_once(design):
+                return cls._from_design(design, formula, use_sqrt)
+        except NotFiniteError:
+            if missing == "raise":
+                raise
+        design = with_covariance(from_formula(*arguments, frame, look=True), covariance)
         return cls._from_design(design, formula, use_sqrt)
 
     @classmethod
@@ -222,7 +232,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self.formula = formula
         self.dropped: tuple[str, ...] = ()
         self._kept_columns = np.arange(len(design.fixed))
-        if design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
+        if _formed_at_once(design):
             self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
         self.endog_names = design.endog_name
@@ -564,6 +574,11 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         blocks += [np.array([[v]]) for v in params.vcomp]
         scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
         return likelihood.parameters(scaled)
+
+
+def _formed_at_once(design: Design) -> bool:
+    """Return whether a model forms its cross-products when it is built."""
+    return design.n_rows > len(design.fixed) and len(design.fixed) <= MANY
 
 
 def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:

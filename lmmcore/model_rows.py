@@ -108,6 +108,12 @@ class ModelRows:
         return ModelData(cast("MixedLM", self))
 
     @property
+    def rows_used(self) -> np.ndarray:
+        """Positions in the data of the rows used (n,): all but those left out by `subset` or `missing`."""
+        rows = self.design.rows
+        return np.arange(self.nobs) if rows is None else np.array(rows)
+
+    @property
     def k_constant(self) -> int:
         """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
         return self.data.k_constant

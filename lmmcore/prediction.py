@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .design.build import as_frame, components_of
+from .design.build import as_frame
 from .design.columns import matrix_columns, stack
+from .design.component_formulas import components_of_new_rows
 from .design.design import Design
-from .design.evaluate import Evaluator, rebuild
+from .design.evaluate import rebuild
 from .design.groups import Grouping, code_groups, interaction
 from .errors import DataValueError, NameNotFoundError, OptionError, suggest
 
@@ -24,7 +25,7 @@ def offset_part(design: Design, exog: Any) -> np.ndarray | float:
     if not design.offset_info:
         return 0.0
     table = as_frame(exog)
-    parts = [rebuild(info, table)[:, 0] for info in design.offset_info]
+    parts = [variable.values(table, "error") for variable in design.offset_info]
     total: np.ndarray = np.sum(parts, axis=0)
     return total
 
@@ -70,12 +71,18 @@ def _component_part(
 ) -> np.ndarray:  # fmt: skip
     """Return the variance components' part of Z b̂ (m,): effects are found by group and by name."""
     design = results.model.design
-    if frame is None or design.component_info is None:
+    if frame is None or not design.component_info:
         raise OptionError(
             "random_effects=True needs the columns of the variance components of the new rows, which "
             "come from a frame through vc_formula; this model was given exog_vc, or exog is an array"
         )
-    found = components_of(design.component_info, frame, grouping, Evaluator(None, frame))
+    own = design.grouping.labels.tolist()
+    known = {
+        label: own[level]
+        for label, level in zip(grouping.labels.tolist(), at.tolist())
+        if level >= 0
+    }
+    found = components_of_new_rows(design.component_info, frame, grouping, known, new_groups)
     lengths = np.diff(found.indptr)
     rows = np.repeat(np.arange(len(grouping.codes)), lengths)
     names = [f"{found.names[t]}[{label}]" for t, label in found.labels]

@@ -37,6 +37,7 @@ from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .prediction import offset_part, random_part
 from .random_effects import crossed_covariances, crossed_effects
+from .storage import write_pickle
 
 if TYPE_CHECKING:
     from .estimation import Estimate
@@ -594,6 +595,10 @@ class MixedLMResults(Inference):
     def save(self, fname: Any, remove_data: bool = False) -> None:
         """Write the results to a file (pickle); `load` reads them.
 
+        The file is written whole or not at all: where writing fails, a file that was there stays. Modules
+        and functions that the formula uses are saved by their names. A function without one, such as a
+        lambda, is missed when new rows are predicted after loading; everything else works without it.
+
         Parameters
         ----------
         fname : str or path
@@ -602,8 +607,7 @@ class MixedLMResults(Inference):
         """
         if remove_data:
             self.remove_data()
-        with open(fname, "wb") as file:
-            pickle.dump(self, file)
+        write_pickle(self, fname)
 
     @classmethod
     def load(cls, fname: Any) -> MixedLMResults:
@@ -617,7 +621,9 @@ class MixedLMResults(Inference):
         with open(fname, "rb") as file:
             try:
                 found = pickle.load(file)
-            except (pickle.UnpicklingError, EOFError, UnicodeDecodeError, ValueError) as exc:
+            except (
+                pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError, IndexError,
+            ) as exc:  # fmt: skip
                 raise DataTypeError(
                     f"{fname} cannot be read ({exc}); expected results written by save()"
                 ) from exc

@@ -41,8 +41,8 @@ def test_options(tmp_path, capsys):
     data["w"] = 1 + data["Days"] % 3
     data.loc[4, "Reaction"] = None
     data.to_csv(path, index=False)
-    assert main(["fit", FORMULA, str(path)]) == 2
-    assert "missing='drop'" in capsys.readouterr().err
+    assert main(["fit", FORMULA, str(path), "--missing", "raise"]) == 2
+    assert "NaN in row 4" in capsys.readouterr().err
     arguments = [
         "--ml",
         "--missing",

@@ -14,7 +14,7 @@ import numpy as np
 from ..design.columns import Column
 from ..design.design import Design
 from ..design.groups import Grouping
-from ..errors import DataValueError
+from ..errors import DataValueError, NotFiniteError
 from ..extension.matrices import symmetric
 from ..parallel import map_chunks
 from . import _rows
@@ -265,7 +265,7 @@ def _check_weights(weights: np.ndarray) -> float:
     bad = ~(weights > 0) | ~np.isfinite(weights)
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataValueError(
+        raise NotFiniteError(
             f"weights has {weights[row]} in row {row} ({int(bad.sum())} such rows); expected positive "
             "finite numbers, as the residual variance is sigma^2 / weight. Leave out rows of weight 0"
         )
@@ -289,7 +289,7 @@ def non_finite(design: Design) -> DataValueError:
         if bad.any():
             row = int(np.argmax(bad))
             kind = "NaN" if np.isnan(column[row]) else "infinity"
-            return DataValueError(
+            return NotFiniteError(
                 f"{what} has {kind} in row {row} ({int(bad.sum())} of {len(column)} values are not "
                 "finite); expected finite numbers. Use missing='drop' to leave out rows with missing "
                 "values, or correct the data"

@@ -19,22 +19,25 @@ from ..errors import (
     suggest,
 )
 from .columns import Column, as_column, matrix_columns
-from .components import Components, VCSpec, from_spec, indicator, join, one_column
+from .component_formulas import check_formulas, components_of
+from .components import VCSpec, from_spec
 from .design import Design, RandomTerm, check
+from .encoding import Variable
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
 from .groups import Grouping, code_groups, interaction, missing_labels
+from .missing import find_missing
 from .names import factors_in, is_dot, names_in
-from .terms import Expression, Terms
-from .tokens import tokenize, variables
+from .terms import Terms
+from .tokens import tokenize
 
 
 def check_missing(missing: str) -> bool:
     """Return whether rows with missing values are to be dropped."""
     if missing not in ("none", "drop", "raise"):
         raise OptionError(
-            f"missing={missing!r} is not known; expected 'none' or 'raise' (missing values are an "
-            "error) or 'drop' (their rows are left out)"
+            f"missing={missing!r} is not known; expected 'drop' (rows with missing values are left out), "
+            "'raise' (they are an error) or 'none' (left out by a formula, an error in arrays)"
         )
     return missing == "drop"
 
@@ -106,90 +109,119 @@ def from_formula(
     re_formula: str | None = None,
     vc_formula: Mapping[str, str] | None = None,
     weights: Any = None,
-    missing: str = "none",
     subset: Any = None,
     frame: FrameType | None = None,
+    look: bool = True,
 ) -> Design:
     """Build the design of a formula, with bars or with groups, re_formula and vc_formula.
 
     Parameters
     ----------
     frame : frame of the caller, whose variables formulas may use beside the columns of data.
+    look : bool
+        Whether to look for rows with missing values and to leave them out. If false there should be
+        none: they are an error, some of them only in the cross-products.
+
+    Raises
+    ------
+    NotFiniteError
+        A value is missing.
     """
-    drop = check_missing(missing)
     if not isinstance(formula, str):
         raise FormulaError(
             f"the formula is a {type(formula).__name__}; expected text such as 'y ~ x + (1 | g)'"
         )
     table = as_frame(data)
+    rows = None
     if subset is not None:
-        try:
-            table = table.loc[subset]
-        except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise DataValueError(
-                f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
-                f"its index, or True or False for each of its {len(table)} rows"
-            ) from exc
-    parsed, slopes, parts = _parsed(formula, re_formula, vc_formula, groups, weights, table, frame)
-    bars = _bars(parsed, groups, slopes, parts)
+        table, rows = _subset(table, subset)
+    parsed, slopes, formulas = _parsed(
+        formula, re_formula, vc_formula, groups, weights, table, frame
+    )
+    bars = _bars(parsed, groups, slopes, formulas)
     given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)
     labels = [pair for factor in given for pair in factor]
     _check_lengths([*labels, ("weights", w)], table, subset is not None)
-    n_rows = len(table)
-    if drop:
-        keep = _complete_frame(parsed, bars, parts, table, labels, w)
-        if keep is not None:
-            table = table.loc[keep]
-            given = [[(name, _rows(v, keep)) for name, v in factor] for factor in given]
-            w = None if w is None else w[keep]
-    groupings = [
-        _grouping(factor, bool(parsed.bars) or isinstance(groups, str)) for factor in given
-    ]
-    grouping = groupings[0]
-    place = {bar.group: i for i, bar in enumerate({b.group: b for b in bars}.values())}
-    env = Evaluator(frame, table)
+    missing = None
+    if look:
+        name = weights if isinstance(weights, str) else "weights"
+        columns = labels if w is None else [*labels, (name, w)]
+        missing = find_missing(parsed, bars, formulas, columns, Evaluator(frame, table))
+    keep = None if missing is None or missing.keep.all() else missing.keep
+    env = Evaluator(frame, table, keep)
+    named = bool(parsed.bars) or isinstance(groups, str)
+    groupings = [_grouping([(x, _rows(v, keep)) for x, v in f], named) for f in given]
     y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
-    random: list[Column] = []
-    terms: list[RandomTerm] = []
-    for bar in bars:
-        columns, names, rebuilds = env.columns(bar.terms, "random effects")
-        if not columns:
-            raise FormulaError(
-                f"the random term ({bar.terms.written} | {groupings[place[bar.group]].name}) has no "
-                "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
-            )
-        random.extend(columns)
-        factor = groupings[place[bar.group]]
-        names = tuple(factor.name if x == "Intercept" else x for x in names)
-        terms.append(RandomTerm(names, bar.covariance, rebuilds, place[bar.group]))
-    components = components_of(parts, table, grouping, env) if parts else None
-    offset, offset_info = None, ()
-    if parsed.offsets:
-        found = [env.number(offset, "the offset") for offset in parsed.offsets]
-        offset = np.sum([values for values, _ in found], axis=0)
-        offset_info = tuple(info for _, info in found)
-        y = y - offset
+    terms, random = _random_part(bars, groupings, env)
+    components, component_info = components_of(formulas, groupings[0], env)
+    offset, offset_info = _offset(parsed, env)
+    if keep is not None:
+        w = None if w is None else w[keep]
+        rows = np.flatnonzero(keep) if rows is None else rows[keep]
     return check(
         Design(
-            y,
+            y if offset is None else y - offset,
             endog_name,
             fixed,
             fixed_names,
-            grouping,
-            tuple(terms),
-            tuple(random),
+            groupings[0],
+            terms,
+            random,
             components=components,
             weights=w,
-            row_labels=table.index,
+            row_labels=table.index if keep is None else table.index[keep],
             fixed_info=info,
-            n_dropped=n_rows - len(table),
+            n_dropped=0 if keep is None else int((~keep).sum()),
             others=tuple(groupings[1:]),
             offset=offset,
             offset_info=offset_info,
-            component_info=parts or None,
+            component_info=component_info,
+            missing={} if missing is None else missing.counts,
+            rows=rows,
         )
     )
+
+
+def _offset(parsed: MixedFormula, env: Evaluator) -> tuple[np.ndarray | None, tuple[Variable, ...]]:
+    """Return the sum of the offsets, and what gives them for new rows."""
+    if not parsed.offsets:
+        return None, ()
+    values, variables = zip(*(env.number(text, "offset") for text in parsed.offsets))
+    return np.sum(values, axis=0), tuple(variables)
+
+
+def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows of a subset, and their positions."""
+    try:
+        rows = pd.Series(np.arange(len(table)), table.index).loc[subset]
+        return table.loc[subset], np.atleast_1d(rows.to_numpy())
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:
+        raise DataValueError(
+            f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
+            f"its index, or True or False for each of its {len(table)} rows"
+        ) from exc
+
+
+def _random_part(
+    bars: Sequence[Bar], groupings: Sequence[Grouping], env: Evaluator
+) -> tuple[tuple[RandomTerm, ...], tuple[Column, ...]]:
+    """Return the random terms and their columns."""
+    place = {bar.group: i for i, bar in enumerate({b.group: b for b in bars}.values())}
+    random: list[Column] = []
+    terms: list[RandomTerm] = []
+    for bar in bars:
+        columns, names, info = env.columns(bar.terms, "random effects")
+        factor = groupings[place[bar.group]]
+        if not columns:
+            raise FormulaError(
+                f"the random term ({bar.terms.written} | {factor.name}) has no "
+                "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
+            )
+        random.extend(columns)
+        names = tuple(factor.name if x == "Intercept" else x for x in names)
+        terms.append(RandomTerm(names, bar.covariance, info, place[bar.group]))
+    return tuple(terms), tuple(random)
 
 
 def as_frame(data: Any) -> pd.DataFrame:
@@ -221,22 +253,18 @@ def _parsed(
     frame: FrameType | None,
 ) -> tuple[MixedFormula, Terms | None, dict[str, Terms]]:
     """Return the parsed formulas, with what the table says of their names."""
-    if vc_formula is not None and not isinstance(vc_formula, Mapping):
-        raise DataTypeError(
-            f"vc_formula is a {type(vc_formula).__name__}; expected {{name: formula}}, such as "
-            "{'cask': '0 + C(cask)'}"
-        )
-    others = [*(vc_formula or {}).values(), *([] if re_formula is None else [re_formula])]
+    vc_formula = check_formulas(vc_formula) if vc_formula else {}
+    others = [*vc_formula.values(), *([] if re_formula is None else [re_formula])]
     besides: set[str] = set()
     if any(is_dot(token) for token in tokenize(formula)):
         besides = _named(groups, table) | _named(weights, table)
-        besides = besides.union(*(factors_in(text, table) for text in (vc_formula or {}).values()))
+        besides = besides.union(*(factors_in(text, table) for text in vc_formula.values()))
     names = names_in((formula, *others), table, frame, besides)
     parsed = parse_formula(formula, names)
     if names.every is not None:  # random effects have no '.', and are kept apart from it
         names = replace(names, every=None)
     columns = None if re_formula is None else parse_terms(re_formula, names)
-    return parsed, columns, {x: parse_terms(text, names) for x, text in (vc_formula or {}).items()}
+    return parsed, columns, {x: parse_terms(text, names) for x, text in vc_formula.items()}
 
 
 def _named(given: Any, table: pd.DataFrame) -> set[str]:
@@ -316,77 +344,6 @@ def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:
     return as_column(weights, "weights", "weights")
 
 
-def components_of(
-    formulas: Mapping[str, Terms], table: pd.DataFrame, grouping: Grouping, env: Evaluator
-) -> Components:
-    """Return the variance components of a table by their formulas, each evaluated group by group."""
-    parts = []
-    for j, name in enumerate(sorted(formulas)):
-        terms = formulas[name]
-        simple = _simple_component(j, terms, table, env)
-        if simple is not None:
-            parts.append(_renamed(simple, name))
-            continue
-        order = np.argsort(grouping.codes, kind="stable")
-        ends = np.cumsum(np.bincount(grouping.codes, minlength=grouping.n_levels))
-        rows = np.split(order, ends[:-1])
-        built = [env.by_group(terms, table.iloc[r], name) for r in rows]
-        spec = VCSpec([name], [[names for _, names in built]], [[m for m, _ in built]])
-        part = from_spec(spec, grouping)
-        assert part is not None
-        labels = tuple((j, label) for _, label in part.labels)
-        parts.append(Components(part.names, part.indptr, part.columns, part.values, labels))
-    return join(parts)
-
-
-def _simple_component(
-    j: int, terms: Terms, table: pd.DataFrame, env: Evaluator
-) -> Components | None:
-    """Return an indicator per level or one numeric column; None when patsy has to look at it."""
-    slope_name = ""
-    if terms.indicator is not None:
-        function, name, slope_name = terms.indicator
-    elif terms.plain is None or terms.intercept or len(terms.plain) != 1:
-        return None
-    else:
-        function, (name,) = "", terms.plain
-    if name not in table.columns or missing_labels(table[name]).any():
-        return None
-    if slope_name:  # C(f):x
-        slope = env.plain(slope_name)
-        if slope is None:
-            return None
-        part = indicator(j, f"{function}({name})", code_groups(table[name], name))
-        labels = tuple((j, f"{label}:{slope_name}") for _, label in part.labels)
-        return replace(part, values=np.asarray(slope, dtype=np.float64), labels=labels)
-    values = None if function else env.plain(name)
-    if values is not None:
-        return one_column(j, name, values)
-    prefix = f"{function}({name})" if function else name
-    return indicator(j, prefix, code_groups(table[name], name))
-
-
-def _renamed(part: Components, name: str) -> Components:
-    return Components((name,), part.indptr, part.columns, part.values, part.labels)
-
-
-def _complete_frame(
-    parsed: MixedFormula,
-    bars: Sequence[Bar],
-    components: Mapping[str, Terms],
-    table: pd.DataFrame,
-    labels: Sequence[tuple[str, Any]],
-    weights: np.ndarray | None,
-) -> np.ndarray | None:
-    """Return a mask of the rows where no variable of the model is missing, None if all are."""
-    parts: list[Terms | Expression] = [parsed.response, parsed.fixed, *parsed.offsets]
-    parts += [*(bar.terms for bar in bars), *components.values()]
-    used = {name for part in parts for name in variables(part.text) if name in table.columns}
-    values: list[Any] = [table[name] for name in used]
-    masks = [missing_labels(v) for _, v in labels]
-    return _complete_rows([*values, weights], np.logical_or.reduce(masks), len(table))
-
-
 def _complete_rows(columns: Sequence[Any], missing: np.ndarray, n: int) -> np.ndarray | None:
     bad = missing.copy()
     for column in columns:
@@ -407,6 +364,7 @@ def _take(design: Design, keep: np.ndarray) -> Design:
         weights=None if design.weights is None else design.weights[keep],
         row_labels=None if design.row_labels is None else design.row_labels[keep],
         n_dropped=int((~keep).sum()),
+        rows=np.flatnonzero(keep),
     )
 
 

@@ -49,6 +49,8 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
     kind = array.dtype.kind
     if kind == "O":
         return _from_objects(array, name, role)
+    if kind in "mM":
+        raise is_date(name, role)
     if kind not in "fiub":
         raise _not_numeric(name, role, f"values of type {array.dtype}, such as {array[:1]!r}")
     return array.astype(np.float64)
@@ -64,6 +66,15 @@ def _from_objects(array: np.ndarray, name: str, role: str) -> np.ndarray:
     except (TypeError, ValueError) as exc:
         example = next((v for v in array if not isinstance(v, (int, float))), array[0])
         raise _not_numeric(name, role, f"objects such as {example!r}") from exc
+
+
+def is_date(name: str, role: str = "variable") -> DataTypeError:
+    """Return the error for dates in the place of numbers."""
+    return DataTypeError(
+        f"{role} {name!r} holds dates or times; expected numbers. Turn it into a number first, such as "
+        "days since the first for a column d: (d - d.min()) / pandas.Timedelta(days=1); in a formula "
+        f"C({name}) is a category for each date"
+    )
 
 
 def _not_numeric(name: str, role: str, given: str) -> DataTypeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Design:
     row_labels : pandas.Index or None
         Labels of the rows, for what is returned per row.
     fixed_info : object
-        What patsy needs to build X for new data, or None.
+        What builds X for new data (Terms or Encoding), or None.
     n_dropped : int
         Rows left out because of missing values.
     labelled : bool
@@ -68,10 +68,14 @@ class Design:
         The other grouping factors.
     offset : float64 array (n,) or None
         A known part of the response, which `endog` does not contain.
-    component_info : mapping or None
-        The parsed formulas of the variance components.
-    offset_info : tuple
-        What patsy needs to build the parts of the offset for new data.
+    component_info : tuple of ComponentFormula
+        The formulas of the variance components.
+    offset_info : tuple of Variable
+        What gives the parts of the offset for new data.
+    missing : mapping of str to int
+        The variables because of which rows were left out, and in how many rows each is missing.
+    rows : integer array (n,) or None
+        Positions in the data of the rows used; None for all.
     """
 
     endog: np.ndarray
@@ -90,7 +94,9 @@ class Design:
     others: tuple[Grouping, ...] = ()
     offset: np.ndarray | None = None
     offset_info: tuple[Any, ...] = ()
-    component_info: Mapping[str, Any] | None = None
+    component_info: tuple[Any, ...] = ()
+    missing: Mapping[str, int] = field(default_factory=dict)
+    rows: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:

@@ -1,9 +1,8 @@
-"""Evaluation of parsed terms in a table: plain columns directly, all else by patsy."""
+"""Evaluation of parsed terms in the rows of a model: plain columns directly, all else by encodings."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -11,79 +10,174 @@ import numpy as np
 import pandas as pd
 import patsy
 
-from ..errors import DataValueError, FormulaError, NameNotFoundError, suggest
-from .columns import Column, as_column, stack, table_column
+from ..errors import (
+    DataValueError,
+    FormulaError,
+    NameNotFoundError,
+    NotFiniteError,
+    RankDeficientWarning,
+    suggest,
+)
+from .columns import Column, as_column, is_date, stack, table_column
+from .encoding import Encoding, Variable, codes_of_terms, encode, failure, labels_of
+from .expression import first_evaluation
 from .formula import MixedFormula
-from .functions import namespaces
 from .terms import Expression, Terms
-from .tokens import variables
+from .variables import Categories, kind_of, read
 
 
 class Evaluator:
-    """Evaluates parsed terms in a frame: plain columns directly, all else by patsy."""
+    """Evaluates the parts of a formula in a table.
 
-    def __init__(self, frame: FrameType | None, table: pd.DataFrame) -> None:
+    Parameters
+    ----------
+    frame : frame of the caller, whose variables expressions may use, or None
+    table : DataFrame
+    keep : bool array, optional
+        The rows that the model uses, where it does not use all.
+    all_levels : bool
+        Whether declared categories without a row have columns too.
+    """
+
+    def __init__(
+        self,
+        frame: FrameType | None,
+        table: pd.DataFrame,
+        keep: np.ndarray | None = None,
+        all_levels: bool = False,
+    ) -> None:
         self.frame = frame
         self.table = table
-        self._known: dict[str, np.ndarray | None] = {}
+        self.keep = keep
+        self.all_levels = all_levels
+        self._plain_columns: dict[str, np.ndarray | None] = {}
+        self._labels: dict[str, str] = {}
+        self._variables: dict[str, tuple[np.ndarray | Categories, Variable]] = {}
 
     def plain(self, name: str) -> np.ndarray | None:
-        """Return a numeric column of the frame, or None when patsy has to look at it."""
-        if name not in self._known:
-            self._known[name] = self._plain(name)
-        return self._known[name]
+        """Return a numeric column of the table, or None for any other."""
+        if name not in self._plain_columns:
+            self._plain_columns[name] = self._plain(name)
+        return self._plain_columns[name]
 
     def _plain(self, name: str) -> np.ndarray | None:
         try:
             values = table_column(self.table, name)
         except KeyError:
             return None
-        kind = values.dtype.kind
-        if kind == "O" and values.dtype == object:
-            # Numbers among objects are numbers; patsy would take them for categories.
-            found = pd.api.types.infer_dtype(values, skipna=True)
-            numbers = ("integer", "floating", "mixed-integer-float", "decimal")
-            kind = "f" if found in numbers else kind
+        if values.dtype.kind not in "fiu":
+            kind = kind_of(values)
+            if kind == "date":
+                raise is_date(name)
+            if kind != "number":
+                return None
         if not isinstance(values, np.ndarray):
             values = pd.Series(values)
-        return as_column(values, name, "variable") if kind in "fiu" else None
+        return self._used(as_column(values, name, "variable"))
 
     def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...], Any]:
         """Return the columns of a right-hand side, their names and what rebuilds them."""
         direct = self._direct(terms)
         if direct is not None:
             return (*direct, terms)
-        matrix = self._patsy(terms, what)
-        names = tuple(matrix.design_info.column_names)
-        return _split(np.asarray(matrix), names), names, matrix.design_info
+        return self.encoded(terms, what)
+
+    def encoded(
+        self, terms: Terms, what: str
+    ) -> tuple[tuple[Column, ...], tuple[str, ...], Encoding]:
+        """Return the columns of a right-hand side that is no sum of numeric columns."""
+        codes = self.codes(terms, what)
+        what = f"the {what} {terms.written!r}"
+        try:
+            found = {code: self.variable(code, what) for code in codes}
+            contrasts = {c: v.contrast for c, (v, _) in found.items() if isinstance(v, Categories)}
+            encoding = encode(terms, {code: v for code, (_, v) in found.items()}, contrasts)
+        except patsy.PatsyError as exc:
+            raise FormulaError(f"{what} cannot be evaluated: {str(exc).splitlines()[0]}") from exc
+        for term in () if self.all_levels else encoding.terms:
+            if term.products and term.columns.start == term.columns.stop:
+                warnings.warn(
+                    f"{term.name!r} has one level in the rows used and no column; remove it from "
+                    f"{what} to silence this warning",
+                    RankDeficientWarning,
+                    stacklevel=6,
+                )
+        values = [v.codes if isinstance(v, Categories) else v for v, _ in found.values()]
+        return encoding.columns(values), encoding.names, encoding
+
+    def codes(self, terms: Terms, what: str) -> list[str]:
+        """Return the code of each variable of a right-hand side."""
+        try:
+            self._labels |= labels_of(terms)
+            return list(dict.fromkeys(code for term in codes_of_terms(terms) for code in term))
+        except (patsy.PatsyError, RecursionError) as exc:
+            raise FormulaError(
+                f"the {what} {terms.written!r} cannot be evaluated: {str(exc).splitlines()[0]}"
+            ) from exc
 
     def fixed_part(
         self, parsed: MixedFormula
     ) -> tuple[np.ndarray, str, tuple[Column, ...], tuple[str, ...], Any]:
         """Return response, its name, columns of X, their names and what rebuilds them."""
-        direct = self._direct(parsed.fixed)
-        y = None if parsed.response_name is None else self.plain(parsed.response_name)
-        if y is None and parsed.response_name is not None and parsed.response_name in self.table:
-            y = as_column(self.table[parsed.response_name], parsed.response_name, "the response")
+        name = parsed.response_name
+        y = None if name is None else self.plain(name)
+        if y is None and name is not None and name in self.table:
+            y = self._used(as_column(self.table[name], name, "the response"))
         if y is None:
-            y, _ = self.number(parsed.response, "the response")
-        name = parsed.response_name or parsed.response.written
-        if direct is not None:
-            return (y, name, *direct, parsed.fixed)
-        matrix = self._patsy(parsed.fixed, "fixed effects")
-        names = tuple(matrix.design_info.column_names)
-        return y, name, _split(np.asarray(matrix), names), names, matrix.design_info
+            y, _ = self.number(parsed.response, "response")
+        return (y, name or parsed.response.written, *self.columns(parsed.fixed, "fixed effects"))
 
-    def number(self, expression: Expression, what: str) -> tuple[np.ndarray, Any]:
+    def number(self, expression: Expression, what: str) -> tuple[np.ndarray, Variable]:
         """Return the values (n,) of an expression, and what gives them for new rows."""
-        matrix, text = self._patsy(expression, what), expression.written
-        if matrix.shape[1] != 1:
+        text = expression.written
+        self._labels[expression.text] = text
+        values, variable = self.variable(expression.text, f"the {what} {text!r}")
+        if isinstance(values, Categories):
+            raise FormulaError(f"the {what} {text!r} gives categories; expected one number per row")
+        if values.ndim != 1:
             raise DataValueError(
-                f"{what} {text!r} gives {matrix.shape[1]} columns; expected one number per row"
+                f"the {what} {text!r} gives {variable.width} columns; expected one number per row"
             )
-        if any(f.type != "numerical" for f in matrix.design_info.factor_infos.values()):
-            raise FormulaError(f"{what} {text!r} gives categories; expected one number per row")
-        return np.ascontiguousarray(np.asarray(matrix)[:, 0]), matrix.design_info
+        return np.ascontiguousarray(values, dtype=np.float64), variable
+
+    def variable(self, code: str, what: str) -> tuple[np.ndarray | Categories, Variable]:
+        """Return the values of an expression in the rows used, and what gives them for new rows.
+
+        Raises
+        ------
+        NotFiniteError
+            A category is missing.
+        """
+        if code in self._variables:
+            return self._variables[code]
+        values, expression = self.all_rows(code, what)
+        if isinstance(values, Categories):
+            values = values if self.all_levels else values.in_use(self.keep)
+            bad = values.codes < 0
+            if bad.any():
+                raise NotFiniteError(
+                    f"{self.label(code)!r} is missing in {int(bad.sum())} of {len(bad)} rows (first: row "
+                    f"{int(np.argmax(bad))}); expected a category in every row. Use missing='drop' to "
+                    "leave these rows out, or give them a category"
+                )
+            variable = Variable(expression, values.levels)
+        else:
+            values = self._used(values)
+            variable = Variable(expression, None, 1 if values.ndim == 1 else values.shape[1])
+        self._variables[code] = values, variable
+        return values, variable
+
+    def all_rows(self, code: str, what: str) -> tuple[np.ndarray | Categories, Any]:
+        """Return the values of an expression in all rows of the table, and the expression."""
+        try:
+            value, expression = first_evaluation(code, self.table, self.frame, self.keep)
+            return read(value, self.label(code), len(self.table)), expression
+        except Exception as exc:
+            raise failure(exc, what, self.table) from exc
+
+    def label(self, code: str) -> str:
+        """Return what the user wrote for the code of a variable."""
+        return self._labels.get(code, code)
 
     def _direct(self, terms: Terms) -> tuple[tuple[Column, ...], tuple[str, ...]] | None:
         if terms.plain is None:
@@ -95,110 +189,20 @@ class Evaluator:
             return (None, *columns), ("Intercept", *terms.plain)
         return tuple(columns), terms.plain
 
-    def _patsy(
-        self, terms: Terms | Expression, what: str, table: pd.DataFrame | None = None
-    ) -> Any:
-        text, used = terms.written, variables(terms.text)
-        table = _for_patsy(self.table if table is None else table, used)
-        _refuse_missing_categories(table, used)
-        what = what if what.startswith("the ") else f"the {what}"
-        try:
-            return patsy.dmatrix(
-                terms.described(),
-                table,
-                patsy.EvalEnvironment(namespaces(self.frame)),
-                NA_action=patsy.NAAction(NA_types=[]),
-            )
-        except patsy.PatsyError as exc:
-            reason = str(exc).split("\n")[0]
-            name = re.search(r"name '([^']+)' is not defined|no data named '([^']+)'", reason)
-            if name:
-                missing = name[1] or name[2]
-                raise NameNotFoundError(
-                    f"{what} {text!r} use {missing!r}, which is no column of data"
-                    + suggest(missing, map(str, table.columns))
-                ) from exc
-            if "mismatched" not in reason and "missing" in reason.lower():
-                raise DataValueError(
-                    f"{what} {text!r}: {reason}; use missing='drop' or complete the data"
-                ) from exc
-            raise FormulaError(f"{what} {text!r} cannot be evaluated: {reason}") from exc
-        except (NameError, KeyError) as exc:
-            missing = getattr(exc, "name", None) or str(exc.args[0])
+    def _used(self, values: np.ndarray) -> np.ndarray:
+        return values if self.keep is None else values[self.keep]
+
+
+def rebuild(info: Terms | Encoding, table: pd.DataFrame) -> np.ndarray:
+    """Return the matrix (m, p) of a part of a formula for new rows, NaN where a variable is missing."""
+    if isinstance(info, Encoding):
+        return stack(info.apply(table), len(table))
+    columns: list[Column] = [None] if info.intercept else []
+    for name in info.plain or ():
+        if name not in table.columns:
             raise NameNotFoundError(
-                f"{what} {text!r} use {missing!r}, which is no column of data"
-                + suggest(missing, map(str, table.columns))
-            ) from exc
-        except (TypeError, ValueError, AttributeError, SyntaxError, RecursionError) as exc:
-            raise FormulaError(
-                f"{what} {text!r} cannot be evaluated: {type(exc).__name__}: {exc}"
-            ) from exc
-
-    def by_group(self, terms: Terms, rows: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
-        """Return the matrix of a component's formula in one group and its column names."""
-        matrix = self._patsy(terms, f"variance component {name!r}:", rows)
-        return np.asarray(matrix), list(matrix.design_info.column_names)
-
-
-def _for_patsy(table: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Replace pandas' nullable types, which patsy does not know, in the columns that are used."""
-    used = [
-        name
-        for name in table.columns
-        if name in names
-        and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
-        and pd.api.types.is_numeric_dtype(table[name].dtype)
-    ]
-    if not used:
-        return table
-    new: dict[Any, Any] = {}
-    for name in used:
-        if pd.api.types.is_bool_dtype(table[name].dtype) and not table[name].isna().any():
-            new[name] = table[name].to_numpy(dtype=bool)
-        else:
-            new[name] = table[name].to_numpy(dtype=float, na_value=np.nan)
-    return table.assign(**new)
-
-
-def _split(matrix: np.ndarray, names: Sequence[str]) -> tuple[Column, ...]:
-    return tuple(None if x == "Intercept" else matrix[:, j] for j, x in enumerate(names))
-
-
-def _refuse_missing_categories(table: pd.DataFrame, names: Collection[str]) -> None:
-    """Missing numbers stay NaN and are found later; a missing category would become one."""
-    for name in table.columns:
-        if name not in names:
-            continue
-        values = table[name]
-        kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else "O"
-        if kind == "O" and values.isna().any():
-            row = int(np.argmax(values.isna().to_numpy()))
-            raise DataValueError(
-                f"{name!r} is missing in {int(values.isna().sum())} of {len(values)} rows (first: row "
-                f"{row}); expected a category in every row. Use missing='drop' to leave these rows out, "
-                "or give them a category"
+                f"the new rows have no column {name!r}, which the formula {info.written!r} needs"
+                + suggest(name, map(str, table.columns))
             )
-
-
-def rebuild(info: Any, table: pd.DataFrame) -> np.ndarray:
-    """Return the matrix (m, p) of a fixed part for new rows.
-
-    Parameters
-    ----------
-    info : Terms or patsy.DesignInfo
-        As kept by the design.
-    """
-    if isinstance(info, Terms):
-        columns, _, _ = Evaluator(None, table).columns(info, "fixed effects")
-        return stack(columns, len(table))
-    names = {name for factor in info.factor_infos for name in variables(factor.code)}
-    try:
-        built = patsy.build_design_matrices(
-            [info], _for_patsy(table, names), NA_action=patsy.NAAction(NA_types=[])
-        )
-    except (patsy.PatsyError, NameError, KeyError) as exc:
-        raise NameNotFoundError(
-            f"exog does not have what the formula {info.describe()!r} needs: "
-            f"{str(exc).splitlines()[0]}; expected its variables, with known levels"
-        ) from exc
-    return np.asarray(built[0])
+        columns.append(as_column(table[name], name, "the new rows' variable"))
+    return stack(columns, len(table))

@@ -6,9 +6,6 @@ classes, whose attributes are all that is needed to transform new rows in the sa
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,6 @@ import patsy
 import patsy.builtins
 
 from ..errors import DataValueError, OptionError
-from .tokens import HIDDEN
 
 
 def log(x: Any, base: Any = None) -> Any:
@@ -35,6 +31,7 @@ class Standardize:
     The standard deviation is the root of the sum of squares over n − 1, as in R.
     """
 
+    name = "scale"
     divides = True
 
     def __init__(self) -> None:
@@ -43,7 +40,7 @@ class Standardize:
     def memorize_chunk(
         self, x: Any, center: bool = True, scale: bool = True, ddof: int = 1
     ) -> None:
-        values = _finite(x)
+        values = _finite(x, self.name)
         n, mean = len(values), float(values.mean()) if len(values) else 0.0
         if n == 0:
             return
@@ -56,7 +53,7 @@ class Standardize:
         pass
 
     def transform(self, x: Any, center: bool = True, scale: bool = True, ddof: int = 1) -> Any:
-        values = _floats(x)
+        values = _floats(x, self.name)
         if center:
             values = values - self.mean
         if not (scale and self.divides):
@@ -74,6 +71,7 @@ class Standardize:
 class Center(Standardize):
     """``center(x)``: less the mean."""
 
+    name = "center"
     divides = False
 
 
@@ -93,7 +91,7 @@ class Poly:
     def memorize_chunk(self, x: Any, degree: int = 1, raw: bool = False) -> None:
         self.degree = _whole("poly", "degree", degree)
         if not raw:
-            self.chunks.append(_finite(x))
+            self.chunks.append(_finite(x, "poly"))
 
     def memorize_finish(self) -> None:
         if not self.chunks:
@@ -121,7 +119,7 @@ class Poly:
         return (x - self.centers[k]) * now - ratio * before
 
     def transform(self, x: Any, degree: int = 1, raw: bool = False) -> np.ndarray:
-        x = _floats(x)
+        x = _floats(x, "poly")
         if raw:
             return np.column_stack([x**j for j in range(1, self.degree + 1)])
         x = x - self.mean
@@ -149,7 +147,7 @@ class NaturalSpline:
         self, x: Any, df: int | None = None, knots: Any = None, intercept: bool = False,
         boundary_knots: Any = None,
     ) -> None:  # fmt: skip
-        self.chunks.append(_finite(x))
+        self.chunks.append(_finite(x, "ns"))
         self.arguments = (df, knots, intercept, boundary_knots)
 
     def memorize_finish(self) -> None:
@@ -186,7 +184,7 @@ class NaturalSpline:
         self, x: Any, df: int | None = None, knots: Any = None, intercept: bool = False,
         boundary_knots: Any = None,
     ) -> np.ndarray:  # fmt: skip
-        x = _floats(x)
+        x = _floats(x, "ns")
         ends = self.knots[[0, -1]]
         inside = np.clip(x, *ends)
         out = self._splines(inside, 0)
@@ -215,25 +213,27 @@ def _whole(function: str, name: str, given: Any) -> int:
     return int(given)
 
 
-def _floats(x: Any) -> np.ndarray:
+def _floats(x: Any, function: str) -> np.ndarray:
     values = np.asarray(x)
     if values.dtype.kind not in "biuf":
         try:
             values = values.astype(np.float64)
         except (TypeError, ValueError) as exc:
             raise DataValueError(
-                f"the values are of type {values.dtype}; expected numbers"
+                f"{function}(x): the values are of type {values.dtype}; expected numbers"
             ) from exc
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise DataValueError(f"the values have shape {values.shape}; expected one number per row")
+        raise DataValueError(
+            f"{function}(x): the values have shape {values.shape}; expected one number per row"
+        )
     return values.astype(np.float64)
 
 
-def _finite(x: Any) -> np.ndarray:
+def _finite(x: Any, function: str) -> np.ndarray:
     """Return the values that are not missing: rows with missing values are found by the model."""
-    values = _floats(x)
+    values = _floats(x, function)
     return values[np.isfinite(values)]
 
 
@@ -243,6 +243,7 @@ poly = patsy.stateful_transform(Poly)
 ns = patsy.stateful_transform(NaturalSpline)
 
 FUNCTIONS: dict[str, Any] = {
+    **{name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__},
     "log": log,
     "exp": np.exp,
     "sqrt": np.sqrt,
@@ -255,10 +256,8 @@ FUNCTIONS: dict[str, Any] = {
     "as.factor": factor,
     "poly": poly,
     "ns": ns,
-    "bs": patsy.builtins.bs,
     "scale": scale,
     "center": center,
-    "I": patsy.builtins.I,
     "TRUE": True,
     "FALSE": False,
 }
@@ -267,40 +266,3 @@ MULTIPLE = frozenset(
     {"C", "factor", "as_factor", "as.factor", "poly", "ns", "bs", "cr", "cc", "te"}
 )
 """Functions whose value is no column of numbers, so that ``f(x)^2`` is no power."""
-
-
-class Functions(Mapping[str, Any]):
-    """The functions of a formula's namespace: `FUNCTIONS`, and those that a column's name hides.
-
-    Parameters
-    ----------
-    spaces : sequence of mappings
-        The variables of the caller, the nearest first.
-    """
-
-    def __init__(self, spaces: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.spaces = [*spaces, FUNCTIONS, vars(patsy.builtins), vars(builtins)]
-
-    def __getitem__(self, name: str) -> Any:
-        if not name.startswith(HIDDEN):
-            return FUNCTIONS[name]
-        name = name.removeprefix(HIDDEN)
-        for space in self.spaces:
-            if callable(space.get(name)):
-                return space[name]
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in FUNCTIONS or str(name).startswith(HIDDEN)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(FUNCTIONS)
-
-    def __len__(self) -> int:
-        return len(FUNCTIONS)
-
-
-def namespaces(frame: FrameType | None) -> list[Mapping[str, Any]]:
-    """Return what a formula's names may mean beside the columns: the caller's first."""
-    spaces: list[Mapping[str, Any]] = [] if frame is None else [frame.f_locals, frame.f_globals]
-    return [*spaces, Functions(spaces)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..crossproducts._rows import code_integers
-from ..errors import DataValueError
+from ..errors import DataValueError, NotFiniteError
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def _from_codes(
 
 def _refuse_missing(mask: np.ndarray, name: str) -> None:
     if mask.any():
-        raise DataValueError(
+        raise NotFiniteError(
             f"groups {name!r} is missing in {int(mask.sum())} of {len(mask)} rows (first: row "
             f"{int(np.argmax(mask))}); expected a label in every row. Use missing='drop', "
             "or give these rows a label"

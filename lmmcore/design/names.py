@@ -1,4 +1,4 @@
-"""What the names of a formula mean in a table: columns with dots, hidden functions, powers, ``.``.
+"""What the names of a formula mean in a table: columns with dots, powers, ``.``.
 
 Text alone cannot tell ``Sepal.Length`` (a column) from ``np.log`` (Python), or the power ``x^2`` from
 the crossing ``g^2`` of a factor. What a formula needs to know of its table is in a `Names`, which is
@@ -21,7 +21,6 @@ import pandas as pd
 from ..errors import FormulaError, NameNotFoundError, suggest
 from .functions import FUNCTIONS
 from .tokens import (
-    HIDDEN,
     Token,
     is_attribute,
     is_called,
@@ -42,8 +41,6 @@ class Names:
     ----------
     columns : frozenset of str
         Names with dots that are columns.
-    hidden : frozenset of str
-        Functions that the formula calls and whose name is that of a column.
     categories, booleans : frozenset of str
         Columns beside a ``^`` that are no numbers; those of them that are true or false.
     every : tuple of str or None
@@ -51,7 +48,6 @@ class Names:
     """
 
     columns: frozenset[str] = frozenset()
-    hidden: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
     booleans: frozenset[str] = frozenset()
     every: tuple[str, ...] | None = None
@@ -62,7 +58,6 @@ NO_NAMES = Names()
 
 class _Mentions(NamedTuple):
     dotted: tuple[str, ...]
-    called: tuple[str, ...]
     powered: tuple[str, ...]
     dot: bool
     taken: tuple[str, ...]
@@ -72,26 +67,19 @@ class _Mentions(NamedTuple):
 def _mentions(text: str) -> _Mentions | None:
     """Return the names of a formula that a table has to explain, None if there are none."""
     tokens = tokenize(text)
-    dotted, called, powered, dot = set(), set(), set(), False
+    dotted, powered, dot = set(), set(), False
     for i, token in enumerate(tokens):
         if is_attribute(tokens, i) or is_keyword(tokens, i):
             continue
         dot |= is_dot(token)
-        if token.kind == "quoted":
-            called.add("Q")
-        if token.kind == "name":
-            if "." in token.text:
-                dotted.add(token.text)
-                called.add("Q")
-            elif is_called(tokens, i):
-                called.add(token.text)
+        if token.kind == "name" and "." in token.text:
+            dotted.add(token.text)
         if token.text == "^" and token.kind == "operator":
-            called.add("I")
             powered |= {name for name in _beside(tokens, i) if name is not None}
-    if not (dotted or called or powered or dot):
+    if not (dotted or powered or dot):
         return None
     taken = [tokens[i + 1].text for i in range(len(tokens)) if dot and _takes_away(tokens, i)]
-    return _Mentions(tuple(dotted), tuple(called), tuple(powered), dot, tuple(taken))
+    return _Mentions(tuple(dotted), tuple(powered), dot, tuple(taken))
 
 
 def _takes_away(tokens: Sequence[Token], i: int) -> bool:
@@ -163,7 +151,6 @@ def names_in(
         every = tuple(_text(c) for c in columns if c not in set(besides))
     return Names(
         frozenset(name for name in known if "." in name),
-        frozenset(name for m in found for name in m.called if name in columns),
         categories,
         booleans,
         every,
@@ -211,17 +198,12 @@ def factors_in(text: str, table: pd.DataFrame) -> set[str]:
     return {name for name in found if name in inside or not _is_numeric(table[name])}
 
 
-def quote(name: str, names: Names = NO_NAMES) -> str:
+def quote(name: str) -> str:
     """Return Python for the column of that name."""
     if name.isidentifier() and not iskeyword(name):
         return name
     text = f'"{name}"' if not set(name) & {'"', "\\"} else repr(name)
-    return f"{function('Q', names)}({text})"
-
-
-def function(name: str, names: Names) -> str:
-    """Return Python for the function of that name."""
-    return HIDDEN + name if name in names.hidden else name
+    return f"Q({text})"
 
 
 def python(text: str, tokens: Sequence[Token], names: Names) -> str:
@@ -237,7 +219,7 @@ def python(text: str, tokens: Sequence[Token], names: Names) -> str:
 def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
     token = tokens[i]
     if token.kind == "quoted":
-        return quote(token.text, names)
+        return quote(token.text)
     if is_dot(token):
         raise FormulaError(
             f"in {text!r}, '.' stands inside of an expression; it means all columns as terms, such as in "
@@ -254,10 +236,9 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
         return text[token.start : token.end]
     for prefix in prefixes(token.text) if "." in token.text else ():
         if prefix in names.columns:
-            return quote(prefix, names) + token.text[len(prefix) :]
+            return quote(prefix) + token.text[len(prefix) :]
     if is_called(tokens, i):
-        name = token.text.replace(".", "_") if token.text in FUNCTIONS else token.text
-        return function(name, names)
+        return token.text.replace(".", "_") if token.text in FUNCTIONS else token.text
     return token.text
 
 

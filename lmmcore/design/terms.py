@@ -12,7 +12,7 @@ import patsy
 
 from ..errors import FormulaError
 from .functions import MULTIPLE
-from .names import Names, function, is_dot, python, quote
+from .names import Names, is_dot, python, quote
 from .tokens import Token, call_of, closing, is_called, source, split, variable
 
 Tokens: TypeAlias = Sequence[Token]
@@ -218,7 +218,7 @@ def _formula(text: str, tokens: Tokens, names: Names, labels: dict[str, str]) ->
             continue
         power = _power(text, tokens, stop)
         if power > stop and _is_power(text, tokens[at:stop], names):
-            code = f"{function('I', names)}({python(text, tokens[at:power], names)})"
+            code = f"I({python(text, tokens[at:power], names)})"
             _label(code, source(text, tokens[at:power]), labels)
             yield code
             stop = power
@@ -294,13 +294,13 @@ def _piece(text: str, operand: Tokens, names: Names, labels: dict[str, str]) -> 
                 + "; write the names of the columns"
             )
         for column in names.every:
-            _label(quote(column, names), column, labels)
-        yield _sum([quote(column, names) for column in names.every])
+            _label(quote(column), column, labels)
+        yield _sum([quote(column) for column in names.every])
     else:
         written = source(text, operand)
         name = variable(operand)
         if name is not None and (operand[0].kind == "quoted" or len(operand) > 1):
-            code, label = quote(name, names), name  # one factor in every spelling
+            code, label = quote(name), name  # one factor in every spelling
         else:
             code, label = python(text, operand, names), " ".join(written.split())
         if name is not None or code != written:  # others are named by patsy

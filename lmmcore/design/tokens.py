@@ -32,9 +32,6 @@ _WRONG = {
     "'": "a quote is not closed",
     "`": "a backtick is not closed",
 }
-HIDDEN = "_function_"
-"""Stands before the name of a function that a column of the same name would hide."""
-_QUOTES = (["Q", "("], [HIDDEN + "Q", "("])
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -183,7 +180,7 @@ def variables_of(tokens: Sequence[Token]) -> set[str]:
     for i, token in enumerate(tokens):
         if token.kind == "quoted":
             found.add(token.text)
-        elif token.kind == "string" and i > 1 and [t.text for t in tokens[i - 2 : i]] in _QUOTES:
+        elif token.kind == "string" and i > 1 and [t.text for t in tokens[i - 2 : i]] == ["Q", "("]:
             found.add(string(token))
         elif token.kind == "name" and not is_attribute(tokens, i) and not is_keyword(tokens, i):
             if "." in token.text:

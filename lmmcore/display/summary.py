@@ -194,7 +194,9 @@ def summarize(
         )
     if model.design.n_dropped:
         n = model.design.n_dropped
-        notes.append(("Left out", f"{n:,} row{'' if n == 1 else 's'} with missing values"))
+        at_fault = ", ".join(f"{name} in {k:,}" for name, k in model.design.missing.items())
+        why = f" ({at_fault})" if at_fault else ""
+        notes.append(("Left out", f"{n:,} row{'' if n == 1 else 's'} with missing values{why}"))
     if model.dropped:
         notes.append(("Dropped columns", ", ".join(model.dropped) + " (determined by others)"))
     return Summary(

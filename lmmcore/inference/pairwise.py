@@ -79,18 +79,13 @@ def pairwise(
 def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the rows that code the levels, the columns of the term in the fit, and the levels."""
     info: Any = model.design.fixed_info
-    slices = getattr(info, "term_name_slices", {})
-    factors = [
-        name
-        for term, name in zip(getattr(info, "terms", []), slices)
-        if len(term.factors) == 1 and info.factor_infos[term.factors[0]].type == "categorical"
-    ]
+    factors: dict[str, Any] = getattr(info, "factors", {})
     if term_name not in factors:
         raise OptionError(
             f"term_name={term_name!r} is no factor of the formula{suggest(str(term_name), factors)}; "
             + (f"expected one of {', '.join(factors)}" if factors else "it has no factor alone")
         )
-    where = slices[term_name]
+    where = info.term_name_slices[term_name]
     kept = np.asarray(model._kept_columns)
     columns = np.flatnonzero((kept >= where.start) & (kept < where.stop))
     if len(columns) != where.stop - where.start:
@@ -98,8 +93,5 @@ def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, l
             f"the levels of {term_name} cannot be compared: columns of it were dropped, as others "
             f"determine them ({', '.join(model.dropped)})"
         )
-    term = list(info.terms)[list(slices).index(term_name)]
-    (factor,) = term.factors
-    (coding,) = info.term_codings[term]
-    matrix = np.asarray(coding.contrast_matrices[factor].matrix, dtype=float)
-    return matrix, columns, [str(x) for x in info.factor_infos[factor].categories]
+    matrix, levels = factors[term_name]
+    return matrix, columns, [str(x) for x in levels]

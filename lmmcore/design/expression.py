@@ -1,0 +1,286 @@
+"""Expressions of a formula: Python code over the columns of a table, evaluated for any rows.
+
+An expression is evaluated first for the rows of the model. What it learns from them, such as the mean
+that ``center(x)`` subtracts, and what it takes from the caller's variables is kept, and the same
+evaluation serves new rows.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataValueError
+from .functions import FUNCTIONS
+from .kept import Kept
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """A stateful transform as the rows of the model left it: its class and its attributes."""
+
+    kind: Kept
+    state: Kept
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        kind = self.kind.value
+        made = kind.__new__(kind)
+        made.__dict__.update(self.state.value)
+        return _by_complete_rows(made.transform, args, keywords)
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """An expression and all that new rows need.
+
+    Attributes
+    ----------
+    code : str
+    columns : tuple of str
+        The columns of data that it reads.
+    kept : mapping of str to Kept
+        What it took from the variables of the caller.
+    transforms : mapping of int to Transform
+        By the number of their call in the code.
+    """
+
+    code: str
+    columns: tuple[str, ...]
+    kept: Mapping[str, Kept]
+    transforms: Mapping[int, Transform]
+
+    def evaluate(self, table: pd.DataFrame) -> Any:
+        """Return the value in a table of new rows; errors of Python are left as they are."""
+
+        def read(name: str) -> Any:
+            if name in self.kept:
+                return self.kept[name].value
+            if name in table.columns:
+                return series(table, name)
+            return FUNCTIONS[name]
+
+        def call(name: str) -> Any:
+            return self.kept[name].value if name in self.kept else _function(name)
+
+        return _evaluate(self.code, self.transforms, read, call)
+
+
+def first_evaluation(
+    code: str, table: pd.DataFrame, frame: FrameType | None, keep: np.ndarray | None
+) -> tuple[Any, Expression]:
+    """Evaluate code in all rows of a table; return the value and the expression for other rows.
+
+    Names are looked up in the columns of data, then in the caller's variables, then among `FUNCTIONS`.
+
+    Parameters
+    ----------
+    frame : frame of the caller, or None
+    keep : bool array or None
+        The rows that stateful transforms learn from; all by default.
+    """
+    scope = _Scope(table, frame)
+    learning = {i: _Learning(kind, keep) for i, kind in _stateful(code, scope).items()}
+    value = _evaluate(code, learning, scope.read, scope.call)
+    transforms = {i: t.result for i, t in learning.items() if t.result is not None}
+    return value, Expression(code, tuple(scope.columns), scope.kept, transforms)
+
+
+def series(table: pd.DataFrame, name: Any) -> pd.Series:
+    """Return a column for Python code: nullable numbers become numbers that NumPy knows."""
+    values = table[name]
+    if isinstance(values, pd.DataFrame):
+        raise DataValueError(f"data has several columns named {name!r}; expected one")
+    return plain_dtype(values)
+
+
+def plain_dtype(values: pd.Series) -> pd.Series:
+    """Replace pandas' nullable booleans and numbers by NumPy's."""
+    dtype = values.dtype
+    if isinstance(dtype, (np.dtype, pd.CategoricalDtype)):
+        return values
+    if pd.api.types.is_bool_dtype(dtype):
+        some = values.isna().any()
+        new = values.to_numpy(dtype=object if some else bool)
+        return pd.Series(new, values.index, name=values.name)
+    if pd.api.types.is_numeric_dtype(dtype):
+        new = values.to_numpy(dtype=float, na_value=np.nan)
+        return pd.Series(new, values.index, name=values.name)
+    return values
+
+
+class _Scope:
+    """Names of the first evaluation; it remembers where they were found."""
+
+    def __init__(self, table: pd.DataFrame, frame: FrameType | None) -> None:
+        self.table = table
+        self.frame = frame
+        self.columns: dict[str, None] = {}
+        self.kept: dict[str, Kept] = {}
+
+    def read(self, name: str) -> Any:
+        if name in self.table.columns:
+            self.columns[name] = None
+            return series(self.table, name)
+        for value in self._of_caller(name):
+            if _is_rows(value, len(self.table)):  # as good as a column; new rows have their own
+                self.columns[name] = None
+            else:
+                self.kept[name] = Kept(name, value)
+            return value
+        return FUNCTIONS[name]
+
+    def call(self, name: str) -> Any:
+        for value in self._of_caller(name):
+            if callable(value):
+                self.kept[name] = Kept(name, value)
+                return value
+        return _function(name)
+
+    def _of_caller(self, name: str) -> Iterator[Any]:
+        if self.frame is not None:
+            for space in (self.frame.f_locals, self.frame.f_globals):
+                if name in space:
+                    yield space[name]
+
+
+class _Learning:
+    """A stateful transform that learns from the rows of the model when it is first called."""
+
+    def __init__(self, kind: Any, keep: np.ndarray | None) -> None:
+        self.kind = kind
+        self.keep = keep
+        self.result: Transform | None = None
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return _by_complete_rows(self._learn, args, keywords, self.keep)
+
+    def _learn(self, *args: Any, **keywords: Any) -> Any:
+        made = self.kind()
+        made.memorize_chunk(*args, **keywords)
+        made.memorize_finish()
+        name = self.kind.__name__
+        self.result = Transform(Kept(name, self.kind), Kept(f"{name}(…)", dict(vars(made))))
+        return made.transform(*args, **keywords)
+
+
+def _by_complete_rows(
+    function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any],
+    keep: np.ndarray | None = None,
+) -> Any:  # fmt: skip
+    """Call a function of rows with those that are complete; the others become NaN."""
+    first: Any = args[0] if args else keywords.get("x")
+    n = len(first) if np.ndim(first) else 0
+    use = np.ones(n, dtype=bool) if keep is None or len(keep) != n else keep.copy()
+    for values in (*args, *keywords.values()):
+        if _is_rows(values, n):
+            missing = np.asarray(pd.isna(values))
+            use &= ~(missing.any(axis=1) if missing.ndim == 2 else missing)
+    if use.all():
+        return function(*args, **keywords)
+    if not use.any():
+        return np.full(n, np.nan)
+
+    def part(values: Any) -> Any:
+        return values[use] if _is_rows(values, n) else values
+
+    found = function(*map(part, args), **{name: part(v) for name, v in keywords.items()})
+    array = np.asarray(found, dtype=float)
+    out = np.full((n, *array.shape[1:]), np.nan)
+    out[use] = array
+    index = first.index if isinstance(first, (pd.Series, pd.DataFrame)) else None
+    return pd.Series(out, index) if isinstance(found, pd.Series) else out
+
+
+def _is_rows(value: Any, n: int) -> bool:
+    """Return whether a value has an entry for each of n rows."""
+    shape = getattr(value, "shape", None)
+    if shape is None and isinstance(value, (list, tuple)):
+        return len(value) == n
+    return isinstance(shape, tuple) and len(shape) > 0 and shape[0] == n
+
+
+def _function(name: str) -> Any:
+    return FUNCTIONS[name] if callable(FUNCTIONS.get(name)) else getattr(builtins, name)
+
+
+def _stateful(code: str, scope: _Scope) -> dict[int, Any]:
+    """Return the classes of the stateful transforms that code calls, by the number of the call."""
+    out = {}
+    for i, call in enumerate(_calls(_parsed(code))):
+        path, root = [], call.func
+        while isinstance(root, ast.Attribute):
+            path.append(root.attr)
+            root = root.value
+        if not isinstance(root, ast.Name) or (path and root.id in scope.table.columns):
+            continue
+        try:
+            found = scope.read(root.id) if path else scope.call(root.id)
+        except (KeyError, AttributeError):  # no such name; the evaluation says so
+            continue
+        for name in reversed(path):
+            found = getattr(found, name, None)
+        kind = getattr(found, "__patsy_stateful_transform__", None)
+        if kind is not None:
+            out[i] = kind
+    return out
+
+
+class _Names(dict[str, Any]):
+    """The names that code sees, each looked up when it is used."""
+
+    def __init__(
+        self, fixed: dict[str, Any], read: Callable[[str], Any], call: Callable[[str], Any]
+    ) -> None:
+        super().__init__(fixed)
+        self._read = read
+        self._call = call
+
+    def __missing__(self, name: str) -> Any:
+        return self._call(name[:-2]) if name.endswith("()") else self._read(name)
+
+
+def _evaluate(
+    code: str,
+    transforms: Mapping[int, Any],
+    read: Callable[[str], Any],
+    call: Callable[[str], Any],
+) -> Any:
+    def function(name: str) -> Any:
+        try:
+            return call(name)
+        except AttributeError:
+            raise NameError(f"name {name!r} is not defined", name=name) from None
+
+    fixed = {f"{i} of the transforms": transform for i, transform in transforms.items()}
+    return eval(_compiled(code, tuple(transforms)), {}, _Names(fixed, read, function))
+
+
+@lru_cache(maxsize=512)
+def _compiled(code: str, stateful: tuple[int, ...]) -> CodeType:
+    """Compile code whose calls look for functions, and which calls transforms by their numbers.
+
+    A function is looked up under its name and "()", so that a column of that name does not hide it.
+    """
+    tree = _parsed(code)
+    for i, call in enumerate(_calls(tree)):
+        if i in stateful:
+            call.func = ast.copy_location(ast.Name(f"{i} of the transforms", ast.Load()), call.func)
+        elif isinstance(call.func, ast.Name):
+            call.func.id += "()"
+    return compile(tree, "<formula>", "eval")
+
+
+def _parsed(code: str) -> ast.Expression:
+    return ast.parse(code.strip(), "<formula>", "eval")
+
+
+def _calls(tree: ast.Expression) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
