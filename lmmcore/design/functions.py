@@ -35,6 +35,7 @@ class Standardize:
     The standard deviation is the root of the sum of squares over n − 1, as in R.
     """
 
+    name = "scale"
     divides = True
 
     def __init__(self) -> None:
@@ -43,7 +44,7 @@ class Standardize:
     def memorize_chunk(
         self, x: Any, center: bool = True, scale: bool = True, ddof: int = 1
     ) -> None:
-        values = _finite(x)
+        values = _finite(x, self.name)
         n, mean = len(values), float(values.mean()) if len(values) else 0.0
         if n == 0:
             return
@@ -56,7 +57,7 @@ class Standardize:
         pass
 
     def transform(self, x: Any, center: bool = True, scale: bool = True, ddof: int = 1) -> Any:
-        values = _floats(x)
+        values = _floats(x, self.name)
         if center:
             values = values - self.mean
         if not (scale and self.divides):
@@ -74,6 +75,7 @@ class Standardize:
 class Center(Standardize):
     """``center(x)``: less the mean."""
 
+    name = "center"
     divides = False
 
 
@@ -93,7 +95,7 @@ class Poly:
     def memorize_chunk(self, x: Any, degree: int = 1, raw: bool = False) -> None:
         self.degree = _whole("poly", "degree", degree)
         if not raw:
-            self.chunks.append(_finite(x))
+            self.chunks.append(_finite(x, "poly"))
 
     def memorize_finish(self) -> None:
         if not self.chunks:
@@ -121,7 +123,7 @@ class Poly:
         return (x - self.centers[k]) * now - ratio * before
 
     def transform(self, x: Any, degree: int = 1, raw: bool = False) -> np.ndarray:
-        x = _floats(x)
+        x = _floats(x, "poly")
         if raw:
             return np.column_stack([x**j for j in range(1, self.degree + 1)])
         x = x - self.mean
@@ -149,7 +151,7 @@ class NaturalSpline:
         self, x: Any, df: int | None = None, knots: Any = None, intercept: bool = False,
         boundary_knots: Any = None,
     ) -> None:  # fmt: skip
-        self.chunks.append(_finite(x))
+        self.chunks.append(_finite(x, "ns"))
         self.arguments = (df, knots, intercept, boundary_knots)
 
     def memorize_finish(self) -> None:
@@ -186,7 +188,7 @@ class NaturalSpline:
         self, x: Any, df: int | None = None, knots: Any = None, intercept: bool = False,
         boundary_knots: Any = None,
     ) -> np.ndarray:  # fmt: skip
-        x = _floats(x)
+        x = _floats(x, "ns")
         ends = self.knots[[0, -1]]
         inside = np.clip(x, *ends)
         out = self._splines(inside, 0)
@@ -215,25 +217,27 @@ def _whole(function: str, name: str, given: Any) -> int:
     return int(given)
 
 
-def _floats(x: Any) -> np.ndarray:
+def _floats(x: Any, function: str) -> np.ndarray:
     values = np.asarray(x)
     if values.dtype.kind not in "biuf":
         try:
             values = values.astype(np.float64)
         except (TypeError, ValueError) as exc:
             raise DataValueError(
-                f"the values are of type {values.dtype}; expected numbers"
+                f"{function}(x): the values are of type {values.dtype}; expected numbers"
             ) from exc
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise DataValueError(f"the values have shape {values.shape}; expected one number per row")
+        raise DataValueError(
+            f"{function}(x): the values have shape {values.shape}; expected one number per row"
+        )
     return values.astype(np.float64)
 
 
-def _finite(x: Any) -> np.ndarray:
+def _finite(x: Any, function: str) -> np.ndarray:
     """Return the values that are not missing: rows with missing values are found by the model."""
-    values = _floats(x)
+    values = _floats(x, function)
     return values[np.isfinite(values)]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import lmmcore
 from lmmcore.design.functions import FUNCTIONS, NaturalSpline, Poly, Standardize
-from lmmcore.errors import FormulaError
+from lmmcore.errors import LmmcoreError
 
 HEIGHT = np.arange(58.0, 73.0)
 WEIGHT = np.array(
@@ -223,11 +223,11 @@ def test_the_attributes_of_a_transform_are_all_of_it():
     [
         ("poly(g, 24)", "24 different values"), ("poly(x, 0)", "1 or more"), ("poly(x, 1.5)", "whole number"),
         ("ns(x, df=0)", "1 or more"), ("ns(one, df=2)", "all equal"), ("scale(one)", "all equal"),
-        ("ns(x, knots=[-5])", "boundary"), ("poly(k, 2)", "expected numbers"),
+        ("ns(x, knots=[-5])", "boundary"), ("poly(k, 2)", r"poly\(x\).*expected numbers"),
     ],
 )  # fmt: skip
 def test_what_has_no_basis(data, term, message):
-    with pytest.raises(FormulaError, match=message):
+    with pytest.raises(LmmcoreError, match=message):
         lmmcore.mixedlm(f"y ~ {term} + (1 | g)", data.assign(one=1.0))
 
 
