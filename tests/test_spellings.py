@@ -20,11 +20,11 @@ def data():
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
-        ({"REML": False}, "reml="), ({"optimizer": "bfgs"}, "method="), ({"control": {}}, "fit(maxiter="),
-        ({"max_iter": 3}, "maxiter="), ({"start": [1.0]}, "start_params="), ({"raml": True}, "'reml'"),
+        ({"REML": False}, "'reml'"), ({"optimizer": "bfgs"}, "'method'"), ({"control": {}}, "fit(maxiter="),
+        ({"max_iter": 3}, "'maxiter'"), ({"start": [1.0]}, "'start_params'"), ({"raml": True}, "'reml'"),
         ({"calback": print}, "'callback'"), ({"family": "gaussian"}, "Gaussian"), ({"nAGQ": 2}, "quadrature"),
         ({"method": "ML"}, "reml=False"), ({"method": "REML"}, "reml=True"),
-        ({"do_cg": False, "REML": True}, "reml="), ({"method": "lbfgs", "REML": True}, "reml="),
+        ({"do_cg": False, "REML": True}, "'reml'"), ({"method": "lbfgs", "REML": True}, "'reml'"),
         ({"na_action": "omit"}, "missing="), ({"weights": "w"}, "mixedlm(formula, data, weights"),
     ],
 )  # fmt: skip
@@ -47,7 +47,7 @@ def test_arguments_of_fits(data, arguments, meant):
         ({"REML": False}, "fit(reml=False)"), ({"random": "~1|g"}, "re_formula"),
         ({"offset": "Days"}, "offset(z)"), ({"contrasts": {}}, "C(f, Sum)"),
         ({"control": {}}, "fit(maxiter="), ({"correlation": "ar1"}, "residuals"),
-        ({"groupes": "Subject"}, "'groups'"), ({"group": "x"}, "groups="),
+        ({"groupes": "Subject"}, "'groups'"), ({"group": "x"}, "'groups'"),
     ],
 )  # fmt: skip
 def test_arguments_of_models(data, arguments, meant):
