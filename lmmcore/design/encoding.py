@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -19,6 +20,7 @@ import patsy.builtins
 from ..errors import DataTypeError, DataValueError, FormulaError, NameNotFoundError, suggest
 from .columns import Column
 from .expression import Expression
+from .functions import FUNCTIONS
 from .terms import Terms
 from .variables import Categories, matched, read
 
@@ -180,9 +182,13 @@ def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
         name = getattr(exc, "name", None) or (exc.args[0] if exc.args else "")
         quoted = str(name).split("'")
         name = quoted[1] if len(quoted) == 3 else str(name)
+        if name.endswith("()"):
+            return NameNotFoundError(
+                f"{what}: {name} is no function of yours, nor one that formulas know"
+                + suggest(name[:-2], FUNCTIONS)
+            )
         return NameNotFoundError(
-            f"{what} needs {name!r}, which is no column of data"
-            + suggest(name, map(str, table.columns))
+            f"{what}: {name!r} is no column of data" + suggest(name, map(str, table.columns))
         )
     return FormulaError(f"{what} cannot be evaluated: {type(exc).__name__}: {exc}")
 
@@ -208,10 +214,34 @@ def encode(
     terms : Terms
         The right-hand side of a formula.
     variables : mapping
-        The variables by their code, all that `codes` names.
+        The variables by their code, all that `codes_of_terms` names.
     contrasts : mapping
         What ``C(variable, contrast)`` was given, by code.
     """
+    if any(contrast is not None for contrast in contrasts.values()):
+        coded, names = _coding(terms, variables, contrasts)
+    else:
+        keys = []
+        for code, v in variables.items():  # 1, 1.0 and True are equal, but not as labels
+            types = None if v.levels is None else tuple(map(type, v.levels))
+            keys.append((code, v.levels, v.width, types))
+        coded, names = _usual_coding(terms, tuple(keys))
+    return Encoding(terms.written, tuple(variables.values()), coded, names)
+
+
+@lru_cache(maxsize=512)
+def _usual_coding(
+    terms: Terms, keys: tuple[tuple[str, tuple[Any, ...] | None, int, Any], ...]
+) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+    nothing: Any = None
+    variables = {code: Variable(nothing, levels, width) for code, levels, width, _ in keys}
+    return _coding(terms, variables, {})
+
+
+def _coding(
+    terms: Terms, variables: Mapping[str, Variable], contrasts: Mapping[str, Any]
+) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+    """Return the terms of a formula, whose products refer to variables by number, and the columns' names."""
     examples = {}
     for code, variable in variables.items():
         if variable.levels is None:
@@ -232,9 +262,10 @@ def encode(
             coded = (None if m is None else np.asarray(m.matrix, dtype=float) for m in matrices)
             products.append(Product(tuple(number[f] for f in part.factors), tuple(coded)))
         out.append(Term(name, tuple(products), where))
-    return Encoding(terms.written, tuple(variables.values()), tuple(out), tuple(info.column_names))
+    return tuple(out), tuple(info.column_names)
 
 
+@lru_cache(maxsize=512)
 def codes_of_terms(terms: Terms) -> list[tuple[str, ...]]:
     """Return the terms of a right-hand side, each as the code of its variables.
 
@@ -246,6 +277,7 @@ def codes_of_terms(terms: Terms) -> list[tuple[str, ...]]:
     return [tuple(f.code for f in term.factors) for term in terms.described().rhs_termlist]
 
 
+@lru_cache(maxsize=512)
 def labels_of(terms: Terms) -> dict[str, str]:
     """Return the name of each variable of a right-hand side by its code."""
     return {f.code: f.name() for term in terms.described().rhs_termlist for f in term.factors}

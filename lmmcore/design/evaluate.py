@@ -132,6 +132,9 @@ class Evaluator:
         text = expression.written
         self._labels[expression.text] = text
         values, variable = self.variable(expression.text, f"the {what} {text!r}")
+        if isinstance(values, Categories) and all(isinstance(x, bool) for x in values.levels):
+            values = np.array(values.levels, dtype=float)[values.codes]
+            variable = Variable(variable.expression, None)
         if isinstance(values, Categories):
             raise FormulaError(f"the {what} {text!r} gives categories; expected one number per row")
         if values.ndim != 1:

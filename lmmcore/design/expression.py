@@ -257,7 +257,7 @@ def _evaluate(
         try:
             return call(name)
         except AttributeError:
-            raise NameError(f"name {name!r} is not defined", name=name) from None
+            raise NameError(f"name {name!r} is not defined", name=f"{name}()") from None
 
     fixed = {f"{i} of the transforms": transform for i, transform in transforms.items()}
     return eval(_compiled(code, tuple(transforms)), {}, _Names(fixed, read, function))
