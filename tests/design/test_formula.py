@@ -355,7 +355,7 @@ def test_missing_values_are_found_through_every_spelling(data):
 def test_messages_show_what_was_written(data):
     for formula, text in (
         ("C(k) ~ x + (1 | g)", "the response 'C(k)'"),
-        ("Sepal.Length > 9 ~ x + (1 | g)", "'Sepal.Length > 9'"),
+        ("C(Sepal.Length) ~ x + (1 | g)", "'C(Sepal.Length)'"),
         ("no.where ~ x + (1 | g)", "no.where"), ("nowhere + 1 ~ x + (1 | g)", "the response 'nowhere + 1'"),
         ("y ~ x + (0 + np.lgo(x) || g)", "'np.lgo(x)'"),
     ):  # fmt: skip
