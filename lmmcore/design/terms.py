@@ -13,7 +13,7 @@ import patsy
 from ..errors import FormulaError
 from .functions import MULTIPLE
 from .names import Names, function, is_dot, python, quote
-from .tokens import Token, call_of, closing, is_called, source, split, variable
+from .tokens import Token, call_of, closing, inside, is_called, source, split, variable
 
 Tokens: TypeAlias = Sequence[Token]
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -257,9 +257,7 @@ def _power(text: str, tokens: Tokens, stop: int) -> int:
 
 def _is_power(text: str, operand: Tokens, names: Names) -> bool:
     """Whether ``operand^2`` is a power, as of a variable or a call, or a crossing, as of a sum."""
-    given = operand
-    while operand[0].kind == "open" and closing(operand, 0) == len(operand) - 1 > 1:
-        operand = operand[1:-1]
+    given, operand = operand, inside(operand)
     name, call = variable(operand), call_of(operand)
     if name is not None:
         return name not in names.categories

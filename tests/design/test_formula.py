@@ -116,7 +116,9 @@ POWERS = [
     ("I(-z^2)", "I(-z**2)"), ("I(z^2^0.5)", "I(z**(2**0.5))"), ("np.log(z^2)", "np.log(z**2)"),
     ("np.log(z)^2", "I(np.log(z)**2)"), ("I(x^30)", "I(x.astype(float)**30)"),
     ("`Sepal.Length`^2", "I(Q('Sepal.Length')**2)"), ("Sepal.Length^2", "I(Q('Sepal.Length')**2)"),
-    ("z:x^2", "z:I(x**2)"), ("(x)^2", "I(x**2)"),
+    ("z:x^2", "z:I(x**2)"), ("I((x + flag)^2)", "I((x + flag)**2)"),
+    ("I(np.where(flag, x, z)^2)", "I(np.where(flag, x, z)**2)"),
+    ("I(((x > 2) + z)^2)", "I(((x > 2) + z)**2)"), ("(x)^2", "I(x**2)"),
 ]  # fmt: skip
 
 
@@ -178,7 +180,8 @@ def test_crossing(data, formula, patsys):
 @pytest.mark.parametrize(
     ("term", "words"),
     [
-        ("I(flag^2)", ["'flag'", "logical_xor"]), ("I(flag ^ (x > 2))", ["'flag'", "logical_xor"]),
+        ("I(flag^2)", ["'flag'", "logical_xor"]), ("I(x^(flag))", ["'flag'", "logical_xor"]),
+        ("I(flag ^ (x > 2))", ["'flag'", "logical_xor"]),
         ("I((x > 2) ^ (z > 4))", ["comparison", "logical_xor"]), ("x^-1", ["exponent", "I(x^-1)"]),
         ("x > 2^2", ["I("]), ("x^", ["exponent"]), ("^2", ["power"]),
     ],
