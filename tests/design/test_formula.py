@@ -76,6 +76,22 @@ def test_right_hand_sides():
     assert parse_terms("0 + C(m)").plain is None
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 + C(k)", ("C", "k", "")), ("~0+C( k )", ("C", "k", "")),
+        ("C(k) - 1", ("C", "k", "")),
+        ("-1 + C(k):x", ("C", "k", "x")), ("0 + C(`a b`)", ("C", "a b", "")),
+        ("0 + C(Q('a b')):z", ("C", "a b", "z")),
+        ("C(k)", None), ("0 + C(k, Sum)", None), ("0 + C(k) + x", None), ("0 + f(k)", None),
+        ("0 - C(k)", None),
+        ("0 + C(k):x:z", None), ("0 + C(np.log(x))", None), ("0 + x", None),
+    ],
+)  # fmt: skip
+def test_indicators_of_levels(text, expected):
+    assert parse_terms(text).indicator == expected
+
+
 def test_double_bar_with_a_factor_keeps_the_factor_together():
     parsed = parse_formula("y ~ x + (C(m) + x || g)")
     assert [b.terms.text for b in parsed.bars] == ["1", "0 + C(m)", "0 + x"]
