@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ..errors import FormulaError
 from .names import NO_NAMES, Names, is_dot
-from .terms import Expression, Terms, expression, signed_terms, translate
+from .terms import Expression, Terms, expression, signed_terms, translate, without_intercept
 from .tokens import Token, call_of, closing, source, split, tokenize, variable, variables_of
 
 Tokens: TypeAlias = Sequence[Token]
@@ -161,18 +161,14 @@ def _parse_bar(formula: str, inner: Tokens, structure: str | None, names: Names)
 
 def _pieces(formula: str, terms: Sequence[tuple[str, Tokens]], names: Names) -> list[Terms]:
     """Return the terms of ``(1 + x || g)``, which is (1 | g) + (0 + x | g): one for each summand."""
-    intercept, parts = True, list[Tokens]()
-    for sign, tokens in terms:
-        if len(tokens) == 1 and tokens[0].text in ("0", "1"):
-            intercept = (tokens[0].text == "1") == (sign == "+")
-        elif sign == "-":
+    intercept, parts = without_intercept(terms)
+    for sign, tokens in parts:
+        if sign == "-":
             raise FormulaError(
                 f"in {formula!r}, '- {source(formula, tokens)}' stands before '||'; write the "
                 "coefficients that are wanted, such as (1 + x || g)"
             )
-        else:
-            parts.append(tokens)
-    pieces = [translate(formula, [("+", tokens)], names, slopes=True) for tokens in parts]
+    pieces = [translate(formula, [("+", tokens)], names, slopes=True) for _, tokens in parts]
     return [parse_terms("1"), *pieces] if intercept else pieces
 
 

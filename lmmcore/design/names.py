@@ -22,13 +22,15 @@ from ..errors import FormulaError, NameNotFoundError, suggest
 from .functions import FUNCTIONS
 from .tokens import (
     Token,
+    closing,
+    inside,
     is_attribute,
     is_called,
     is_keyword,
     prefixes,
     source,
-    string,
     tokenize,
+    variable,
     variables,
 )
 
@@ -54,6 +56,7 @@ class Names:
 
 
 NO_NAMES = Names()
+COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!=", "&", "|", "not", "and", "or"})
 
 
 class _Mentions(NamedTuple):
@@ -75,7 +78,7 @@ def _mentions(text: str) -> _Mentions | None:
         if token.kind == "name" and "." in token.text:
             dotted.add(token.text)
         if token.text == "^" and token.kind == "operator":
-            powered |= {name for name in _beside(tokens, i) if name is not None}
+            powered |= {name for name in map(variable, _beside(tokens, i)) if name is not None}
     if not (dotted or powered or dot):
         return None
     taken = [tokens[i + 1].text for i in range(len(tokens)) if dot and _takes_away(tokens, i)]
@@ -96,17 +99,28 @@ def is_dot(token: Token) -> bool:
     return token.kind == "operator" and token.text == "."
 
 
-def _beside(tokens: Sequence[Token], at: int) -> Iterable[str | None]:
-    """Return the variables on both sides of an operator, through brackets around one of them."""
-    for step in (-1, 1):
-        i = at + step
-        while 0 <= i < len(tokens) and tokens[i].kind in ("open", "close"):
-            i += step
-        if 0 <= i < len(tokens):
-            token = tokens[i]
-            if token.text == "Q" and is_called(tokens, i):
-                token = tokens[i + 2]
-            yield string(token) if token.kind == "string" else token.text
+def _beside(tokens: Sequence[Token], at: int) -> list[Sequence[Token]]:
+    """Return the operands on both sides of an operator, without brackets around the whole of one."""
+    found = []
+    if at > 0:
+        first = at - 1
+        if tokens[first].kind == "close":
+            depth = tokens[first].depth
+            first = next(
+                i for i in range(first - 1, -1, -1)
+                if tokens[i].kind == "open" and tokens[i].depth == depth
+            )  # fmt: skip
+            first -= first > 0 and is_called(tokens, first - 1) and tokens[first - 1].kind == "name"
+        found.append(tokens[first:at])
+    last = at + 1
+    while last < len(tokens) and tokens[last].text in "+-":
+        last += 1
+    if last < len(tokens):
+        start = last
+        last += is_called(tokens, last)
+        last = closing(tokens, last) if tokens[last].kind == "open" else last
+        found.append(tokens[start : last + 1])
+    return [inside(operand) for operand in found]
 
 
 def names_in(
@@ -249,30 +263,15 @@ def _is_exponent(tokens: Sequence[Token], i: int) -> bool:
 
 def _refuse_booleans(text: str, tokens: Sequence[Token], i: int, names: Names) -> None:
     """Python's ``^`` of truth values is no power."""
-    found = next((name for name in _beside(tokens, i) if name in names.booleans), None)
-    if found is None and not _compares(tokens, i):
-        return
-    what = f"{found!r}, which is true or false" if found else "a comparison"
-    raise FormulaError(
-        f"in {text!r}, '^' is a power, and it stands beside {what}; expected numbers. Use "
-        "np.logical_xor(a, b) for 'one of the two'"
-    )
-
-
-def _compares(tokens: Sequence[Token], i: int) -> bool:
-    """Whether a bracket beside an operator holds a comparison or a logical combination."""
-    words = {"<", ">", "<=", ">=", "==", "!=", "&", "|", "not", "and", "or"}
-    for step in (-1, 1):
-        j = i + step
-        if not (0 <= j < len(tokens)) or tokens[j].kind != ("close" if step < 0 else "open"):
+    for operand in _beside(tokens, i):
+        name = variable(operand)
+        if name in names.booleans:
+            what = f"{name!r}, which is true or false"
+        elif any(t.text in COMPARISONS and t.depth == operand[0].depth for t in operand):
+            what = f"the comparison {source(text, operand)!r}"
+        else:
             continue
-        depth, j = tokens[j].depth, j + step
-        if step < 0:
-            first = next(k for k in range(j, -1, -1) if tokens[k].depth == depth)
-            if first > 0 and tokens[first - 1].kind in ("name", "quoted", "close"):
-                continue  # a call, whose value is not known
-        while tokens[j].depth > depth:
-            if tokens[j].depth == depth + 1 and tokens[j].text in words:
-                return True
-            j += step
-    return False
+        raise FormulaError(
+            f"in {text!r}, '^' is a power, and it stands beside {what}; expected numbers. Use "
+            "np.logical_xor(a, b) for 'one of the two'"
+        )

@@ -13,7 +13,7 @@ import patsy
 from ..errors import FormulaError
 from .functions import MULTIPLE
 from .names import Names, is_dot, python, quote
-from .tokens import Token, call_of, closing, is_called, source, split, variable
+from .tokens import Token, call_of, closing, inside, is_called, source, split, variable
 
 Tokens: TypeAlias = Sequence[Token]
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -158,27 +158,29 @@ def _joined(parts: Sequence[str]) -> str:
     return joined[2:] if joined.startswith("+ ") else joined
 
 
+def without_intercept(
+    terms: Sequence[tuple[str, Tokens]],
+) -> tuple[bool, list[tuple[str, Tokens]]]:
+    """Return whether there is an intercept, and the terms without ``0``, ``1`` and ``- 1``."""
+    intercept, rest = True, []
+    for sign, tokens in terms:
+        if len(tokens) == 1 and tokens[0].text in ("0", "1"):
+            intercept = (tokens[0].text == "1") == (sign == "+")
+        else:
+            rest.append((sign, tokens))
+    return intercept, rest
+
+
 def _plain(
     terms: Sequence[tuple[str, Tokens]], names: Names
 ) -> tuple[tuple[str, ...] | None, bool]:
     """Return the names of a sum of columns and whether there is an intercept; None for other sums."""
-    intercept, found = True, list[str]()
-    for sign, tokens in terms:
-        if len(tokens) == 1 and tokens[0].text in ("0", "1"):
-            intercept = (tokens[0].text == "1") == (sign == "+")
-            continue
-        name = variable(tokens)
-        if len(tokens) == 1 and is_dot(tokens[0]) and names.every is not None:
-            new = names.every
-        elif name is None or (
-            tokens[0].kind == "name"
-            and "." in name
-            and len(tokens) == 1
-            and name not in names.columns
-        ):
+    intercept, rest = without_intercept(terms)
+    found: list[str] = []
+    for sign, tokens in rest:
+        new = _columns(tokens, names)
+        if new is None:
             return None, True
-        else:
-            new = (name,)
         if sign == "-":
             found = [x for x in found if x not in new]
         else:
@@ -186,17 +188,29 @@ def _plain(
     return tuple(found), intercept
 
 
+def _columns(tokens: Tokens, names: Names) -> tuple[str, ...] | None:
+    """Return the names of the columns that a term may be, None if it is something else."""
+    if len(tokens) == 1 and is_dot(tokens[0]):
+        return names.every
+    name = variable(tokens)
+    bare = len(tokens) == 1 and tokens[0].kind == "name"
+    if name is None or (bare and "." in name and name not in names.columns):
+        return None
+    return (name,)
+
+
 def _indicator(terms: Sequence[tuple[str, Tokens]], names: Names) -> tuple[str, str, str] | None:
-    if len(terms) != 2 or [t.text for t in terms[0][1]] != ["0"] or terms[1][0] != "+":
+    intercept, rest = without_intercept(terms)
+    if intercept or len(rest) != 1 or rest[0][0] != "+":
         return None
-    parts = split(terms[1][1], ":")
-    call = call_of(parts[0])
-    if len(parts) > 2 or call is None or call[0] != "C":
+    first, *slopes = split(rest[0][1], ":")
+    call = call_of(first) if first else None
+    if call is None or call[0] != "C" or len(slopes) > 1:
         return None
-    found = [_plain([("+", part)], names)[0] if part else None for part in (call[1], *parts[1:])]
-    if any(f is None or len(f) != 1 for f in found):
+    found = [_columns(part, names) if part else None for part in (call[1], *slopes)]
+    if not all(found):
         return None
-    (factor, *slope) = [f[0] for f in found if f]
+    factor, *slope = [columns[0] for columns in found if columns]
     return call[0], factor, slope[0] if slope else ""
 
 
@@ -257,9 +271,7 @@ def _power(text: str, tokens: Tokens, stop: int) -> int:
 
 def _is_power(text: str, operand: Tokens, names: Names) -> bool:
     """Whether ``operand^2`` is a power, as of a variable or a call, or a crossing, as of a sum."""
-    given = operand
-    while operand[0].kind == "open" and closing(operand, 0) == len(operand) - 1 > 1:
-        operand = operand[1:-1]
+    given, operand = operand, inside(operand)
     name, call = variable(operand), call_of(operand)
     if name is not None:
         return name not in names.categories

@@ -119,6 +119,13 @@ def closing(tokens: Sequence[Token], at: int) -> int:
     )
 
 
+def inside(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Return the tokens without the brackets around all of them."""
+    while len(tokens) > 2 and tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    return tokens
+
+
 def call_of(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]] | None:
     """Return the function's name and the tokens inside, if the tokens are one call ``f(…)``."""
     if len(tokens) < 3 or tokens[0].kind != "name" or tokens[1].text != "(":

@@ -76,6 +76,22 @@ def test_right_hand_sides():
     assert parse_terms("0 + C(m)").plain is None
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 + C(k)", ("C", "k", "")), ("~0+C( k )", ("C", "k", "")),
+        ("C(k) - 1", ("C", "k", "")),
+        ("-1 + C(k):x", ("C", "k", "x")), ("0 + C(`a b`)", ("C", "a b", "")),
+        ("0 + C(Q('a b')):z", ("C", "a b", "z")),
+        ("C(k)", None), ("0 + C(k, Sum)", None), ("0 + C(k) + x", None), ("0 + f(k)", None),
+        ("0 - C(k)", None),
+        ("0 + C(k):x:z", None), ("0 + C(np.log(x))", None), ("0 + x", None),
+    ],
+)  # fmt: skip
+def test_indicators_of_levels(text, expected):
+    assert parse_terms(text).indicator == expected
+
+
 def test_double_bar_with_a_factor_keeps_the_factor_together():
     parsed = parse_formula("y ~ x + (C(m) + x || g)")
     assert [b.terms.text for b in parsed.bars] == ["1", "0 + C(m)", "0 + x"]
@@ -116,7 +132,9 @@ POWERS = [
     ("I(-z^2)", "I(-z**2)"), ("I(z^2^0.5)", "I(z**(2**0.5))"), ("np.log(z^2)", "np.log(z**2)"),
     ("np.log(z)^2", "I(np.log(z)**2)"), ("I(x^30)", "I(x.astype(float)**30)"),
     ("`Sepal.Length`^2", "I(Q('Sepal.Length')**2)"), ("Sepal.Length^2", "I(Q('Sepal.Length')**2)"),
-    ("z:x^2", "z:I(x**2)"), ("(x)^2", "I(x**2)"),
+    ("z:x^2", "z:I(x**2)"), ("I((x + flag)^2)", "I((x + flag)**2)"),
+    ("I(np.where(flag, x, z)^2)", "I(np.where(flag, x, z)**2)"),
+    ("I(((x > 2) + z)^2)", "I(((x > 2) + z)**2)"), ("(x)^2", "I(x**2)"),
 ]  # fmt: skip
 
 
@@ -178,7 +196,8 @@ def test_crossing(data, formula, patsys):
 @pytest.mark.parametrize(
     ("term", "words"),
     [
-        ("I(flag^2)", ["'flag'", "logical_xor"]), ("I(flag ^ (x > 2))", ["'flag'", "logical_xor"]),
+        ("I(flag^2)", ["'flag'", "logical_xor"]), ("I(x^(flag))", ["'flag'", "logical_xor"]),
+        ("I(flag ^ (x > 2))", ["'flag'", "logical_xor"]),
         ("I((x > 2) ^ (z > 4))", ["comparison", "logical_xor"]), ("x^-1", ["exponent", "I(x^-1)"]),
         ("x > 2^2", ["I("]), ("x^", ["exponent"]), ("^2", ["power"]),
     ],
