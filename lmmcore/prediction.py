@@ -82,7 +82,9 @@ def _component_part(
         for label, level in zip(grouping.labels.tolist(), at.tolist())
         if level >= 0
     }
-    found = components_of_new_rows(design.component_info, frame, grouping, known, new_groups)
+    left = () if design.components is None else design.components.names
+    formulas = tuple(c for c in design.component_info if c.name in left)
+    found = components_of_new_rows(formulas, frame, grouping, known, new_groups)
     lengths = np.diff(found.indptr)
     rows = np.repeat(np.arange(len(grouping.codes)), lengths)
     names = [f"{found.names[t]}[{label}]" for t, label in found.labels]

@@ -162,25 +162,14 @@ def from_formula(
     return check(
         Design(
             y if offset is None else y - offset,
-            endog_name,
-            fixed,
-            fixed_names,
-            groupings[0],
-            terms,
-            random,
-            components=components,
-            weights=w,
-            row_labels=table.index if keep is None else table.index[keep],
-            fixed_info=info,
+            endog_name, fixed, fixed_names, groupings[0], terms, random,
+            components=components, component_info=component_info, weights=w,
+            offset=offset, offset_info=offset_info, others=tuple(groupings[1:]), fixed_info=info,
+            row_labels=table.index if keep is None else table.index[keep], rows=rows,
             n_dropped=0 if keep is None else int((~keep).sum()),
-            others=tuple(groupings[1:]),
-            offset=offset,
-            offset_info=offset_info,
-            component_info=component_info,
             missing={} if missing is None else missing.counts,
-            rows=rows,
         )
-    )
+    )  # fmt: skip
 
 
 def _offset(parsed: MixedFormula, env: Evaluator) -> tuple[np.ndarray | None, tuple[Variable, ...]]:
@@ -194,6 +183,7 @@ def _offset(parsed: MixedFormula, env: Evaluator) -> tuple[np.ndarray | None, tu
 def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows of a subset, and their positions."""
     try:
+        subset = subset(table) if callable(subset) else subset
         rows = pd.Series(np.arange(len(table)), table.index).loc[subset]
         return table.loc[subset], np.atleast_1d(rows.to_numpy())
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:

@@ -117,17 +117,16 @@ def components_of_new_rows(
 
 def variables_of(
     formulas: Mapping[str, Terms], env: Evaluator
-) -> tuple[dict[str, str], list[tuple[str, Any]]]:
-    """Return what can be missing: expressions with their component, and columns."""
-    expressions: dict[str, str] = {}
+) -> tuple[dict[str, tuple[str, str]], list[tuple[str, Any]]]:
+    """Return what can be missing: code and component by the variables' names, and columns."""
+    expressions: dict[str, tuple[str, str]] = {}
     columns: list[tuple[str, Any]] = []
     for name, terms in formulas.items():
         simple = _simple(terms, env)
         if simple is None:
             codes = env.codes(terms, f"variance component {name!r}:")
-            expressions |= dict.fromkeys(
-                codes, f"the variance component {name!r}: {terms.written!r}"
-            )
+            what = f"the variance component {name!r}: {terms.written!r}"
+            expressions |= {x: (code, what) for x, code in codes.items()}
         else:
             columns += [(x, env.table[x]) for x in simple[:2] if x is not None]
     return expressions, columns

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,10 @@ import patsy.builtins
 
 from ..errors import DataTypeError, DataValueError, FormulaError, NameNotFoundError, suggest
 from .columns import Column
-from .expression import Expression
-from .functions import FUNCTIONS
-from .terms import Terms
+from .expression import KNOWN, Expression
 from .variables import Categories, matched, read
 
-Values = np.ndarray | Categories
+Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +31,8 @@ class Variable:
 
     Attributes
     ----------
+    name : str
+        As in the names of columns.
     expression : Expression
     levels : tuple or None
         The levels in use; None for numbers.
@@ -40,34 +40,41 @@ class Variable:
         Columns of numbers.
     """
 
+    name: str
     expression: Expression
     levels: tuple[Any, ...] | None
     width: int = 1
 
     def values(self, table: pd.DataFrame, unknown: str) -> np.ndarray:
         """Return numbers, or codes of levels (-1 missing, -2 not known), in new rows."""
-        code = self.expression.code
-        value = evaluated(self.expression, table)
-        found = read(value, code, len(table), categorical=self.levels is not None)
+        name = self.name
+        value = self._value(table)
+        found = read(value, name, len(table), categorical=self.levels is not None)
         if self.levels is not None:
             assert isinstance(found, Categories)
             codes, strange = matched(found, self.levels)
             if strange and unknown == "error":
-                raise _unknown_level(code, strange[0], self.levels)
+                raise _unknown_level(name, strange[0], self.levels)
             return codes
         if isinstance(found, Categories):
             if found.levels != (False, True):
                 raise DataTypeError(
-                    f"{code!r} has the category {found.levels[:1]} in the new rows; expected numbers, as "
+                    f"{name!r} has the category {found.levels[:1]} in the new rows; expected numbers, as "
                     "in the rows of the model"
                 )
             return np.append([0.0, 1.0], np.nan)[found.codes]
         width = 1 if found.ndim == 1 else found.shape[1]
         if width != self.width:
             raise DataValueError(
-                f"{code!r} has {width} columns in the new rows; expected {self.width}"
+                f"{name!r} has {width} columns in the new rows; expected {self.width}"
             )
         return found
+
+    def _value(self, table: pd.DataFrame) -> Any:
+        try:
+            return self.expression.evaluate(table)
+        except Exception as exc:
+            raise failure(exc, f"in the new rows, {self.name!r}", table) from exc
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,14 +173,6 @@ class Encoding:
         return self.columns([v.values(table, unknown) for v in self.variables])
 
 
-def evaluated(expression: Expression, table: pd.DataFrame) -> Any:
-    """Return an expression's value in new rows; errors name what the table lacks."""
-    try:
-        return expression.evaluate(table)
-    except Exception as exc:
-        raise failure(exc, f"in the new rows, {expression.code!r}", table) from exc
-
-
 def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
     """Return the error that says why an expression cannot be evaluated."""
     if isinstance(exc, (FormulaError, DataValueError, DataTypeError)):
@@ -185,7 +184,7 @@ def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
         if name.endswith("()"):
             return NameNotFoundError(
                 f"{what}: {name} is no function of yours, nor one that formulas know"
-                + suggest(name[:-2], FUNCTIONS)
+                + suggest(name[:-2], KNOWN)
             )
         return NameNotFoundError(
             f"{what}: {name!r} is no column of data" + suggest(name, map(str, table.columns))
@@ -193,66 +192,58 @@ def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
     return FormulaError(f"{what} cannot be evaluated: {type(exc).__name__}: {exc}")
 
 
-class _Factor(patsy.LookupFactor):
-    """A factor that patsy finds by its code and names by its label."""
-
-    def __init__(self, code: str, label: str) -> None:
-        super().__init__(code)
-        self.label = label
-
-    def name(self) -> str:
-        return self.label
-
-
 def encode(
-    terms: Terms, variables: Mapping[str, Variable], contrasts: Mapping[str, Any]
+    text: str, labels: Labels, variables: Sequence[Variable], contrasts: Mapping[str, Any]
 ) -> Encoding:
     """Let patsy decide how the terms of a text are coded.
 
     Parameters
     ----------
-    terms : Terms
+    text : str
         The right-hand side of a formula.
-    variables : mapping
-        The variables by their code, all that `codes_of_terms` names.
+    labels : tuple of (code, name)
+        Names of variables that are not their code.
+    variables : sequence of Variable
+        All that `variables_of_terms` names.
     contrasts : mapping
-        What ``C(variable, contrast)`` was given, by code.
+        What ``C(variable, contrast)`` was given, by the names of variables.
     """
-    if any(contrast is not None for contrast in contrasts.values()):
-        coded, names = _coding(terms, variables, contrasts)
+    if contrasts:
+        terms, names = _coding(text, labels, variables, contrasts)
     else:
         keys = []
-        for code, v in variables.items():  # 1, 1.0 and True are equal, but not as labels
+        for v in variables:  # 1, 1.0 and True are equal, but not as labels
             types = None if v.levels is None else tuple(map(type, v.levels))
-            keys.append((code, v.levels, v.width, types))
-        coded, names = _usual_coding(terms, tuple(keys))
-    return Encoding(terms.written, tuple(variables.values()), coded, names)
+            keys.append((v.name, v.levels, v.width, types))
+        terms, names = _usual_coding(text, labels, tuple(keys))
+    return Encoding(text, tuple(variables), terms, names)
 
 
 @lru_cache(maxsize=512)
 def _usual_coding(
-    terms: Terms, keys: tuple[tuple[str, tuple[Any, ...] | None, int, Any], ...]
+    text: str, labels: Labels, keys: tuple[tuple[str, tuple[Any, ...] | None, int, Any], ...]
 ) -> tuple[tuple[Term, ...], tuple[str, ...]]:
     nothing: Any = None
-    variables = {code: Variable(nothing, levels, width) for code, levels, width, _ in keys}
-    return _coding(terms, variables, {})
+    variables = [Variable(name, nothing, levels, width) for name, levels, width, _ in keys]
+    return _coding(text, labels, variables, {})
 
 
 def _coding(
-    terms: Terms, variables: Mapping[str, Variable], contrasts: Mapping[str, Any]
+    text: str, labels: Labels, variables: Sequence[Variable], contrasts: Mapping[str, Any]
 ) -> tuple[tuple[Term, ...], tuple[str, ...]]:
-    """Return the terms of a formula, whose products refer to variables by number, and the columns' names."""
+    """Return the terms of a text, whose products refer to variables by number, and the columns' names."""
     examples = {}
-    for code, variable in variables.items():
+    for variable in variables:
         if variable.levels is None:
-            examples[code] = np.zeros((1, variable.width))
+            examples[variable.name] = np.zeros((1, variable.width))
         else:
             levels = list(variable.levels)
-            examples[code] = patsy.builtins.C(levels, contrasts.get(code), levels)
-    labels = labels_of(terms)
-    factors = {code: _Factor(code, labels[code]) for code in variables}
-    coded_terms = [patsy.Term([factors[code] for code in term]) for term in codes_of_terms(terms)]
-    (info,) = patsy.design_matrix_builders([coded_terms], lambda: iter([examples]), 0)
+            examples[variable.name] = patsy.builtins.C(levels, contrasts.get(variable.name), levels)
+    factors = {name: patsy.LookupFactor(name) for name in examples}
+    terms = [
+        patsy.Term([factors[name] for name, _ in term]) for term in variables_of_terms(text, labels)
+    ]
+    (info,) = patsy.design_matrix_builders([terms], lambda: iter([examples]), 0)
     number = {factor: i for i, factor in enumerate(factors.values())}
     out = []
     for (name, where), subterms in zip(info.term_name_slices.items(), info.term_codings.values()):
@@ -266,26 +257,24 @@ def _coding(
 
 
 @lru_cache(maxsize=512)
-def codes_of_terms(terms: Terms) -> list[tuple[str, ...]]:
-    """Return the terms of a right-hand side, each as the code of its variables.
+def variables_of_terms(text: str, labels: Labels = ()) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return the terms of a right-hand side, each as the names and the code of its variables.
 
     Raises
     ------
     patsy.PatsyError
         The text is no formula.
     """
-    return [tuple(f.code for f in term.factors) for term in terms.described().rhs_termlist]
+    names = {patsy.EvalFactor(code).code: name for code, name in labels}
+    return tuple(
+        tuple((names.get(factor.code, factor.code), factor.code) for factor in term.factors)
+        for term in patsy.ModelDesc.from_formula(text).rhs_termlist
+    )
 
 
-@lru_cache(maxsize=512)
-def labels_of(terms: Terms) -> dict[str, str]:
-    """Return the name of each variable of a right-hand side by its code."""
-    return {f.code: f.name() for term in terms.described().rhs_termlist for f in term.factors}
-
-
-def _unknown_level(code: str, level: Any, levels: tuple[Any, ...]) -> DataValueError:
+def _unknown_level(name: str, level: Any, levels: tuple[Any, ...]) -> DataValueError:
     known = ", ".join(map(repr, levels[:10])) + (", …" if len(levels) > 10 else "")
     return DataValueError(
-        f"{code!r} has the level {level!r} in the new rows, which did not occur in the rows of the model; "
+        f"{name!r} has the level {level!r} in the new rows, which did not occur in the rows of the model; "
         f"known: {known}. Give it one of these, or leave the rows out"
     )

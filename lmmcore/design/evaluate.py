@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -19,10 +20,11 @@ from ..errors import (
     suggest,
 )
 from .columns import Column, as_column, is_date, stack, table_column
-from .encoding import Encoding, Variable, codes_of_terms, encode, failure, labels_of
-from .expression import first_evaluation
+from .encoding import Encoding, Variable, encode, failure, variables_of_terms
+from .expression import Expression, first_evaluation
 from .formula import MixedFormula
-from .terms import Expression, Terms
+from .terms import Expression as Written
+from .terms import Terms
 from .variables import Categories, kind_of, read
 
 
@@ -51,7 +53,6 @@ class Evaluator:
         self.keep = keep
         self.all_levels = all_levels
         self._plain_columns: dict[str, np.ndarray | None] = {}
-        self._labels: dict[str, str] = {}
         self._variables: dict[str, tuple[np.ndarray | Categories, Variable]] = {}
 
     def plain(self, name: str) -> np.ndarray | None:
@@ -88,10 +89,14 @@ class Evaluator:
         """Return the columns of a right-hand side that is no sum of numeric columns."""
         codes = self.codes(terms, what)
         what = f"the {what} {terms.written!r}"
+        found = [self.variable(code, what, name) for name, code in codes.items()]
+        given = {
+            v.name: x.contrast
+            for x, v in found
+            if isinstance(x, Categories) and x.contrast is not None
+        }
         try:
-            found = {code: self.variable(code, what) for code in codes}
-            contrasts = {c: v.contrast for c, (v, _) in found.items() if isinstance(v, Categories)}
-            encoding = encode(terms, {code: v for code, (_, v) in found.items()}, contrasts)
+            encoding = encode(terms.text, terms.labels, [v for _, v in found], given)
         except patsy.PatsyError as exc:
             raise FormulaError(f"{what} cannot be evaluated: {str(exc).splitlines()[0]}") from exc
         for term in () if self.all_levels else encoding.terms:
@@ -102,14 +107,14 @@ class Evaluator:
                     RankDeficientWarning,
                     stacklevel=6,
                 )
-        values = [v.codes if isinstance(v, Categories) else v for v, _ in found.values()]
+        values = [x.codes if isinstance(x, Categories) else x for x, _ in found]
         return encoding.columns(values), encoding.names, encoding
 
-    def codes(self, terms: Terms, what: str) -> list[str]:
-        """Return the code of each variable of a right-hand side."""
+    def codes(self, terms: Terms, what: str) -> dict[str, str]:
+        """Return the code of each variable of a right-hand side, by its name."""
         try:
-            self._labels |= labels_of(terms)
-            return list(dict.fromkeys(code for term in codes_of_terms(terms) for code in term))
+            found = variables_of_terms(terms.text, terms.labels)
+            return dict(pair for term in found for pair in term)
         except (patsy.PatsyError, RecursionError) as exc:
             raise FormulaError(
                 f"the {what} {terms.written!r} cannot be evaluated: {str(exc).splitlines()[0]}"
@@ -127,14 +132,13 @@ class Evaluator:
             y, _ = self.number(parsed.response, "response")
         return (y, name or parsed.response.written, *self.columns(parsed.fixed, "fixed effects"))
 
-    def number(self, expression: Expression, what: str) -> tuple[np.ndarray, Variable]:
+    def number(self, expression: Written, what: str) -> tuple[np.ndarray, Variable]:
         """Return the values (n,) of an expression, and what gives them for new rows."""
         text = expression.written
-        self._labels[expression.text] = text
-        values, variable = self.variable(expression.text, f"the {what} {text!r}")
+        values, variable = self.variable(expression.text, f"the {what} {text!r}", text)
         if isinstance(values, Categories) and all(isinstance(x, bool) for x in values.levels):
             values = np.array(values.levels, dtype=float)[values.codes]
-            variable = Variable(variable.expression, None)
+            variable = replace(variable, levels=None)
         if isinstance(values, Categories):
             raise FormulaError(f"the {what} {text!r} gives categories; expected one number per row")
         if values.ndim != 1:
@@ -143,44 +147,52 @@ class Evaluator:
             )
         return np.ascontiguousarray(values, dtype=np.float64), variable
 
-    def variable(self, code: str, what: str) -> tuple[np.ndarray | Categories, Variable]:
+    def variable(
+        self, code: str, what: str, name: str | None = None
+    ) -> tuple[np.ndarray | Categories, Variable]:
         """Return the values of an expression in the rows used, and what gives them for new rows.
+
+        Parameters
+        ----------
+        name : str, optional
+            The name of the variable; its code by default.
 
         Raises
         ------
         NotFiniteError
             A category is missing.
         """
+        name = name or code
         if code in self._variables:
-            return self._variables[code]
-        values, expression = self.all_rows(code, what)
+            values, variable = self._variables[code]
+            return values, replace(variable, name=name)
+        values, expression = self.all_rows(code, what, name)
         if isinstance(values, Categories):
             values = values if self.all_levels else values.in_use(self.keep)
             bad = values.codes < 0
             if bad.any():
                 raise NotFiniteError(
-                    f"{self.label(code)!r} is missing in {int(bad.sum())} of {len(bad)} rows (first: row "
+                    f"{name!r} is missing in {int(bad.sum())} of {len(bad)} rows (first: row "
                     f"{int(np.argmax(bad))}); expected a category in every row. Use missing='drop' to "
                     "leave these rows out, or give them a category"
                 )
-            variable = Variable(expression, values.levels)
+            variable = Variable(name, expression, values.levels)
         else:
             values = self._used(values)
-            variable = Variable(expression, None, 1 if values.ndim == 1 else values.shape[1])
+            width = 1 if values.ndim == 1 else values.shape[1]
+            variable = Variable(name, expression, None, width)
         self._variables[code] = values, variable
         return values, variable
 
-    def all_rows(self, code: str, what: str) -> tuple[np.ndarray | Categories, Any]:
+    def all_rows(
+        self, code: str, what: str, name: str
+    ) -> tuple[np.ndarray | Categories, Expression]:
         """Return the values of an expression in all rows of the table, and the expression."""
         try:
             value, expression = first_evaluation(code, self.table, self.frame, self.keep)
-            return read(value, self.label(code), len(self.table)), expression
+            return read(value, name, len(self.table)), expression
         except Exception as exc:
             raise failure(exc, what, self.table) from exc
-
-    def label(self, code: str) -> str:
-        """Return what the user wrote for the code of a variable."""
-        return self._labels.get(code, code)
 
     def _direct(self, terms: Terms) -> tuple[tuple[Column, ...], tuple[str, ...]] | None:
         if terms.plain is None:

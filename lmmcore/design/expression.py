@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +18,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import patsy.builtins
 
 from ..errors import DataValueError
 from .functions import FUNCTIONS
 from .kept import Kept
+
+KNOWN: Mapping[str, Any] = ChainMap(
+    FUNCTIONS, {name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__}
+)
+"""What names mean where neither the columns of data nor the caller's variables have them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,7 @@ class Expression:
                 return self.kept[name].value
             if name in table.columns:
                 return series(table, name)
-            return FUNCTIONS[name]
+            return KNOWN[name]
 
         def call(name: str) -> Any:
             return self.kept[name].value if name in self.kept else _function(name)
@@ -78,7 +85,7 @@ def first_evaluation(
 ) -> tuple[Any, Expression]:
     """Evaluate code in all rows of a table; return the value and the expression for other rows.
 
-    Names are looked up in the columns of data, then in the caller's variables, then among `FUNCTIONS`.
+    Names are looked up in the columns of data, then in the caller's variables, then among those in `KNOWN`.
 
     Parameters
     ----------
@@ -135,7 +142,7 @@ class _Scope:
             else:
                 self.kept[name] = Kept(name, value)
             return value
-        return FUNCTIONS[name]
+        return KNOWN[name]
 
     def call(self, name: str) -> Any:
         for value in self._of_caller(name):
@@ -208,7 +215,7 @@ def _is_rows(value: Any, n: int) -> bool:
 
 
 def _function(name: str) -> Any:
-    return FUNCTIONS[name] if callable(FUNCTIONS.get(name)) else getattr(builtins, name)
+    return KNOWN[name] if callable(KNOWN.get(name)) else getattr(builtins, name)
 
 
 def _stateful(code: str, scope: _Scope) -> dict[int, Any]:

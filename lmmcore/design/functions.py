@@ -243,7 +243,6 @@ poly = patsy.stateful_transform(Poly)
 ns = patsy.stateful_transform(NaturalSpline)
 
 FUNCTIONS: dict[str, Any] = {
-    **{name: getattr(patsy.builtins, name) for name in patsy.builtins.__all__},
     "log": log,
     "exp": np.exp,
     "sqrt": np.sqrt,
@@ -256,8 +255,10 @@ FUNCTIONS: dict[str, Any] = {
     "as.factor": factor,
     "poly": poly,
     "ns": ns,
+    "bs": patsy.builtins.bs,
     "scale": scale,
     "center": center,
+    "I": patsy.builtins.I,
     "TRUE": True,
     "FALSE": False,
 }

@@ -46,7 +46,7 @@ def find_missing(
         There is no row without.
     """
     columns = list(columns)
-    expressions: dict[str, str] = {}
+    expressions: dict[str, tuple[str, str]] = {}
     for terms, what in (
         (parsed.fixed, "fixed effects"),
         *((b.terms, "random effects") for b in bars),
@@ -55,13 +55,15 @@ def find_missing(
         if terms.plain is not None and all(v is not None for _, v in plain):
             columns += plain
         else:
-            expressions |= dict.fromkeys(env.codes(terms, what), f"the {what} {terms.written!r}")
+            for x, code in env.codes(terms, what).items():
+                expressions[x] = code, f"the {what} {terms.written!r}"
     name = parsed.response_name
     if name is not None and name in env.table.columns:
         columns.append((name, env.table[name]))
     else:
-        expressions[parsed.response.text] = f"the response {parsed.response.written!r}"
-    expressions |= {offset.text: f"the offset {offset.written!r}" for offset in parsed.offsets}
+        text = parsed.response.written
+        expressions[text] = parsed.response.text, f"the response {text!r}"
+    expressions |= {x.written: (x.text, f"the offset {x.written!r}") for x in parsed.offsets}
     more, found = variables_of(formulas, env)
     missing = _look(env, expressions | more, [*columns, *found])
     if len(missing.keep) and not missing.keep.any():
@@ -74,7 +76,7 @@ def find_missing(
 
 
 def _look(
-    env: Evaluator, expressions: Mapping[str, str], columns: Iterable[tuple[str, Any]]
+    env: Evaluator, expressions: Mapping[str, tuple[str, str]], columns: Iterable[tuple[str, Any]]
 ) -> Missing:
     """Look for missing values in expressions, as they are once evaluated, and in columns.
 
@@ -82,8 +84,8 @@ def _look(
     ----------
     env : Evaluator
         Of all rows.
-    expressions : mapping of str to str
-        Code, and the part of the formula that it belongs to.
+    expressions : mapping of str to (str, str)
+        Name of a variable → its code, and the part of the formula that it belongs to.
     columns : iterable of (name, values)
     """
     n = len(env.table)
@@ -96,8 +98,8 @@ def _look(
     for name, values in columns:
         if len(values) == n:
             note(name, missing_labels(values))
-    for code, what in expressions.items():
-        values, expression = env.all_rows(code, what)
+    for variable, (code, what) in expressions.items():
+        values, expression = env.all_rows(code, what, variable)
         if isinstance(values, Categories):
             mask = values.codes < 0
         elif values.dtype.kind == "f":
@@ -110,6 +112,6 @@ def _look(
                 at_fault = mask & np.asarray(pd.isna(env.table[name]))
                 note(name, at_fault)
                 rest &= ~at_fault
-        note(env.label(code), rest)
+        note(variable, rest)
     keep = ~np.logical_or.reduce(list(masks.values())) if masks else np.ones(n, dtype=bool)
     return Missing(keep, {name: int(mask.sum()) for name, mask in masks.items()})

@@ -283,6 +283,17 @@ def test_components_of_new_rows_are_coded_as_in_the_model():
             np.testing.assert_allclose(predicted, fit.fittedvalues[rows.index], rtol=1e-8)
 
 
+def test_components_that_were_selected_are_predicted():
+    rng = np.random.default_rng(0)
+    data = table(240).assign(h=np.tile(np.arange(10), 24))
+    data["y"] += rng.standard_normal((12, 10))[data["g"], data["h"]]
+    components = {"a": "0 + C(f)", "b": "0 + C(h)"}
+    model = lmmcore.mixedlm("y ~ x", data, groups="g", re_formula="1", vc_formula=components)
+    fit = model.select_random_effects().refit()
+    assert fit.model.vcomp_names == ["b"]
+    np.testing.assert_allclose(fit.predict(data, random_effects=True), fit.fittedvalues, rtol=1e-9)
+
+
 def dates():
     days = pd.Series(pd.date_range("2020-01-01", periods=120))
     yield "dates", days

@@ -156,6 +156,8 @@ def test_a_subset_comes_first():
     assert model.design.missing == {"x": 1}
     by_label = lmmcore.mixedlm("y ~ x + (1 | g)", data, subset=data.index[chosen][::-1])
     np.testing.assert_array_equal(by_label.rows_used, model.rows_used[::-1])
+    by_function = lmmcore.mixedlm("y ~ x + (1 | g)", data, subset=lambda d: d["h"] < 5)
+    assert by_function.nobs == 58
     whole = lmmcore.mixedlm("y ~ x + (1 | g)", table(), subset=chosen)
     np.testing.assert_array_equal(whole.rows_used, np.arange(10, 120))
 
