@@ -290,6 +290,16 @@ def test_spellings_of_a_name_are_one_factor(data):
     ]
 
 
+def test_one_power_in_two_spellings(data):
+    fit = lmmcore.mixedlm("y ~ I(x^2)*k + (I(x ^ 2) + k | g)", data).fit()
+    assert fit.model.exog_names[3] == "I(x^2)"
+    assert fit.model.exog_re_names[-1] == "I(x ^ 2)"
+    new = data.iloc[[3, 99]]
+    np.testing.assert_allclose(
+        fit.predict(new, random_effects=True), fit.fittedvalues.iloc[[3, 99]], rtol=1e-8
+    )
+
+
 def names_of(formula, data, **arguments):
     return lmmcore.mixedlm(formula, data, **arguments).exog_names
 
