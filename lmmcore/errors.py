@@ -22,6 +22,7 @@ __all__ = [
     "OptionError",
     "PluginError",
     "RankDeficientWarning",
+    "UnknownArgumentError",
 ]
 
 
@@ -67,6 +68,10 @@ class DataRemovedError(LmmcoreError, RuntimeError):
 
 class OptionError(LmmcoreError, ValueError):
     """An argument with a value that the called function does not know."""
+
+
+class UnknownArgumentError(LmmcoreError, TypeError):
+    """An argument with a name that the called function does not have."""
 
 
 class PluginError(LmmcoreError, RuntimeError):

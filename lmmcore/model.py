@@ -34,7 +34,7 @@ from .errors import (
     UnusedArgumentWarning,
 )
 from .estimation import estimate
-from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
+from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky, take_options
 from .extension.guarded_optimizer import guarded_optimizer
 from .likelihood.coordinates import Coordinates
 from .likelihood.fixed import FixedPattern
@@ -48,6 +48,7 @@ from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
+from .spellings import FORMULA_ARGUMENTS, INIT_ARGUMENTS, refuse_arguments
 
 DEFAULT_METHOD = "newton"
 MANY = 2000  # fixed effects above which cross-products wait until an ordinary fit needs them
@@ -131,7 +132,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         *,
         weights: Any = None,
         covariance: Any = None,
+        **unknown: Any,
     ) -> None:
+        refuse_arguments("MixedLM", unknown, INIT_ARGUMENTS)
         if isinstance(endog, pd.DataFrame) and endog.shape[1] != 1:
             raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
         check_components(exog_vc)
@@ -155,6 +158,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         use_sqrt: bool = True,
         covariance: Any = None,
         _depth: int = 1,
+        **unknown: Any,
     ) -> MixedLM:
         """Build a model from a formula and a table.
 
@@ -188,6 +192,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
             as ``cs(1 + x | g)``.
         """
+        refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
         parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
         for argument, given in (
             ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
@@ -434,6 +439,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             likelihood = self._likelihood(bool(reml), structures, engine)
             start = None if at is None else likelihood.parameters(at)
         if not do_cg:
+            take_options("none", options, {})
             start = neutral_start(likelihood) if start is None else start
             optimizers = []
         found = estimate(
@@ -578,6 +584,11 @@ def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
         names = list(method) if isinstance(method, Sequence) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
+    for name in names:
+        if name.lower() in ("ml", "reml"):
+            raise OptionError(
+                f"method={name!r} is no optimizer; did you mean reml={name.lower() == 'reml'}?"
+            )
     return [(name, guarded_optimizer(name)) for name in names]
 
 

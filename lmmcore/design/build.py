@@ -27,6 +27,9 @@ from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
 from .groups import Grouping, code_groups, interaction, missing_labels
 from .missing import find_missing
+from .names import factors_in, is_dot, names_in
+from .terms import Terms
+from .tokens import tokenize
 
 
 def check_missing(missing: str) -> bool:
@@ -128,13 +131,14 @@ def from_formula(
         raise FormulaError(
             f"the formula is a {type(formula).__name__}; expected text such as 'y ~ x + (1 | g)'"
         )
-    parsed = parse_formula(formula)
     table = as_frame(data)
     rows = None
     if subset is not None:
         table, rows = _subset(table, subset)
-    bars = _bars(parsed, groups, re_formula, vc_formula)
-    formulas = check_formulas(vc_formula) if vc_formula else {}
+    parsed, slopes, formulas = _parsed(
+        formula, re_formula, vc_formula, groups, weights, table, frame
+    )
+    bars = _bars(parsed, groups, slopes, formulas)
     given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)
     labels = [pair for factor in given for pair in factor]
@@ -201,7 +205,7 @@ def _random_part(
         factor = groupings[place[bar.group]]
         if not columns:
             raise FormulaError(
-                f"the random term ({bar.terms.text} | {factor.name}) has no "
+                f"the random term ({bar.terms.written} | {factor.name}) has no "
                 "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
             )
         random.extend(columns)
@@ -229,15 +233,46 @@ def as_frame(data: Any) -> pd.DataFrame:
     )
 
 
-def _bars(
-    parsed: MixedFormula,
-    groups: Any,
+def _parsed(
+    formula: str,
     re_formula: str | None,
     vc_formula: Mapping[str, str] | None,
+    groups: Any,
+    weights: Any,
+    table: pd.DataFrame,
+    frame: FrameType | None,
+) -> tuple[MixedFormula, Terms | None, dict[str, Terms]]:
+    """Return the parsed formulas, with what the table says of their names."""
+    vc_formula = check_formulas(vc_formula) if vc_formula else {}
+    others = [*vc_formula.values(), *([] if re_formula is None else [re_formula])]
+    besides: set[str] = set()
+    if any(is_dot(token) for token in tokenize(formula)):
+        besides = _named(groups, table) | _named(weights, table)
+        besides = besides.union(*(factors_in(text, table) for text in vc_formula.values()))
+    names = names_in((formula, *others), table, frame, besides)
+    parsed = parse_formula(formula, names)
+    if names.every is not None:  # random effects have no '.', and are kept apart from it
+        names = replace(names, every=None)
+    columns = None if re_formula is None else parse_terms(re_formula, names)
+    return parsed, columns, {x: parse_terms(text, names) for x, text in vc_formula.items()}
+
+
+def _named(given: Any, table: pd.DataFrame) -> set[str]:
+    """Return the columns of a table that an argument names."""
+    names: list[Any] = [given if isinstance(given, str) else getattr(given, "name", None)]
+    if isinstance(given, pd.DataFrame):
+        names = list(given.columns)
+    elif isinstance(given, (list, tuple)):
+        names = [x for x in given if isinstance(x, str)]
+    return {x for x in names if x in table.columns}
+
+
+def _bars(
+    parsed: MixedFormula, groups: Any, columns: Terms | None, components: Mapping[str, Terms]
 ) -> tuple[Bar, ...]:
     """Return the random terms of either spelling."""
     if parsed.bars:
-        if groups is not None or re_formula is not None:
+        if groups is not None or columns is not None:
             raise FormulaError(
                 "the formula has random terms in bars and groups= or re_formula= was given too; "
                 "use one of the two spellings"
@@ -248,9 +283,9 @@ def _bars(
             "no groups: write a random term such as (1 | g) into the formula or give "
             "groups='g' (a column of data or an array)"
         )
-    if re_formula is None:
-        return () if vc_formula else (Bar(parse_terms("1"), ()),)
-    return (Bar(parse_terms(re_formula), ()),)
+    if columns is None:
+        return () if components else (Bar(parse_terms("1"), ()),)
+    return (Bar(columns, ()),)
 
 
 def _group_variables(

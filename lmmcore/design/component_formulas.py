@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,10 +14,8 @@ from .columns import stack
 from .components import Components, VCSpec, from_spec, indicator, join, one_column
 from .encoding import Encoding
 from .evaluate import Evaluator
-from .formula import Terms, parse_terms
 from .groups import Grouping, code_groups
-
-_FACTOR = re.compile(r"^~?\s*0\s*\+\s*C\(\s*([^\W\d]\w*)\s*\)\s*(?::\s*([^\W\d]\w*)\s*)?$")
+from .terms import Terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +25,14 @@ class ComponentFormula:
     Attributes
     ----------
     name : str
-    text : str
+    terms : Terms
     encodings : mapping or None
         Label of a group → its encoding, as each group has columns of its own; None where a column or
         an indicator of levels is all.
     """
 
     name: str
-    text: str
+    terms: Terms
     encodings: Mapping[Any, Encoding] | None = None
 
 
@@ -50,29 +47,29 @@ def check_formulas(vc_formula: Any) -> Mapping[str, str]:
 
 
 def components_of(
-    formulas: Mapping[str, str], grouping: Grouping, env: Evaluator
+    formulas: Mapping[str, Terms], grouping: Grouping, env: Evaluator
 ) -> tuple[Components | None, tuple[ComponentFormula, ...]]:
     """Return the components of the rows used, None without formulas, and what new rows need."""
     if not formulas:
         return None, ()
     parts, kept = [], []
     table: pd.DataFrame | None = None
-    for j, (name, text) in enumerate(formulas.items()):
-        simple = _simple(text, env)
+    for j, (name, terms) in enumerate(formulas.items()):
+        simple = _simple(terms, env)
         if simple is not None:
             parts.append(_simple_part(j, name, simple, env))
-            kept.append(ComponentFormula(name, text))
+            kept.append(ComponentFormula(name, terms))
             continue
         table = _rows_used(env) if table is None else table
         encodings, mats, names = {}, [], []
         for label, rows in _rows_of_groups(grouping):
             inside = Evaluator(env.frame, table.iloc[rows], all_levels=True)
-            columns, found, encoding = inside.encoded(_right(text), f"variance component {name!r}:")
+            columns, found, encoding = inside.encoded(terms, f"variance component {name!r}:")
             encodings[label] = encoding
             mats.append(stack(columns, len(rows)))
             names.append(list(found))
         parts.append(_joined(j, name, mats, names, grouping))
-        kept.append(ComponentFormula(name, text, encodings))
+        kept.append(ComponentFormula(name, terms, encodings))
     return join(parts), tuple(kept)
 
 
@@ -95,9 +92,9 @@ def components_of_new_rows(
     env = Evaluator(None, table)
     for j, formula in enumerate(formulas):
         if formula.encodings is None:
-            simple = _simple(formula.text, env)
+            simple = _simple(formula.terms, env)
             if simple is None:
-                names = [n for n in _names(formula.text) if n not in table.columns]
+                names = [n for n in _names(formula.terms) if n not in table.columns]
                 raise NameNotFoundError(
                     f"the new rows have no column {names[0]!r}, which the variance component "
                     f"{formula.name!r} needs" + suggest(names[0], map(str, table.columns))
@@ -119,46 +116,41 @@ def components_of_new_rows(
 
 
 def variables_of(
-    formulas: Mapping[str, str], env: Evaluator
+    formulas: Mapping[str, Terms], env: Evaluator
 ) -> tuple[dict[str, tuple[str, str]], list[tuple[str, Any]]]:
     """Return what can be missing: code and component by the variables' names, and columns."""
     expressions: dict[str, tuple[str, str]] = {}
     columns: list[tuple[str, Any]] = []
-    for name, text in formulas.items():
-        simple = _simple(text, env)
+    for name, terms in formulas.items():
+        simple = _simple(terms, env)
         if simple is None:
-            codes = env.codes(_right(text), f"variance component {name!r}:")
-            what = f"the variance component {name!r}: {text!r}"
+            codes = env.codes(terms, f"variance component {name!r}:")
+            what = f"the variance component {name!r}: {terms.written!r}"
             expressions |= {x: (code, what) for x, code in codes.items()}
         else:
             columns += [(x, env.table[x]) for x in simple[:2] if x is not None]
     return expressions, columns
 
 
-def _right(text: str) -> str:
-    return text.lstrip("~ ")
+def _names(terms: Terms) -> list[str]:
+    names = terms.plain or () if terms.indicator is None else terms.indicator[1:]
+    return [name for name in names if name]
 
 
-def _names(text: str) -> list[str]:
-    factor = _FACTOR.match(text)
-    names = factor.groups() if factor else parse_terms(text).plain or ()
-    return [name for name in names if name is not None]
-
-
-def _simple(text: str, env: Evaluator) -> tuple[str, str | None, str] | None:
+def _simple(terms: Terms, env: Evaluator) -> tuple[str, str | None, str] | None:
     """Return variable, slope and prefix of an indicator or of one column; None for any other formula."""
-    factor = _FACTOR.match(text)
     slope = None
-    if factor:
-        name, slope = factor[1], factor[2]
+    if terms.indicator is not None:
+        function, name, slope_name = terms.indicator
+        slope, prefix = slope_name or None, f"{function}({name})"
+    elif terms.plain is None or terms.intercept or len(terms.plain) != 1:
+        return None
     else:
-        terms: Terms = parse_terms(text)
-        if terms.plain is None or terms.intercept or len(terms.plain) != 1:
-            return None
         (name,) = terms.plain
+        prefix = name
     if name not in env.table.columns or (slope is not None and env.plain(slope) is None):
         return None
-    return name, slope, f"C({name})" if factor else name
+    return name, slope, prefix
 
 
 def _simple_part(

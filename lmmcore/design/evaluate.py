@@ -20,9 +20,11 @@ from ..errors import (
     suggest,
 )
 from .columns import Column, as_column, is_date, stack, table_column
-from .encoding import Encoding, Labels, Variable, encode, failure, variables_of_terms
+from .encoding import Encoding, Variable, encode, failure, variables_of_terms
 from .expression import Expression, first_evaluation
-from .formula import MixedFormula, Terms
+from .formula import MixedFormula
+from .terms import Expression as Written
+from .terms import Terms
 from .variables import Categories, kind_of, read
 
 
@@ -79,20 +81,14 @@ class Evaluator:
         direct = self._direct(terms)
         if direct is not None:
             return (*direct, terms)
-        return self.encoded(terms.text, what)
+        return self.encoded(terms, what)
 
     def encoded(
-        self, text: str, what: str, labels: Labels = ()
+        self, terms: Terms, what: str
     ) -> tuple[tuple[Column, ...], tuple[str, ...], Encoding]:
-        """Return the columns of a right-hand side that is no sum of numeric columns.
-
-        Parameters
-        ----------
-        labels : tuple of (code, name)
-            Names of variables that are not their code.
-        """
-        codes = self.codes(text, what, labels)
-        what = f"the {what} {text!r}"
+        """Return the columns of a right-hand side that is no sum of numeric columns."""
+        codes = self.codes(terms, what)
+        what = f"the {what} {terms.written!r}"
         found = [self.variable(code, what, name) for name, code in codes.items()]
         given = {
             v.name: x.contrast
@@ -100,7 +96,7 @@ class Evaluator:
             if isinstance(x, Categories) and x.contrast is not None
         }
         try:
-            encoding = encode(text, labels, [v for _, v in found], given)
+            encoding = encode(terms.text, terms.labels, [v for _, v in found], given)
         except patsy.PatsyError as exc:
             raise FormulaError(f"{what} cannot be evaluated: {str(exc).splitlines()[0]}") from exc
         for term in () if self.all_levels else encoding.terms:
@@ -114,13 +110,14 @@ class Evaluator:
         values = [x.codes if isinstance(x, Categories) else x for x, _ in found]
         return encoding.columns(values), encoding.names, encoding
 
-    def codes(self, text: str, what: str, labels: Labels = ()) -> dict[str, str]:
+    def codes(self, terms: Terms, what: str) -> dict[str, str]:
         """Return the code of each variable of a right-hand side, by its name."""
         try:
-            return dict(pair for term in variables_of_terms(text, labels) for pair in term)
-        except patsy.PatsyError as exc:
+            found = variables_of_terms(terms.text, terms.labels)
+            return dict(pair for term in found for pair in term)
+        except (patsy.PatsyError, RecursionError) as exc:
             raise FormulaError(
-                f"the {what} {text!r} cannot be evaluated: {str(exc).splitlines()[0]}"
+                f"the {what} {terms.written!r} cannot be evaluated: {str(exc).splitlines()[0]}"
             ) from exc
 
     def fixed_part(
@@ -133,19 +130,20 @@ class Evaluator:
             y = self._used(as_column(self.table[name], name, "the response"))
         if y is None:
             y, _ = self.number(parsed.response, "response")
-        return (y, name or parsed.response, *self.columns(parsed.fixed, "fixed effects"))
+        return (y, name or parsed.response.written, *self.columns(parsed.fixed, "fixed effects"))
 
-    def number(self, code: str, what: str) -> tuple[np.ndarray, Variable]:
+    def number(self, expression: Written, what: str) -> tuple[np.ndarray, Variable]:
         """Return the values (n,) of an expression, and what gives them for new rows."""
-        values, variable = self.variable(code, f"the {what} {code!r}")
+        text = expression.written
+        values, variable = self.variable(expression.text, f"the {what} {text!r}", text)
         if isinstance(values, Categories) and all(isinstance(x, bool) for x in values.levels):
             values = np.array(values.levels, dtype=float)[values.codes]
             variable = replace(variable, levels=None)
         if isinstance(values, Categories):
-            raise FormulaError(f"the {what} {code!r} gives categories; expected one number per row")
+            raise FormulaError(f"the {what} {text!r} gives categories; expected one number per row")
         if values.ndim != 1:
             raise DataValueError(
-                f"the {what} {code!r} gives {variable.width} columns; expected one number per row"
+                f"the {what} {text!r} gives {variable.width} columns; expected one number per row"
             )
         return np.ascontiguousarray(values, dtype=np.float64), variable
 
@@ -164,9 +162,10 @@ class Evaluator:
         NotFiniteError
             A category is missing.
         """
-        if code in self._variables:
-            return self._variables[code]
         name = name or code
+        if code in self._variables:
+            values, variable = self._variables[code]
+            return values, replace(variable, name=name)
         values, expression = self.all_rows(code, what, name)
         if isinstance(values, Categories):
             values = values if self.all_levels else values.in_use(self.keep)
@@ -217,7 +216,7 @@ def rebuild(info: Terms | Encoding, table: pd.DataFrame) -> np.ndarray:
     for name in info.plain or ():
         if name not in table.columns:
             raise NameNotFoundError(
-                f"the new rows have no column {name!r}, which the formula {info.text!r} needs"
+                f"the new rows have no column {name!r}, which the formula {info.written!r} needs"
                 + suggest(name, map(str, table.columns))
             )
         columns.append(as_column(table[name], name, "the new rows' variable"))

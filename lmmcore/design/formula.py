@@ -1,41 +1,22 @@
 """Formulas: text → response, fixed part and random terms.
 
 ``"y ~ x + (1 + x | g)"`` is cut into the fixed part, which patsy understands, and its bars.
-Nothing here looks at data.
+Nothing here looks at data: what a formula needs to know of its table comes as `Names`.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from typing import TypeAlias
 
 from ..errors import FormulaError
+from .names import NO_NAMES, Names, is_dot
+from .terms import Expression, Terms, expression, signed_terms, translate, without_intercept
+from .tokens import Token, call_of, closing, source, split, tokenize, variable, variables_of
 
-_NAME = r"[^\W\d]\w*"
-_ATOM = re.compile(
-    rf"""\s*(?:(?P<name>{_NAME})|`(?P<tick>[^`]+)`|Q\(\s*(?P<q>"[^"]+"|'[^']+')\s*\)|(?P<num>[01]))\s*$"""
-)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The right-hand side of a formula without bars.
-
-    Attributes
-    ----------
-    text : str
-        What patsy is given.
-    plain : tuple of str or None
-        The names of the columns when the formula is a sum of plain names, else None.
-    intercept : bool
-        Whether a sum of plain names has an intercept.
-    """
-
-    text: str
-    plain: tuple[str, ...] | None
-    intercept: bool
+Tokens: TypeAlias = Sequence[Token]
 
 
 @dataclass(frozen=True)
@@ -59,17 +40,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class MixedFormula:
-    """A parsed formula: response (text and, if plain, name), fixed part, bars, offsets (text)."""
+    """A parsed formula: response (and its name, if it is one variable), fixed part, bars, offsets."""
 
-    response: str
+    response: Expression
     response_name: str | None
     fixed: Terms
     bars: tuple[Bar, ...]
-    offsets: tuple[str, ...] = ()
+    offsets: tuple[Expression, ...] = ()
 
 
 @lru_cache(maxsize=512)
-def parse_formula(formula: str) -> MixedFormula:
+def parse_formula(formula: str, names: Names = NO_NAMES) -> MixedFormula:
     """Parse ``"response ~ fixed + (random | group) + …"``.
 
     Raises
@@ -77,203 +58,161 @@ def parse_formula(formula: str) -> MixedFormula:
     FormulaError
         Says which part does not parse.
     """
-    text = _translate_backticks(formula, formula)
-    sides = _split_top(text, "~", formula)
-    if len(sides) != 2 or not sides[0].strip() or not sides[1].strip():
+    tokens = tokenize(formula)
+    sides = split(tokens, "~") if tokens else []
+    if len(sides) != 2 or not sides[0] or not sides[1]:
         raise FormulaError(
-            f"the formula {formula!r} has {len(sides) - 1} '~' with something on both sides; "
+            f"the formula {formula!r} has {max(len(sides) - 1, 0)} '~' with something on both sides; "
             "expected 'response ~ terms', such as 'y ~ x + (1 | g)'"
         )
-    response = sides[0].strip()
-    fixed, bars, offsets = [], [], []
-    for sign, term in _signed_terms(sides[1], formula):
-        offset = _offset(term)
-        if offset is not None:
-            offsets.append(offset if sign == "+" else f"-({offset})")
+    fixed: list[tuple[str, Tokens]] = []
+    bars: list[Bar] = []
+    offsets: list[Expression] = []
+    used = variables_of(sides[0])
+    for sign, term in signed_terms(formula, sides[1]):
+        call = call_of(term)
+        if call is not None and call[0] == "offset" and call[1]:
+            offset = expression(formula, call[1], names)
+            used |= variables_of(call[1])
+            offsets.append(offset if sign == "+" else _negative(offset))
             continue
         structure, inner = _structure(term)
         if inner is None:
-            inner = _bar(term)
+            inner = _bar(formula, term)
         if inner is None:
             fixed.append((sign, term))
         elif sign == "-":
             raise FormulaError(
-                f"in {formula!r}, the random term {term} is subtracted; write it once"
+                f"in {formula!r}, the random term {source(formula, term)} is subtracted; write it once"
             )
         else:
-            bars.extend(_parse_bar(inner, formula, structure))
-    fixed_text = " ".join(f"{s} {t}" for s, t in fixed) or "+ 1"
-    fixed_text = fixed_text[2:] if fixed_text.startswith("+ ") else fixed_text
+            bars.extend(_parse_bar(formula, inner, structure, names))
+    used |= {name for bar in bars for name in bar.group}
+    if names.every is not None:
+        names = replace(names, every=tuple(x for x in names.every if x not in used))
     return MixedFormula(
-        response, _plain_name(response), parse_terms(fixed_text), tuple(bars), tuple(offsets)
+        expression(formula, sides[0], names),
+        variable(sides[0]),
+        translate(formula, fixed, names),
+        tuple(bars),
+        tuple(offsets),
     )
 
 
+def _negative(offset: Expression) -> Expression:
+    return Expression(f"-({offset.written})", f"-({offset.text})")
+
+
 @lru_cache(maxsize=512)
-def parse_terms(text: str) -> Terms:
+def parse_terms(text: str, names: Names = NO_NAMES) -> Terms:
     """Parse a right-hand side without bars, with or without a leading ``~``."""
-    original = text
-    text = _translate_backticks(text, text).strip()
-    if text.startswith("~"):
-        text = text[1:].strip()
-    if not text:
-        raise FormulaError(f"the formula {original!r} is empty; expected terms, such as '1 + x'")
-    if "|" in _without_quotes(text) and not re.search(r"\w\(.*\|", text):
+    tokens = tokenize(text)
+    if tokens and tokens[0].text == "~":
+        tokens = tokens[1:]
+    if not tokens:
+        raise FormulaError(f"the formula {text!r} is empty; expected terms, such as '1 + x'")
+    if _bar_positions(tokens):
         raise FormulaError(
-            f"{original!r} has a '|' outside of a random term; write random terms in parentheses, "
+            f"{text!r} has a '|' outside of a random term; write random terms in parentheses, "
             "such as (1 + x | g)"
         )
-    intercept, names = True, list[str]()
-    for sign, term in _signed_terms(text, original):
-        atom = _ATOM.match(term)
-        if atom is None:
-            return Terms(text, None, True)
-        if atom["num"]:
-            intercept = (atom["num"] == "1") == (sign == "+")
-        elif sign == "-":
-            return Terms(text, None, True)
-        elif (name := _atom_name(atom)) not in names:
-            names.append(name)
-    return Terms(text, tuple(names), intercept)
+    _refuse_dot(text, tokens)
+    return translate(text, signed_terms(text, tokens), names)
 
 
-def _parse_bar(inner: str, formula: str, structure: str | None) -> list[Bar]:
-    double = "||" in inner
+def _refuse_dot(text: str, tokens: Tokens) -> None:
+    """In the columns of random effects ``.`` would mean a covariance matrix of all columns."""
+    if any(is_dot(token) for token in tokens):
+        raise FormulaError(
+            f"in {text!r}, '.' stands in a random term or a variance component; it means all columns in "
+            "the fixed part alone. Write the names of the columns"
+        )
+
+
+def _parse_bar(formula: str, inner: Tokens, structure: str | None, names: Names) -> list[Bar]:
+    text = source(formula, inner)
+    double = any(t.text == "||" for t in inner)
     if double and structure is not None:
         raise FormulaError(
-            f"in {formula!r}, {structure}({inner}) has '||', which makes the coefficients independent; "
+            f"in {formula!r}, {structure}({text}) has '||', which makes the coefficients independent; "
             "write one bar with a structure, or no structure"
         )
-    parts = inner.split("||" if double else "|")
-    if len(parts) != 2 or not parts[0].strip() or not parts[1].strip():
+    parts = split(inner, "||" if double else "|")
+    if len(parts) != 2 or not parts[0] or not parts[1]:
         raise FormulaError(
-            f"in {formula!r}, the random term ({inner}) is not of the form (terms | group)"
+            f"in {formula!r}, the random term ({text}) is not of the form (terms | group)"
         )
-    lhs, group_text = parts[0].strip(), parts[1].strip()
-    nested = [
-        tuple(_plain_name(x) or "" for x in part.split(":")) for part in group_text.split("/")
-    ]
+    _refuse_dot(formula, parts[0])
+    nested = [tuple(variable(x) if x else None for x in split(p, ":")) if p else (None,)
+              for p in split(parts[1], "/")]  # fmt: skip
     # a/b is a + a:b.
-    groups = [tuple(x for part in nested[: i + 1] for x in part) for i in range(len(nested))]
+    groups = [tuple(x or "" for part in nested[: i + 1] for x in part) for i in range(len(nested))]
     if any("" in group for group in groups):
         raise FormulaError(
-            f"in {formula!r}, the group {group_text!r} is not made of names joined by ':' (interaction) "
-            "or '/' (nesting); compute the grouping variable first and name it"
+            f"in {formula!r}, the group {source(formula, parts[1])!r} is not made of names joined by ':' "
+            "(interaction) or '/' (nesting); compute the grouping variable first and name it"
         )
+    terms = signed_terms(formula, parts[0])
     if not double:
-        return [Bar(parse_terms(lhs), group, structure or "unstructured") for group in groups]
-    # (1 + x || g) is (1 | g) + (0 + x | g): one term of its own per summand.
-    terms = parse_terms(lhs)
-    if terms.plain is not None:
-        pieces = ["0 + " + _quote(name) for name in terms.plain]
-    else:
-        pieces = ["0 + " + t for s, t in _signed_terms(terms.text, formula) if t not in "01"]
-    if (terms.plain is not None and terms.intercept) or (
-        terms.plain is None and not re.match(r"^\s*0\s*(\+|$)|-\s*1\b", terms.text)
-    ):
-        pieces.insert(0, "1")
-    return [Bar(parse_terms(piece), group) for group in groups for piece in pieces]
+        columns = translate(formula, terms, names)
+        return [Bar(columns, group, structure or "unstructured") for group in groups]
+    return [Bar(piece, group) for group in groups for piece in _pieces(formula, terms, names)]
 
 
-def _structure(term: str) -> tuple[str | None, str | None]:
+def _pieces(formula: str, terms: Sequence[tuple[str, Tokens]], names: Names) -> list[Terms]:
+    """Return the terms of ``(1 + x || g)``, which is (1 | g) + (0 + x | g): one for each summand."""
+    intercept, parts = without_intercept(terms)
+    for sign, tokens in parts:
+        if sign == "-":
+            raise FormulaError(
+                f"in {formula!r}, '- {source(formula, tokens)}' stands before '||'; write the "
+                "coefficients that are wanted, such as (1 + x || g)"
+            )
+    pieces = [translate(formula, [("+", tokens)], names, slopes=True) for _, tokens in parts]
+    return [parse_terms("1"), *pieces] if intercept else pieces
+
+
+def _bar_positions(tokens: Tokens) -> list[int]:
+    """Return where ``|`` stands in no function's brackets."""
+    found, calls = list[int](), list[bool]()
+    for i, token in enumerate(tokens):
+        if token.kind == "open":
+            before = tokens[i - 1] if i else None
+            called = before is not None and before.kind in ("name", "close", "quoted", "string")
+            calls.append(called or token.text != "(")
+        elif token.kind == "close":
+            calls.pop()
+        elif token.text in ("|", "||") and token.kind == "operator" and not any(calls):
+            found.append(i)
+    return found
+
+
+def _structure(term: Tokens) -> tuple[str | None, Tokens | None]:
     """Return the name and the inside of a term such as ``cs(1 + x | g)``.
 
     ``I(a | b)`` is Python's, and so is what has no plain grouping factor on the right.
     """
-    found = re.fullmatch(rf"({_NAME})\((.*)\)", term.strip(), re.DOTALL)
-    if found is None or found[1] in ("I", "Q", "C"):
+    call = call_of(term)
+    if call is None or call[0] in ("I", "Q", "C") or not call[1]:
         return None, None
-    try:
-        parts = _split_top(found[2].replace("||", "|"), "|", term)
-    except FormulaError:  # the brackets are not one pair: f(x) + g(y)
+    name, inner = call
+    parts = split(inner, "||") if any(t.text == "||" for t in inner) else split(inner, "|")
+    if len(parts) != 2 or not parts[1]:
         return None, None
-    if len(parts) == 2 and all(_plain_name(part) for part in re.split("[:/]", parts[1])):
-        return found[1], found[2].strip()
+    group = [x for part in split(parts[1], "/") if part for x in split(part, ":")]
+    if all(x and variable(x) for x in group):
+        return name, inner
     return None, None
 
 
-def _offset(term: str) -> str | None:
-    """Return what is inside ``offset(…)``."""
-    found = re.fullmatch(r"offset\((.*)\)", term.strip(), re.DOTALL)
-    return None if found is None else found[1].strip()
-
-
-def _bar(term: str) -> str | None:
+def _bar(formula: str, term: Tokens) -> Tokens | None:
     """Return what is inside the parentheses when term is a random term."""
-    term = term.strip()
-    if term.startswith("(") and term.endswith(")") and "|" in _without_quotes(term):
-        return term[1:-1].strip()
-    if "|" in _without_quotes(term) and not re.search(r"\w\(", term):
-        raise FormulaError(
-            f"{term!r} has a '|' outside of parentheses; write random terms as (1 + x | g)"
-        )
-    return None
-
-
-def _signed_terms(text: str, formula: str) -> list[tuple[str, str]]:
-    """Split at the top level into ``("+" or "-", term)``."""
-    out: list[tuple[str, str]] = []
-    sign, start = "+", 0
-    for at, char in [*_top_level(text, formula), (len(text), "+")]:
-        if char not in "+-":
-            continue
-        term = text[start:at].strip()
-        if term:
-            out.append((sign, term))
-        elif at == len(text) or start > 0:
-            raise FormulaError(f"in {formula!r}, a '{sign}' has no term after it")
-        sign, start = char, at + 1
-    return out
-
-
-def _split_top(text: str, at: str, formula: str) -> list[str]:
-    cuts = [i for i, char in _top_level(text, formula) if char == at]
-    edges = [-1, *cuts, len(text)]
-    return [text[a + 1 : b] for a, b in pairwise(edges)]
-
-
-def _top_level(text: str, formula: str) -> list[tuple[int, str]]:
-    """Positions and characters outside of all brackets and quotes."""
-    out, depth, quote = [], 0, ""
-    for i, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-            if depth < 0:
-                raise FormulaError(f"in {formula!r}, a bracket closes that was never opened")
-        elif depth == 0:
-            out.append((i, char))
-    if depth or quote:
-        what = "a quote" if quote else "a bracket"
-        raise FormulaError(f"in {formula!r}, {what} is not closed")
-    return out
-
-
-def _without_quotes(text: str) -> str:
-    return re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
-
-
-def _translate_backticks(text: str, formula: str) -> str:
-    if text.count("`") % 2:
-        raise FormulaError(f"in {formula!r}, a backtick is not closed")
-    return re.sub(r"`([^`]+)`", lambda m: _quote(m[1]), text)
-
-
-def _quote(name: str) -> str:
-    if re.fullmatch(_NAME, name):
-        return name
-    return f"Q('{name}')" if '"' in name else f'Q("{name}")'
-
-
-def _atom_name(atom: re.Match[str]) -> str:
-    return atom["name"] or atom["tick"] or atom["q"][1:-1]
-
-
-def _plain_name(text: str) -> str | None:
-    atom = _ATOM.match(text)
-    return None if atom is None or atom["num"] else _atom_name(atom)
+    if not _bar_positions(term):
+        return None
+    while term[0].text == "(" and closing(term, 0) == len(term) - 1:
+        term = term[1:-1]
+        if any(t.text in ("|", "||") and t.depth == term[0].depth for t in term):
+            return term
+    raise FormulaError(
+        f"{source(formula, term)!r} has a '|' outside of parentheses; write random terms as (1 + x | g)"
+    )

@@ -14,6 +14,7 @@ from .component_formulas import variables_of
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula
 from .groups import missing_labels
+from .terms import Terms
 from .variables import Categories
 
 
@@ -34,7 +35,7 @@ class Missing:
 
 
 def find_missing(
-    parsed: MixedFormula, bars: Sequence[Bar], formulas: Mapping[str, str],
+    parsed: MixedFormula, bars: Sequence[Bar], formulas: Mapping[str, Terms],
     columns: Sequence[tuple[str, Any]], env: Evaluator,
 ) -> Missing:  # fmt: skip
     """Look for missing values in all that a model takes from a table.
@@ -54,14 +55,15 @@ def find_missing(
         if terms.plain is not None and all(v is not None for _, v in plain):
             columns += plain
         else:
-            for x, code in env.codes(terms.text, what).items():
-                expressions[x] = code, f"the {what} {terms.text!r}"
+            for x, code in env.codes(terms, what).items():
+                expressions[x] = code, f"the {what} {terms.written!r}"
     name = parsed.response_name
     if name is not None and name in env.table.columns:
         columns.append((name, env.table[name]))
     else:
-        expressions[parsed.response] = parsed.response, f"the response {parsed.response!r}"
-    expressions |= {text: (text, f"the offset {text!r}") for text in parsed.offsets}
+        text = parsed.response.written
+        expressions[text] = parsed.response.text, f"the response {text!r}"
+    expressions |= {x.written: (x.text, f"the offset {x.written!r}") for x in parsed.offsets}
     more, found = variables_of(formulas, env)
     missing = _look(env, expressions | more, [*columns, *found])
     if len(missing.keep) and not missing.keep.any():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import OptionError, suggest
+from ..errors import OptionError
+from ..spellings import FIT, FIT_ARGUMENTS, meant
 
 # Options of statsmodels' fits: where a method has no use for one, it is no mistake to give it.
 COMMON = frozenset(
@@ -20,5 +21,8 @@ def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]
     """Return the defaults `known`, replaced by what was given of them."""
     for name in given:
         if name not in known and name not in COMMON:
-            raise OptionError(f"optimizer {method!r} got the option {name!r}{suggest(name, known)}")
+            raise OptionError(
+                f"optimizer {method!r} got the option {name!r}"
+                f"{meant(name, FIT, [*known, *FIT_ARGUMENTS])}"
+            )
     return {**known, **{name: value for name, value in given.items() if name in known}}

@@ -14,6 +14,7 @@ from scipy import stats
 
 from ..arguments import numbers, whole_number
 from ..errors import DataValueError, FormulaError, OptionError
+from .equations import read_equations
 from .wald import interval
 
 
@@ -187,16 +188,12 @@ def constraints(
     ):
         text = [hypothesis] if isinstance(hypothesis, str) else list(hypothesis)
         try:
-            found = patsy.DesignInfo(list(names)).linear_constraint(text)
+            return read_equations(text, names)
         except patsy.PatsyError as exc:
             raise FormulaError(
                 f"the hypothesis {hypothesis!r} cannot be read: {str(exc).splitlines()[0]}; expected "
                 f"linear equations in {', '.join(names)}, such as '{names[-1]} = 0'"
             ) from exc
-        labels = [x.strip() for part in text for x in part.split(",")]
-        if len(labels) != len(found.coefs):
-            labels = [f"c{i}" for i in range(len(found.coefs))]
-        return found.coefs, found.constants[:, 0], tuple(labels)
     values: Any = 0.0
     if isinstance(hypothesis, tuple) and len(hypothesis) == 2:
         hypothesis, values = hypothesis

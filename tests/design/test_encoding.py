@@ -49,7 +49,7 @@ TERMS = [
     "0 + f", "f", "f * h", "x:f", "x * f", "f:h", "0 + f:h", "C(i)", "C(i, Sum)", "C(i, Poly)",
     "C(f, Treatment('b'))", "C(f, Treatment(1))", "C(f, Sum('a'))", "C(f, Helmert) + h", "C(f, Diff)",
     "C(i, levels=[3, 2, 1, 0])", "C(f, [[1, 0], [0, 1], [-1, -1]])", "C(C(f, Sum), levels=list('bca'))",
-    "center(x)", "standardize(x) + center(np.log(x))", "center(center(x) ** 2)", "scale(x)",
+    "center(x)", "standardize(x) + center(np.log(x))", "center(center(x) ** 2)",
     "bs(x, df=4)", "bs(x, knots=[2, 3], degree=2)", "cr(x, df=4)", "cc(x, df=4)",
     "te(cr(x, df=3), cr(z, df=3))", "np.log(x) + I(x ** 2)", "I(x * twice)", "own(x) * f", "b", "b * x",
     "x > 2", "Q('my x'):f", "x ** 2", "(f + h + x) ** 2", "(f + h) ** 2 - f", "f / x", "x + i:z",
@@ -67,7 +67,8 @@ def test_columns_are_those_of_patsy(text):
     columns, names, info = Evaluator(sys._getframe(), data).columns(
         parse_terms(text), "fixed effects"
     )
-    assert list(names) == theirs.design_info.column_names
+    expected_names = [x.replace("Q('my x')", "my x") for x in theirs.design_info.column_names]
+    assert list(names) == expected_names
     np.testing.assert_allclose(stack(columns, 120), np.asarray(theirs), rtol=1e-13, atol=1e-13)
     new = data.sample(25, random_state=3)
     (expected,) = patsy.build_design_matrices([theirs.design_info], new)

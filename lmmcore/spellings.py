@@ -1,0 +1,89 @@
+"""Arguments under the names that R, lme4, nlme and statsmodels have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .errors import UnknownArgumentError, suggest
+
+_ML = "REML or ML is chosen by the fit: fit(reml=True) or fit(reml=False)"
+_OF_FIT = "it belongs to the fit: "
+_GAUSSIAN = "responses are Gaussian here, and nothing stands for it"
+
+FIT_ARGUMENTS = (
+    "start_params", "reml", "niter_sa", "do_cg", "fe_pen", "cov_pen", "free", "full_output", "method",
+    "callback", "maxiter",
+)  # fmt: skip
+
+FORMULA_ARGUMENTS = (
+    "formula", "data", "re_formula", "vc_formula", "subset", "use_sparse", "missing", "groups", "weights",
+    "use_sqrt", "covariance",
+)  # fmt: skip
+INIT_ARGUMENTS = (
+    "endog", "exog", "groups", "exog_re", "exog_vc", "use_sqrt", "missing", "weights", "covariance",
+)  # fmt: skip
+
+FIT = {
+    "REML": "did you mean 'reml'?",
+    "ML": "did you mean reml=False?",
+    "optimizer": "did you mean 'method', the name of an optimizer?",
+    "optimiser": "did you mean 'method', the name of an optimizer?",
+    "algorithm": "did you mean 'method', the name of an optimizer?",
+    "solver": "did you mean 'method', the name of an optimizer?",
+    "opt": "did you mean 'method', the name of an optimizer?",
+    "control": "there is no object of options; they are arguments of fit, such as fit(maxiter=200)",
+    "optCtrl": "there is no object of options; they are arguments of fit, such as fit(maxiter=200)",
+    "start": "did you mean 'start_params'?",
+    "maxit": "did you mean 'maxiter'?",
+    "max_iter": "did you mean 'maxiter'?",
+    "maxIter": "did you mean 'maxiter'?",
+    "maxfev": "did you mean 'maxiter'?",
+    "verbose": "did you mean 'callback', a function of the iteration and −2 log-likelihood?",
+    "nAGQ": "the likelihood of a Gaussian response needs no quadrature, and nothing stands for it",
+    "family": _GAUSSIAN,
+    "weights": "weights belong to the model: mixedlm(formula, data, weights=…)",
+    "penalty": "did you mean fit_regularized(method=…)?",
+    "alpha": "did you mean fit_regularized(alpha=…), or conf_int(alpha=…) of the results?",
+    "na_action": "missing values belong to the model: mixedlm(formula, data, missing='drop')",
+}
+
+MODEL = {
+    "REML": _ML,
+    "reml": _ML,
+    "method": _OF_FIT + "fit(method=…), the name of an optimizer, or fit(reml=False)",
+    "optimizer": _OF_FIT + "fit(method=…), the name of an optimizer",
+    "control": _OF_FIT + "its options are arguments, such as fit(maxiter=200)",
+    "start": _OF_FIT + "fit(start_params=…)",
+    "verbose": _OF_FIT + "fit(callback=…)",
+    "family": _GAUSSIAN,
+    "link": _GAUSSIAN,
+    "na_action": "did you mean missing='drop' or missing='raise'?",
+    "random": "random terms are in the formula, (1 + x | g), or in re_formula= with groups=",
+    "fixed": "did you mean 'formula'?",
+    "group": "did you mean 'groups'?",
+    "correlation": "residuals are independent here; covariance= is for random effects",
+    "cov_struct": "residuals are independent here; covariance= is for random effects",
+    "offset": "offsets are in the formula: y ~ x + offset(z) + (1 | g)",
+    "contrasts": "contrasts are in the formula: C(f, Sum)",
+    "var_weights": "did you mean 'weights'?",
+    "freq_weights": "there are none; weights= divides the residual variance",
+}
+
+
+def meant(name: str, table: dict[str, str], known: Iterable[str]) -> str:
+    """Return the end of a message about an argument that is not known: what was meant."""
+    known_as = table.get(name.replace(".", "_"))
+    return suggest(name, known) if known_as is None else f"; {known_as}"
+
+
+def refuse_arguments(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse the arguments that a function which builds a model does not have.
+
+    Raises
+    ------
+    UnknownArgumentError
+    """
+    for name in given:
+        raise UnknownArgumentError(
+            f"{function} has no argument {name!r}{meant(name, MODEL, known)}"
+        )
