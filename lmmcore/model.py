@@ -16,7 +16,8 @@ from .at_parameters import AtParameters, as_params, closed_under
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossed import CrossedProducts, crossed_products, refuse_equal_factors
 from .crossproducts.crossproducts import CrossProducts
-from .design.build import as_frame, from_arrays, from_formula
+from .design.arrays import from_arrays
+from .design.build import as_frame, from_formula
 from .design.columns import matrix_columns, stack
 from .design.components import VCSpec
 from .design.design import Design, with_covariance

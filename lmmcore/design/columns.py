@@ -26,7 +26,9 @@ def unmasked(values: Any) -> Any:
         return values.data
     if values.dtype.kind in "fiub":
         return np.where(mask, np.nan, values.data)
-    return np.where(mask, None, values.data.astype(object))
+    out = values.data.astype(object)
+    out[mask] = None
+    return out
 
 
 def one_per_row(values: Any, role: str, name: str, what: str, advice: str = "") -> Any:
@@ -82,6 +84,8 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
     name, role : str
         For the error message: the variable and the part it plays ("endog", "weights", …).
     """
+    if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
+        values = values.iloc[:, 0]
     if isinstance(values, pd.Series):
         if isinstance(values.dtype, np.dtype):
             values = values.to_numpy()

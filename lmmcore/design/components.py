@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import DataTypeError, DataValueError, DeprecatedFormatWarning
+from .columns import unmasked
 from .groups import Grouping
 
 
@@ -112,8 +114,16 @@ def join(parts: Sequence[Components]) -> Components:
     return Components(names, indptr, columns, values, tuple(x for p in parts for x in p.labels))
 
 
-def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Components | None:
+def from_spec(
+    spec: VCSpec | Mapping[str, Any], grouping: Grouping, index: pd.Index | None = None
+) -> Components | None:
     """Read statsmodels' VCSpec, or a mapping name → group label → matrix.
+
+    Parameters
+    ----------
+    index : pandas.Index, optional
+        Labels of the rows, which frames among the matrices have to have too, unless they number
+        the rows of their group.
 
     Raises
     ------
@@ -151,7 +161,9 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
         ids: dict[str, int] = {}
         rows, columns, values = [], [], []
         for g, given in enumerate(mats):
-            mat = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=float)
+            at = order[ends[g] - sizes[g] : ends[g]]
+            _refuse_other_rows(given, index, at, f"{name!r} in group {grouping.labels[g]!r}")
+            mat = _matrix(given)
             if mat.ndim != 2 or mat.shape[0] != sizes[g]:
                 raise DataValueError(
                     f"exog_vc: the matrix of component {name!r} in group {grouping.labels[g]!r} has "
@@ -161,7 +173,6 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
             if len(labels) != mat.shape[1]:
                 labels = [str(c) for c in range(mat.shape[1])]
             cols = np.array([ids.setdefault(label, len(ids)) for label in labels], dtype=np.int64)
-            at = order[ends[g] - sizes[g] : ends[g]]
             rows.append(np.repeat(at, mat.shape[1]))
             columns.append(np.tile(cols, mat.shape[0]))
             values.append(mat.ravel())
@@ -178,6 +189,26 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
             )
         )
     return join(parts)
+
+
+def _matrix(given: Any) -> np.ndarray:
+    """Return the matrix of a group; missing entries are NaN."""
+    dense = given.toarray() if hasattr(given, "toarray") else unmasked(given)
+    return np.asarray(dense, dtype=float)
+
+
+def _refuse_other_rows(given: Any, index: pd.Index | None, rows: np.ndarray, what: str) -> None:
+    """Refuse a frame whose rows are labelled, and not as the rows of its group are."""
+    if index is None or not isinstance(given, (pd.DataFrame, pd.Series)):
+        return
+    if len(rows) != len(given) or given.index.equals(pd.RangeIndex(len(rows))):
+        return
+    if not given.index.equals(index[rows]):
+        raise DataValueError(
+            f"exog_vc: the matrix of component {what} has the rows {list(given.index[:4])!r}…; expected "
+            f"{list(index[rows][:4])!r}…, the rows of its group in the order of the data. Align it by "
+            "matrix.loc[…], or give an array"
+        )
 
 
 def _lookup(by_group: Any, label: Any, name: str) -> Any:

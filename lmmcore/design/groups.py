@@ -12,6 +12,11 @@ from ..crossproducts._rows import code_integers
 from ..errors import DataValueError
 from .columns import one_per_row
 
+SEVERAL = (
+    "For two grouping factors write (1 | a) + (1 | b) into a formula; for the combinations of "
+    "their labels write (1 | a:b)"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
@@ -78,7 +83,7 @@ def code_groups(values: Any, name: str) -> Grouping:
     name : str
         Name of the factor.
     """
-    values = one_per_row(values, "groups", name, "label", _SEVERAL)
+    values = one_label_per_row(values, name)
     if isinstance(values, np.ma.MaskedArray):
         _refuse_missing(np.ma.getmaskarray(values), name)
         values = values.data
@@ -102,10 +107,9 @@ def code_groups(values: Any, name: str) -> Grouping:
     return _from_codes(name, rank[codes] if len(codes) else codes, labels, complete=True)
 
 
-_SEVERAL = (
-    "For two grouping factors write (1 | a) + (1 | b) into a formula; for the combinations of "
-    "their labels write (1 | a:b)"
-)
+def one_label_per_row(values: Any, name: str) -> Any:
+    """Return labels as an array of NumPy or pandas with one dimension."""
+    return one_per_row(values, "groups", name, "label", SEVERAL)
 
 
 def _is_dense(low: int, high: int, n: int) -> bool:
