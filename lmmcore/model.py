@@ -46,6 +46,7 @@ from .patterns import order_that_holds
 from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
 from .results import MixedLMResults
+from .row_for_row import check_like, with_columns, with_data
 from .simulate import MixedLMDistribution
 
 DEFAULT_METHOD = "newton"
@@ -80,6 +81,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         Prior weights w > 0.
     covariance : str, CovarianceStructure or mapping, optional
         Structure of the random coefficients' covariance matrix; see `from_formula`.
+    like : MixedLM, optional
+        A model with as many rows, whose groups, random effects, weights and structures are those of
+        this one.
 
     Attributes
     ----------
@@ -104,6 +108,11 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
 
     Notes
     -----
+    Rows are matched by position. Series and frames among `endog`, `exog`, `groups`, `exog_re`,
+    `weights` must therefore have one index: another order or other labels are an error. Align
+    them before, by ``groups.loc[endog.index]``, or give arrays (``groups.to_numpy()``) where the
+    position is what counts. Masked entries of masked arrays are missing values.
+
     A fit changes nothing in the model but the attribute ``reml``, which says what `loglike`, `score`
     and `hessian` evaluate; input is never changed. Source of the formulas: Pinheiro and Bates
     (2000), *Mixed-Effects Models in S and S-PLUS*, chapter 2.
@@ -122,7 +131,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self,
         endog: Any,
         exog: Any,
-        groups: Any,
+        groups: Any = None,
         exog_re: Any = None,
         exog_vc: VCSpec | Mapping[str, Any] | None = None,
         use_sqrt: bool = True,
@@ -130,9 +139,15 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         *,
         weights: Any = None,
         covariance: Any = None,
+        like: MixedLM | None = None,
     ) -> None:
         if isinstance(endog, pd.DataFrame) and endog.shape[1] != 1:
             raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
+        if like is not None:
+            others = {"groups": groups, "exog_re": exog_re, "exog_vc": exog_vc, "weights": weights}
+            check_like(like, {**others, "covariance": covariance})
+            self._setup(with_columns(like, endog, exog), like.use_sqrt, None)
+            return
         check_components(exog_vc)
         design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
         design = with_covariance(design, covariance)
@@ -141,8 +156,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
     @classmethod
     def from_formula(
         cls,
-        formula: str,
-        data: Any,
+        formula: str | None = None,
+        data: Any = None,
         re_formula: str | None = None,
         vc_formula: Mapping[str, str] | None = None,
         subset: Any = None,
@@ -153,6 +168,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         weights: Any = None,
         use_sqrt: bool = True,
         covariance: Any = None,
+        like: MixedLM | None = None,
         _depth: int = 1,
     ) -> MixedLM:
         """Build a model from a formula and a table.
@@ -176,14 +192,24 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             Accepted for compatibility: storage is chosen by lmmcore.
         missing : {"none", "raise", "drop"}
         groups : str or array_like, optional
-            Name of a column, or labels.
+            Name of a column, or labels; a Series, and a Series as `weights`, must have the index of
+            `data`.
         weights : str or array_like, optional
             Prior weights.
         covariance : str, CovarianceStructure or mapping, optional
             Structure of the covariance matrix of the random coefficients, by name (``"cs"``) or as an
             object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
             as ``cs(1 + x | g)``.
+        like : MixedLM, optional
+            A model with a row for each row of `data`. The new model is that one with the fixed effects'
+            columns that its formula gives for `data`, all of them, also where they are constant;
+            everything else stays. No other argument is used.
         """
+        if like is not None:
+            check_like(like, {"formula": formula, "groups": groups, "weights": weights})
+            model = cls.__new__(cls)
+            model._setup(with_data(like, data), like.use_sqrt, like.formula, form=False)
+            return model
         parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
         for argument, given in (
             ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
@@ -192,6 +218,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
         if isinstance(groups, (bool, int, float)):
             raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
+        if formula is None:
+            raise FormulaError("no formula was given; expected text such as 'y ~ x + (1 | g)'")
         design = from_formula(
             formula, data, groups, re_formula, vc_formula, weights, missing, subset,
             frame=sys._getframe(_depth),
@@ -211,14 +239,21 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         For changed data build another model: results of fits refer to the one that they came from.
         """
 
-    def _setup(self, design: Design, use_sqrt: bool, formula: str | None) -> None:
+    def _get_init_kwds(self) -> dict[str, Any]:
+        """Return what another model of these rows is built with, as code written for statsmodels asks."""
+        return {"like": self}
+
+    def _setup(
+        self, design: Design, use_sqrt: bool, formula: str | None, form: bool = True
+    ) -> None:
         self.design = design
         self.use_sqrt = use_sqrt
         self.reml = True
-        self.formula = formula
+        if formula is not None:  # as in statsmodels, a model of arrays has no such attribute
+            self.formula = formula
         self.dropped: tuple[str, ...] = ()
         self._kept_columns = np.arange(len(design.fixed))
-        if design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
+        if form and design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
             self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
         self.endog_names = design.endog_name

@@ -44,6 +44,7 @@ from .random_effects import (
     effects_by_group,
     effects_frame,
 )
+from .row_for_row import FixedEffects
 
 if TYPE_CHECKING:
     from .estimation import Estimate
@@ -222,6 +223,11 @@ class MixedLMResults(Inference):
     def bse_fe(self) -> Series:
         """Standard errors of the fixed effects (k_fe,)."""
         return self._series(np.sqrt(np.diag(self._cov_fe)), self.model.exog_names)
+
+    @property
+    def _results(self) -> FixedEffects:
+        """What multiple imputation (statsmodels' MICE) pools."""
+        return FixedEffects(self._beta, self._cov_fe)
 
     # Information criteria
 

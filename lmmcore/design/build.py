@@ -131,6 +131,7 @@ def from_formula(
             components=components,
             weights=w,
             row_labels=table.index,
+            table=table,
             fixed_info=info,
             n_dropped=n_rows - len(table),
             others=tuple(groupings[1:]),

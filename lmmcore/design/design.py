@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import DataValueError, DesignError, OptionError, suggest
 from .columns import Column, stack
@@ -72,6 +73,8 @@ class Design:
         The formulas of the variance components.
     offset_info : tuple
         What patsy needs to build the parts of the offset for new data.
+    table : pandas.DataFrame or None
+        The rows of the table in which the formula was evaluated, as given.
     """
 
     endog: np.ndarray
@@ -91,6 +94,11 @@ class Design:
     offset: np.ndarray | None = None
     offset_info: tuple[Any, ...] = ()
     component_info: Mapping[str, str] | None = None
+    table: pd.DataFrame | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the table out of files: it may have many more columns than the model."""
+        return {**self.__dict__, "table": None}
 
     @property
     def n_rows(self) -> int:

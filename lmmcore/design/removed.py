@@ -55,4 +55,5 @@ def without_rows(design: Design) -> Design:
         ),
         weights=None if design.weights is None else gone("weights"),
         row_labels=None,
+        table=None,
     )  # fmt: skip
