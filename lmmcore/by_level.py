@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cached_property
 from typing import Any, Protocol
 
-import numpy as np
-
 from .design.groups import Grouping
 from .design.levels import Levels, level_of
 from .errors import NameNotFoundError, suggest
@@ -37,13 +35,17 @@ class ByLevel(dict[Any, Any]):
     """
 
     def __init__(self, grouping: Grouping, entries: Entries) -> None:
-        super().__init__(zip(grouping.labels.tolist(), map(_Level, range(grouping.n_levels))))
+        super().__init__(zip(grouping.keys, map(_Level, range(grouping.n_levels))))
         self._grouping = grouping
         self._entries = entries
 
     @cached_property
     def _levels(self) -> Levels:
         return Levels(self._grouping.labels, self._grouping.name)
+
+    @cached_property
+    def _keys(self) -> list[Any]:
+        return self._grouping.keys
 
     def __getitem__(self, label: Any) -> Any:
         entry = super().__getitem__(label)
@@ -53,14 +55,20 @@ class ByLevel(dict[Any, Any]):
         return entry
 
     def __missing__(self, label: Any) -> Any:
-        level = level_of(self._levels, self._grouping, label)
-        if level < 0:
+        found = self._same(label)
+        if not found:
             name, labels = self._grouping.name, self._grouping.labels
-            types = self._levels.types(np.array([label, None], dtype=object)[:1])
+            types = self._levels.types([label])
             raise NameNotFoundError(
                 f"{label!r} is no level of {name}{types or suggest(str(label), map(str, labels))}"
             )
-        return super().__getitem__(self._grouping.labels[level : level + 1].tolist()[0])
+        return self[found[0]]
+
+    def _same(self, label: Any) -> list[Any]:
+        """Return the key that another label means; an empty list when there is none."""
+        level = level_of(self._levels, self._grouping, label)
+        found = self._keys[level] if level >= 0 else None
+        return [found] if level >= 0 and super().__contains__(found) else []
 
     # A dict's own methods would show what stands in the place of entries.
 
@@ -69,7 +77,7 @@ class ByLevel(dict[Any, Any]):
 
     def __contains__(self, label: Any) -> bool:
         try:
-            return super().__contains__(label) or level_of(self._levels, self._grouping, label) >= 0
+            return super().__contains__(label) or bool(self._same(label))
         except ValueError:  # a label that could mean several levels
             return False
 

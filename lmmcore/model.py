@@ -265,6 +265,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self.n_groups = design.grouping.n_levels
         self.n_totobs = self.nobs
         self.k_params = self.k_fe + self.k_re2
+        self._structures  # noqa: B018 — so that an unknown structure is refused here, not by a fit
 
     def _products(self) -> CrossProducts | CrossedProducts:
         """Form the cross-products of all columns."""
@@ -366,9 +367,11 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         info = self.design.fixed_info
         if info is not None and not isinstance(exog, np.ndarray):
             return rebuild(info, as_frame(exog))[:, self._kept_columns]
-        columns, names = matrix_columns(exog, None, "x", "exog")
-        if isinstance(exog, pd.DataFrame) and set(self.exog_names) <= set(names):
-            columns = tuple(columns[names.index(name)] for name in self.exog_names)
+        if isinstance(exog, pd.DataFrame):
+            names = [str(name) for name in exog.columns]
+            if set(self.exog_names) <= set(names):
+                exog = exog.iloc[:, [names.index(name) for name in self.exog_names]]
+        columns, _ = matrix_columns(exog, None, "x", "exog")
         if len(columns) != self.k_fe:
             raise DataValueError(
                 f"exog has {len(columns)} columns; expected {self.k_fe}: {', '.join(self.exog_names)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arguments import generator
+from .design.columns import unmasked
 from .errors import DataValueError, LmmcoreWarning
 from .extension.matrices import semidefinite_cholesky
 from .params import MixedLMParams
@@ -41,7 +42,7 @@ class MixedLMDistribution:
             given = _nearest(given)
         self.cov_re = self.scale * given.cov_re
         self.vcomp = self.scale * given.vcomp
-        self.exog = model.exog if exog is None else np.asarray(exog, dtype=float)
+        self.exog = model.exog if exog is None else np.asarray(unmasked(exog), dtype=float)
         if self.exog.shape != (model.nobs, model.k_fe):
             raise DataValueError(
                 f"exog has shape {self.exog.shape}; expected ({model.nobs}, {model.k_fe}), as the model"

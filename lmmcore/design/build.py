@@ -149,6 +149,8 @@ def as_frame(data: Any) -> pd.DataFrame:
     for method in ("to_pandas", "df"):
         if callable(getattr(data, method, None)):
             return getattr(data, method)()
+    if isinstance(data, np.ma.MaskedArray) and data.dtype.names:
+        data = {name: data[name] for name in data.dtype.names}
     if isinstance(data, Mapping) or (isinstance(data, np.ndarray) and data.dtype.names):
         try:
             return pd.DataFrame(data)

@@ -18,6 +18,7 @@ import pandas as pd
 from ..errors import DataTypeError, DataValueError, DeprecatedFormatWarning
 from .columns import unmasked
 from .groups import Grouping
+from .levels import Levels
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def from_spec(
             stacklevel=5,
         )
         names = sorted(spec)
-        mats = [[_lookup(spec[n], label, n) for label in grouping.labels.tolist()] for n in names]
+        mats = [[_lookup(spec[n], label, n) for label in grouping.keys] for n in names]
         colnames = [[[str(j) for j in range(_width(m))] for m in row] for row in mats]
         spec = VCSpec(list(names), colnames, mats)
     if not hasattr(spec, "names") or not hasattr(spec, "mats"):
@@ -150,6 +151,7 @@ def from_spec(
     order = np.argsort(grouping.codes, kind="stable")
     sizes = np.bincount(grouping.codes, minlength=grouping.n_levels)
     ends = np.cumsum(sizes)
+    keys = grouping.keys
     parts = []
     for j, name in enumerate(spec.names):
         mats = list(spec.mats[j])
@@ -162,11 +164,11 @@ def from_spec(
         rows, columns, values = [], [], []
         for g, given in enumerate(mats):
             at = order[ends[g] - sizes[g] : ends[g]]
-            _refuse_other_rows(given, index, at, f"{name!r} in group {grouping.labels[g]!r}")
+            _refuse_other_rows(given, index, at, f"{name!r} in group {keys[g]!r}")
             mat = _matrix(given)
             if mat.ndim != 2 or mat.shape[0] != sizes[g]:
                 raise DataValueError(
-                    f"exog_vc: the matrix of component {name!r} in group {grouping.labels[g]!r} has "
+                    f"exog_vc: the matrix of component {name!r} in group {keys[g]!r} has "
                     f"shape {mat.shape}; expected ({sizes[g]}, columns)"
                 )
             labels = [str(c) for c in spec.colnames[j][g]] if spec.colnames else []
@@ -213,6 +215,10 @@ def _refuse_other_rows(given: Any, index: pd.Index | None, rows: np.ndarray, wha
 
 def _lookup(by_group: Any, label: Any, name: str) -> Any:
     try:
+        if isinstance(by_group, Mapping) and label not in by_group:
+            keys = list(by_group)
+            level = int(Levels(keys, name).find([label])[0])
+            label = label if level < 0 else keys[level]
         return by_group[label]
     except (KeyError, IndexError, TypeError) as exc:
         raise DataValueError(

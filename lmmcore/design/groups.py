@@ -48,6 +48,13 @@ class Grouping:
     part_levels: np.ndarray | None = None
 
     @property
+    def keys(self) -> list[Any]:
+        """The levels as Python's own values, dates as Timestamps."""
+        if self.labels.dtype.kind in "mM":  # whose nanoseconds would become integers
+            return list(pd.Index(self.labels))
+        return list(self.labels.tolist())
+
+    @property
     def n_levels(self) -> int:
         return len(self.labels)
 

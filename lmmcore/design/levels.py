@@ -41,7 +41,7 @@ class Levels:
 
     @cached_property
     def _index(self) -> pd.Index:
-        return pd.Index(self.labels, tupleize_cols=False)
+        return _as_index(self.labels)
 
     @cached_property
     def _by_form(self) -> dict[Any, list[int]]:
@@ -58,12 +58,16 @@ class Levels:
         DataValueError
             A label of another type that may be several levels, or several that may be one.
         """
-        at = np.array(self._index.get_indexer(pd.Index(given, tupleize_cols=False)))
+        at = np.full(len(given), -1, dtype=np.intp)
+        index, other = self._index, _as_index(given)
+        if (index.dtype.kind in "mM") == (other.dtype.kind in "mM"):
+            at[:] = index.get_indexer(other)
         taken = set(at.tolist())
         for i in np.flatnonzero(at < 0).tolist():
             label = given[i]
+            kind = kind_of(label)
             levels = [j for j in self._by_form.get(common_form(label), ())
-                      if kind_of(self.labels[j]) != kind_of(label)]  # fmt: skip
+                      if kind == "dates" or kind_of(self.labels[j]) != kind]  # fmt: skip
             if not levels:
                 continue
             if len(levels) > 1 or levels[0] in taken:
@@ -159,6 +163,15 @@ def common_form(label: Any) -> Any:
         except ValueError:
             return text
     return text
+
+
+def _as_index(labels: Any) -> pd.Index:
+    """Return an index of labels as they are: pandas would make dates and tuples something else."""
+    if isinstance(labels, np.ndarray) and labels.dtype.kind != "O":
+        return pd.Index(labels)
+    values = np.empty(len(labels), dtype=object)
+    values[:] = labels
+    return pd.Index(values, dtype=object, tupleize_cols=False).infer_objects()
 
 
 def _plain(label: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,6 @@ class ConditionalBlock:
     Attributes
     ----------
     groups : int array (G,)
-    labels : list of group labels
     means : array (G, k)
         BLUPs, for the columns of Z as given.
     covariances : array (G, k, k)
@@ -31,7 +29,6 @@ class ConditionalBlock:
     """
 
     groups: np.ndarray
-    labels: list[Any]
     means: np.ndarray
     covariances: np.ndarray
     columns: tuple[tuple[ColumnLabel, ...], ...] | None
@@ -134,11 +131,7 @@ def conditional(
         inverse = np.linalg.inv(m)
         covariances = lam @ inverse @ lam.T
         means = (lam @ inverse @ root.T @ ze[:, :, None])[:, :, 0]
-        blocks.append(
-            ConditionalBlock(
-                block.groups, cp.labels[block.groups].tolist(), means, covariances, block.columns
-            )
-        )
+        blocks.append(ConditionalBlock(block.groups, means, covariances, block.columns))
     n_terms = len(cp.term_columns)
     if cp.blocks and cp.blocks[0].columns is not None:
         own = {
