@@ -26,13 +26,13 @@ def chosen_terms(model: MixedLM, given: Any) -> frozenset[int]:
     OptionError
         What names no random effects of the model.
     """
-    design = model.design
-    every = range(len(design.terms) + len(model.vcomp_names))
     if isinstance(given, (bool, np.bool_)):
-        return frozenset(every if given else ())
+        given = "all" if given else "none"
     if isinstance(given, str):
-        if given in ("all", "none"):
-            return frozenset(every if given == "all" else ())
+        if given == "none":
+            return frozenset()
+        if given == "all":
+            return frozenset(range(len(model.design.terms) + len(model.vcomp_names)))
         given = [given]
     if not isinstance(given, (list, tuple, set, frozenset)):
         raise _refused(model, given, "")
@@ -57,7 +57,7 @@ def _refused(model: MixedLM, given: Any, hint: str) -> OptionError:
 def _known(model: MixedLM) -> list[str]:
     """Return the names of all grouping factors, terms and variance components."""
     design = model.design
-    names = [name for g in design.groupings for name in (g.name,)]
+    names = [g.name for g in design.groupings]
     names += [_text(design, term) for term in design.terms]
     return list(dict.fromkeys([*names, *model.vcomp_names]))
 

@@ -158,7 +158,7 @@ def _grouping_of_rows(known: Grouping, frame: pd.DataFrame | None, given: Any) -
     for name in known.variables:
         if name not in frame.columns:
             raise NameNotFoundError(
-                f"exog has no column {name!r}, the group of the model"
+                f"exog has no column {name!r}, the group of the model, and groups= was not given"
                 + suggest(name, map(str, frame.columns))
             )
     factors = [code_groups(frame[name], name) for name in known.variables]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataValueError
+from ..errors import DataTypeError, DataValueError
 from .alignment import check_alignment
 from .build import check_missing
 from .columns import Column, as_column, matrix_columns
@@ -38,6 +38,8 @@ def from_arrays(
     drop = check_missing(missing)
     given = {"endog": endog, "exog": exog, "groups": groups, "exog_re": exog_re, "weights": weights}
     check_alignment(given.items())
+    if groups is None:
+        raise DataTypeError("groups is None; expected a label for each row")
     endog_name = name_of(endog) or "y"
     y = as_column(endog, endog_name, "endog")
     fixed: tuple[Column, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import FormulaError, NameNotFoundError, suggest
-from .groups import SEVERAL
+from .groups import advice_for_two
 
 GROUP = "Group"  # the name of groups that have none, as in statsmodels
 
@@ -57,8 +57,8 @@ def _names(groups: Any) -> list[str]:
 
 
 def _several(names: list[Any]) -> FormulaError:
-    a, b = (str(names[0]), str(names[1])) if len(names) > 1 else ("a", "b")
+    advice = advice_for_two(*map(str, names[:2])) if len(names) > 1 else advice_for_two()
     return FormulaError(
         f"groups has the columns {', '.join(map(repr, names[:5]))}; expected one grouping factor. "
-        + SEVERAL.replace("a)", f"{a})").replace("b)", f"{b})").replace("a:b", f"{a}:{b}")
+        + advice
     )

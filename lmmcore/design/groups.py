@@ -12,10 +12,13 @@ from ..crossproducts._rows import code_integers
 from ..errors import DataValueError
 from .columns import one_per_row
 
-SEVERAL = (
-    "For two grouping factors write (1 | a) + (1 | b) into a formula; for the combinations of "
-    "their labels write (1 | a:b)"
-)
+
+def advice_for_two(a: str = "a", b: str = "b") -> str:
+    """Return what to do with two grouping factors, in words."""
+    return (
+        f"For two grouping factors write (1 | {a}) + (1 | {b}) into a formula; for the combinations of "
+        f"their labels write (1 | {a}:{b})"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +119,7 @@ def code_groups(values: Any, name: str) -> Grouping:
 
 def one_label_per_row(values: Any, name: str) -> Any:
     """Return labels as an array of NumPy or pandas with one dimension."""
-    return one_per_row(values, "groups", name, "label", SEVERAL)
+    return one_per_row(values, "groups", name, "label", advice_for_two())
 
 
 def _is_dense(low: int, high: int, n: int) -> bool:
@@ -170,7 +173,7 @@ def interaction(parts: list[Grouping]) -> Grouping:
     labels = list(map(":".join, zip(*columns)))
     name = ":".join(p.name for p in parts)
     if len(set(labels)) < len(labels):
-        twice = next(x for x in labels if labels.count(x) > 1)
+        twice = labels[int(np.argmax(pd.Index(labels).duplicated()))]
         raise DataValueError(
             f"two combinations of {name} have the label {twice!r}, as labels contain ':'; expected "
             "labels that differ when they are joined by ':'. Rename the levels"
