@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from .design.columns import unmasked
 from .errors import DataTypeError, DataValueError, OptionError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def numbers(given: Any, name: str, expected: str) -> np.ndarray:
     DataValueError
         Rows of different lengths.
     """
+    given = unmasked(given)
     if isinstance(given, np.ndarray) and given.dtype.kind == "f":
         return given.astype(np.float64, copy=False)
     try:

@@ -16,7 +16,8 @@ from .at_parameters import AtParameters, as_params, closed_under
 from .crossproducts.accumulate import cross_products
 from .crossproducts.crossed import CrossedProducts, crossed_products, refuse_equal_factors
 from .crossproducts.crossproducts import CrossProducts
-from .design.build import as_frame, check_missing, from_arrays, from_formula
+from .design.arrays import from_arrays
+from .design.build import as_frame, check_missing, from_formula
 from .design.columns import matrix_columns, stack
 from .design.components import VCSpec
 from .design.design import Design, with_covariance
@@ -47,6 +48,7 @@ from .patterns import order_that_holds
 from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
 from .results import MixedLMResults
+from .row_for_row import check_like, with_columns, with_data
 from .simulate import MixedLMDistribution
 from .spellings import FORMULA_ARGUMENTS, INIT_ARGUMENTS, refuse_arguments
 
@@ -82,6 +84,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         Prior weights w > 0.
     covariance : str, CovarianceStructure or mapping, optional
         Structure of the random coefficients' covariance matrix; see `from_formula`.
+    like : MixedLM, optional
+        A model with as many rows, whose groups, random effects, weights and structures are those of
+        this one.
 
     Attributes
     ----------
@@ -106,6 +111,11 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
 
     Notes
     -----
+    Rows are matched by position. Series and frames among `endog`, `exog`, `groups`, `exog_re`,
+    `weights` must therefore have one index: another order or other labels are an error. Align
+    them before, by ``groups.loc[endog.index]``, or give arrays (``groups.to_numpy()``) where the
+    position is what counts. Masked entries of masked arrays are missing values.
+
     A fit changes nothing in the model but the attribute ``reml``, which says what `loglike`, `score`
     and `hessian` evaluate; input is never changed. Source of the formulas: Pinheiro and Bates
     (2000), *Mixed-Effects Models in S and S-PLUS*, chapter 2.
@@ -124,7 +134,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self,
         endog: Any,
         exog: Any,
-        groups: Any,
+        groups: Any = None,
         exog_re: Any = None,
         exog_vc: VCSpec | Mapping[str, Any] | None = None,
         use_sqrt: bool = True,
@@ -132,11 +142,17 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         *,
         weights: Any = None,
         covariance: Any = None,
+        like: MixedLM | None = None,
         **unknown: Any,
     ) -> None:
         refuse_arguments("MixedLM", unknown, INIT_ARGUMENTS)
         if isinstance(endog, pd.DataFrame) and endog.shape[1] != 1:
             raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
+        if like is not None:
+            others = {"groups": groups, "exog_re": exog_re, "exog_vc": exog_vc, "weights": weights}
+            check_like(like, {**others, "covariance": covariance})
+            self._setup(with_columns(like, endog, exog), like.use_sqrt, None)
+            return
         check_components(exog_vc)
         design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
         design = with_covariance(design, covariance)
@@ -145,8 +161,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
     @classmethod
     def from_formula(
         cls,
-        formula: str,
-        data: Any,
+        formula: str | None = None,
+        data: Any = None,
         re_formula: str | None = None,
         vc_formula: Mapping[str, str] | None = None,
         subset: Any = None,
@@ -157,6 +173,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         weights: Any = None,
         use_sqrt: bool = True,
         covariance: Any = None,
+        like: MixedLM | None = None,
         _depth: int = 1,
         **unknown: Any,
     ) -> MixedLM:
@@ -184,15 +201,25 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             the default, and "drop"; statsmodels refuses them), or they are an error ("raise"). The
             summary says how many and why, `rows_used` which rows are left.
         groups : str or array_like, optional
-            Name of a column, or labels.
+            Name of a column, or labels; a Series, and a Series as `weights`, must have the index of
+            `data`.
         weights : str or array_like, optional
             Prior weights.
         covariance : str, CovarianceStructure or mapping, optional
             Structure of the covariance matrix of the random coefficients, by name (``"cs"``) or as an
             object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
             as ``cs(1 + x | g)``.
+        like : MixedLM, optional
+            A model with a row for each row of `data`. The new model is that one with the fixed effects'
+            columns that its formula gives for `data`, all of them, also where they are constant;
+            everything else stays. No other argument is used.
         """
         refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
+        if like is not None:
+            check_like(like, {"formula": formula, "groups": groups, "weights": weights})
+            model = cls.__new__(cls)
+            model._setup(with_data(like, data), like.use_sqrt, like.formula, form=False)
+            return model
         parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
         for argument, given in (
             ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
@@ -201,6 +228,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
         if isinstance(groups, (bool, int, float)):
             raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
+        if formula is None:
+            raise FormulaError("no formula was given; expected text such as 'y ~ x + (1 | g)'")
         check_missing(missing)
         arguments = (formula, data, groups, re_formula, vc_formula, weights, subset)
         frame = sys._getframe(_depth)
@@ -226,14 +255,21 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         For changed data build another model: results of fits refer to the one that they came from.
         """
 
-    def _setup(self, design: Design, use_sqrt: bool, formula: str | None) -> None:
+    def _get_init_kwds(self) -> dict[str, Any]:
+        """Return what another model of these rows is built with, as code written for statsmodels asks."""
+        return {"like": self}
+
+    def _setup(
+        self, design: Design, use_sqrt: bool, formula: str | None, form: bool = True
+    ) -> None:
         self.design = design
         self.use_sqrt = use_sqrt
         self.reml = True
-        self.formula = formula
+        if formula is not None:  # as in statsmodels, a model of arrays has no such attribute
+            self.formula = formula
         self.dropped: tuple[str, ...] = ()
         self._kept_columns = np.arange(len(design.fixed))
-        if _formed_at_once(design):
+        if form and _formed_at_once(design):
             self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
         self.endog_names = design.endog_name
@@ -245,6 +281,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self.n_groups = design.grouping.n_levels
         self.n_totobs = self.nobs
         self.k_params = self.k_fe + self.k_re2
+        self._structures  # noqa: B018 — so that an unknown structure is refused here, not by a fit
 
     def _products(self) -> CrossProducts | CrossedProducts:
         """Form the cross-products of all columns."""
@@ -338,9 +375,11 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         info = self.design.fixed_info
         if info is not None and not isinstance(exog, np.ndarray):
             return rebuild(info, as_frame(exog))[:, self._kept_columns]
-        columns, names = matrix_columns(exog, None, "x", "exog")
-        if isinstance(exog, pd.DataFrame) and set(self.exog_names) <= set(names):
-            columns = tuple(columns[names.index(name)] for name in self.exog_names)
+        if isinstance(exog, pd.DataFrame):
+            names = [str(name) for name in exog.columns]
+            if set(self.exog_names) <= set(names):
+                exog = exog.iloc[:, [names.index(name) for name in self.exog_names]]
+        columns, _ = matrix_columns(exog, None, "x", "exog")
         if len(columns) != self.k_fe:
             raise DataValueError(
                 f"exog has {len(columns)} columns; expected {self.k_fe}: {', '.join(self.exog_names)}"

@@ -99,7 +99,15 @@ class ModelData:
     @property
     def formula(self) -> str | None:
         """The formula as it was given."""
-        return self._model.formula
+        return getattr(self._model, "formula", None)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows of the table that a formula was evaluated in."""
+        table, rows = self._model.design.table, self._model.design.in_table
+        if table is None:
+            raise AttributeError("a model of arrays, or one that was read from a file, has no frame")
+        return table if rows is None else table.iloc[rows]
 
     @property
     def const_idx(self) -> int | None:

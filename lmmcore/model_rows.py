@@ -121,7 +121,7 @@ class ModelRows:
     @property
     def group_labels(self) -> list[Any]:
         """Sorted labels of the groups."""
-        return list(self.design.grouping.labels.tolist())
+        return self.design.grouping.keys
 
     @property
     def group_name(self) -> str:

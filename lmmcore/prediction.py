@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from .design.alignment import check_alignment
 from .design.build import as_frame
 from .design.columns import matrix_columns, stack
 from .design.component_formulas import components_of_new_rows
 from .design.design import Design
 from .design.evaluate import rebuild
 from .design.groups import Grouping, code_groups, interaction
+from .design.levels import Levels, levels_of
 from .errors import DataValueError, NameNotFoundError, OptionError, suggest
+from .random_effects import component_effects
 
 if TYPE_CHECKING:
     from .results import MixedLMResults
@@ -31,43 +35,65 @@ def offset_part(design: Design, exog: Any) -> np.ndarray | float:
 
 
 def random_part(
-    results: MixedLMResults, exog: Any, groups: Any, exog_re: Any, new_groups: str
-) -> np.ndarray:
-    """Return Z b̂ (m,) for new rows; see ``MixedLMResults.predict``."""
-    model, design = results.model, results.model.design
+    results: MixedLMResults, exog: Any, groups: Any, exog_re: Any, new_groups: str,
+    terms: frozenset[int],
+) -> np.ndarray:  # fmt: skip
+    """Return Z b̂ (m,) of some terms for new rows; see ``MixedLMResults.predict``."""
+    design = results.model.design
     if new_groups not in ("error", "zero"):
         raise OptionError(
             f"new_groups={new_groups!r}; expected 'error', or 'zero' (the prediction by the fixed effects "
             "for groups that the model does not know)"
         )
+    by_name = groups.items() if isinstance(groups, Mapping) else [("", groups)]
+    labels = [(f"groups[{name!r}]" if name else "groups", given) for name, given in by_name]
+    check_alignment([("exog", exog), *labels, ("exog_re", exog_re)])
     frame = None if isinstance(exog, np.ndarray) else as_frame(exog)
-    z = _columns(results, frame, exog_re, len(exog))
-    out = np.zeros(len(z))
+    n = len(exog) if frame is None else len(frame)
+    z = _columns(results, frame, exog_re, n, terms)
+    out = np.zeros(n)
     for f, known in enumerate(design.groupings):  # one of them where there are components
-        columns = [j for j, own in enumerate(model._factor_of_column) if own == f]
+        mine = [t for t in z if design.terms[t].factor == f]
+        components = terms - set(range(len(design.terms)))
+        if not mine and not components:
+            continue
         given = _given(groups, design, known)
         grouping = _grouping_of_rows(known, frame, given)
-        if len(grouping.codes) != len(z):
+        if len(grouping.codes) != n:
             raise DataValueError(
-                f"groups has {len(grouping.codes)} labels for {len(z)} rows; expected one for each row"
+                f"groups has {len(grouping.codes)} labels for {n} rows; expected one for each row"
             )
         at = _known_levels(known, grouping, new_groups)
-        if design.components is not None:
-            out += _component_part(results, frame, grouping, at, new_groups)
-        if not columns:
-            continue
-        if results._crossed is None:
-            means = results.random_effects_frame.to_numpy()
-        else:
-            means = results._crossed.factors[f].means
-        effects = np.vstack([means, np.zeros(len(columns))])
-        out += np.sum(z[:, columns] * effects[at][grouping.codes], axis=1)
+        if components:
+            out += _component_part(results, frame, grouping, at, new_groups, components)
+        if mine:
+            effects = np.vstack([_means(results, f), np.zeros(_width(design, f))])
+            columns = np.concatenate([_columns_within(design, t) for t in mine])
+            values = np.column_stack([z[t] for t in mine])
+            out += np.sum(values * effects[at][:, columns][grouping.codes], axis=1)
     return out
+
+
+def _means(results: MixedLMResults, f: int) -> np.ndarray:
+    """Return the BLUPs (q, k) of one factor's coefficients."""
+    if results._crossed is not None:
+        return results._crossed.factors[f].means
+    return results._conditional.means(results.model.n_groups, results.k_re)
+
+
+def _width(design: Design, f: int) -> int:
+    return sum(len(term.names) for term in design.terms if term.factor == f)
+
+
+def _columns_within(design: Design, t: int) -> np.ndarray:
+    """Return where the columns of a term are among those of its factor."""
+    before = [term for term in design.terms[:t] if term.factor == design.terms[t].factor]
+    return sum(len(term.names) for term in before) + np.arange(len(design.terms[t].names))
 
 
 def _component_part(
     results: MixedLMResults, frame: pd.DataFrame | None, grouping: Grouping, at: np.ndarray,
-    new_groups: str,
+    new_groups: str, terms: frozenset[int],
 ) -> np.ndarray:  # fmt: skip
     """Return the variance components' part of Z b̂ (m,): effects are found by group and by name."""
     design = results.model.design
@@ -85,29 +111,29 @@ def _component_part(
     left = () if design.components is None else design.components.names
     formulas = tuple(c for c in design.component_info if c.name in left)
     found = components_of_new_rows(formulas, frame, grouping, known, new_groups)
-    lengths = np.diff(found.indptr)
-    rows = np.repeat(np.arange(len(grouping.codes)), lengths)
-    names = [f"{found.names[t]}[{label}]" for t, label in found.labels]
-    labels = [design.grouping.labels[level] if level >= 0 else None for level in at.tolist()]
-    effects = results.random_effects
+    rows = np.repeat(np.arange(len(grouping.codes)), np.diff(found.indptr))
+    names = [_as_integer(f"{found.names[t]}[{label}]") for t, label in found.labels]
+    chosen = [t + len(design.terms) in terms for t, _ in found.labels]
+    effects = component_effects(results, _as_integer)
     out = np.zeros(len(grouping.codes))
     for row, column, value in zip(rows.tolist(), found.columns.tolist(), found.values.tolist()):
-        label = labels[grouping.codes[row]]
-        if value == 0.0 or label is None:
+        level = int(at[grouping.codes[row]])
+        if value == 0.0 or level < 0 or not chosen[column]:
             continue
-        effect = effects[_plain(label)].get(names[column])
+        effect = effects.get((level, names[column]))
         if effect is None and new_groups == "error":
             raise DataValueError(
-                f"row {row} has the random effect {names[column]!r} of {design.grouping.name} = {label}, "
-                "which the model does not know; expected one that was fitted. Use new_groups='zero' to "
-                "predict without it"
+                f"row {row} has the random effect {names[column]!r} of {design.grouping.name} = "
+                f"{design.grouping.labels[level]}, which the model does not know; expected one that was "
+                "fitted. Use new_groups='zero' to predict without it"
             )
         out[row] += value * float(effect or 0.0)
     return out
 
 
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
+def _as_integer(name: str) -> str:
+    """Return the name of a column with levels such as 3.0 as 3: one column with a gap makes floats."""
+    return re.sub(r"\[(T\.)?([-+]?\d+)\.0\]", r"[\1\2]", name)
 
 
 def _given(groups: Any, design: Design, known: Grouping) -> Any:
@@ -141,7 +167,7 @@ def _grouping_of_rows(known: Grouping, frame: pd.DataFrame | None, given: Any) -
     for name in known.variables:
         if name not in frame.columns:
             raise NameNotFoundError(
-                f"exog has no column {name!r}, the group of the model"
+                f"exog has no column {name!r}, the group of the model, and groups= was not given"
                 + suggest(name, map(str, frame.columns))
             )
     factors = [code_groups(frame[name], name) for name in known.variables]
@@ -150,24 +176,27 @@ def _grouping_of_rows(known: Grouping, frame: pd.DataFrame | None, given: Any) -
 
 def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.ndarray:
     """Return the level of the model for each level of the new rows, -1 where there is none."""
-    at = pd.Index(known.labels).get_indexer(pd.Index(grouping.labels))
+    at = levels_of(known, grouping)
     if (at < 0).any() and new_groups == "error":
-        unknown = [str(x) for x in np.asarray(grouping.labels)[at < 0][:3]]
+        labels = np.asarray(grouping.labels)[at < 0]
+        unknown = [str(x) for x in labels[:3]]
+        types = Levels(known.labels, known.name).types(labels)
         raise DataValueError(
             f"{int((at < 0).sum())} groups of {known.name!r} are not in the model, such as "
-            f"{', '.join(unknown)}; expected groups that were fitted. Use new_groups='zero' to predict "
-            "these by the fixed effects"
+            f"{', '.join(unknown)}{types}; expected groups that were fitted. Use new_groups='zero' to "
+            "predict these by the fixed effects"
         )
     return at
 
 
 def _columns(
-    results: MixedLMResults, frame: pd.DataFrame | None, exog_re: Any, n: int
-) -> np.ndarray:
-    """Return Z (m, k_re) of new rows."""
-    model, terms = results.model, results.model.design.terms
-    if not terms:
-        return np.zeros((n, 0))
+    results: MixedLMResults, frame: pd.DataFrame | None, exog_re: Any, n: int, terms: frozenset[int]
+) -> dict[int, np.ndarray]:
+    """Return the columns of Z (m, k) of each chosen term of new rows."""
+    model, design = results.model, results.model.design
+    chosen = {t: design.terms[t] for t in sorted(terms) if t < len(design.terms)}
+    if not chosen:
+        return {}
     if exog_re is not None:
         columns, _ = matrix_columns(exog_re, None, "x_re", "exog_re")
         if len(columns) != model.k_re or len(columns[0]) != n:
@@ -175,11 +204,13 @@ def _columns(
                 f"exog_re has {len(columns)} columns; expected {model.k_re} "
                 f"({', '.join(model.exog_re_names)}) for {n} rows"
             )
-        return stack(columns, n)
-    if frame is not None and all(term.info is not None for term in terms):
-        return np.column_stack([rebuild(term.info, frame) for term in terms])
-    if all(column is None for column in model.design.random):
-        return np.ones((n, model.k_re))
+        starts = np.cumsum([0, *(len(term.names) for term in design.terms)])
+        z = stack(columns, n)
+        return {t: z[:, starts[t] : starts[t + 1]] for t in chosen}
+    if frame is not None and all(term.info is not None for term in chosen.values()):
+        return {t: rebuild(term.info, frame) for t, term in chosen.items()}
+    if all(column is None for t in chosen for column in design.columns_of(t)):
+        return {t: np.ones((n, len(term.names))) for t, term in chosen.items()}
     raise OptionError(
         "the random effects' columns of the new rows are not given: give exog_re=, an array with the "
         f"columns {', '.join(model.exog_re_names)}"

@@ -1,18 +1,128 @@
-"""Labelled random effects of models with several grouping factors."""
+"""Labelled random effects: by group, by factor, as frames."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from .errors import DataValueError
+from .by_level import ByLevel
+from .errors import DataValueError, OptionError
 from .likelihood.crossed.effects import CrossedConditional
 from .likelihood.crossed.structure import available_memory
+from .likelihood.independent.effects import ConditionalBlock
 
 if TYPE_CHECKING:
     from .results import MixedLMResults
+
+
+@dataclass(frozen=True, eq=False)
+class GroupEffects:
+    """The BLUPs, or their covariance matrices, of a group at a time.
+
+    Attributes
+    ----------
+    blocks : tuple of (values (G, k) or (G, k, k), names)
+        Groups of one shape; `names` has one index for all of them, or one for each.
+    block, place : int arrays (q,)
+        Where each group is.
+    scale : float
+        What values are multiplied by.
+    """
+
+    blocks: tuple[tuple[np.ndarray, list[pd.Index]], ...]
+    block: np.ndarray
+    place: np.ndarray
+    scale: float = 1.0
+
+    def __call__(self, level: int) -> pd.Series | pd.DataFrame:
+        values, names = self.blocks[self.block[level]]
+        at = self.place[level]
+        own = self.scale * values[at]
+        index = names[0] if len(names) == 1 else names[at]
+        if own.ndim == 1:
+            return pd.Series(own, index=index)
+        return pd.DataFrame(own, index=index, columns=index)
+
+
+def effects_by_group(results: MixedLMResults, covariances: bool = False) -> ByLevel:
+    """Return the BLUPs of each group, or their conditional covariances, made when asked for."""
+    shared = results.model.exog_re_names
+    blocks, q = [], results.model.n_groups
+    block_of, place = np.zeros(q, dtype=np.intp), np.zeros(q, dtype=np.intp)
+    for b, block in enumerate(results._conditional.blocks):
+        names = [shared] if block.columns is None else _names_of_groups(results, block)
+        values = block.covariances if covariances else block.means
+        blocks.append((values, [pd.Index(own, dtype=object if not own else None) for own in names]))
+        block_of[block.groups] = b
+        place[block.groups] = np.arange(len(block.groups))
+    effects = GroupEffects(tuple(blocks), block_of, place, results.scale if covariances else 1.0)
+    grouping = results.model.design.grouping
+    # The rows are none of its business, and it is to outlive them.
+    return ByLevel(replace(grouping, codes=np.zeros(0, dtype=np.int32)), effects)
+
+
+def _names_of_groups(results: MixedLMResults, block: ConditionalBlock) -> list[list[str]]:
+    """Return the names of the random effects of each group of a block with columns of their own."""
+    shared, components = results.model.exog_re_names, results.model.vcomp_names
+    n_terms, k = results._conditional.n_terms, len(shared)
+    assert block.columns is not None
+    return [
+        [*shared, *(f"{components[t - n_terms]}[{name}]" for t, name in columns[k:])]
+        for columns in block.columns
+    ]
+
+
+def effects_frame(results: MixedLMResults) -> pd.DataFrame:
+    """Return the BLUPs of the random coefficients, a row for each group."""
+    _refuse_crossed(results, "random_effects_frame", "random_effects")
+    model = results.model
+    return pd.DataFrame(
+        results._conditional.means(model.n_groups, model.k_re),
+        index=pd.Index(model.design.grouping.labels, name=model.group_name, tupleize_cols=False),
+        columns=model.exog_re_names,
+    )
+
+
+def covariances_frame(results: MixedLMResults) -> pd.DataFrame:
+    """Return their conditional covariance matrices, one below the other."""
+    _refuse_crossed(results, "random_effects_cov_frame", "random_effects_cov")
+    model, names = results.model, results.model.exog_re_names
+    values = results.scale * results._conditional.covariances(model.n_groups, model.k_re)
+    rows: list[Any] = [model.design.grouping.labels, names]
+    index = pd.MultiIndex.from_product(rows, names=[model.group_name, "name"])
+    return pd.DataFrame(values.reshape(-1, model.k_re), index=index, columns=names)
+
+
+def _refuse_crossed(results: MixedLMResults, name: str, instead: str) -> None:
+    if results._crossed is not None:
+        raise OptionError(
+            f"{name} is for models with one grouping factor; {instead} has a frame "
+            f"for each of {', '.join(f.name for f in results._crossed.factors)}"
+        )
+
+
+def component_effects(
+    results: MixedLMResults, form: Callable[[str], str]
+) -> dict[tuple[int, str], float]:
+    """Return the BLUPs of the variance components by level of the group and name, in some form."""
+    if results._crossed is not None:
+        means = np.concatenate([f.means.ravel() for f in results._crossed.factors])
+        names = map(form, _component_names(results._crossed))
+        return {(0, name): value for name, value in zip(names, means.tolist())}
+    out: dict[tuple[int, str], float] = {}
+    k = results.k_re
+    for block in results._conditional.blocks:
+        if block.columns is None:
+            continue
+        for group, names_, values in zip(
+            block.groups.tolist(), _names_of_groups(results, block), block.means.tolist()
+        ):
+            out.update(((group, form(n)), v) for n, v in zip(names_[k:], values[k:]))
+    return out
 
 
 def names_by_factor(results: MixedLMResults) -> list[list[str]]:

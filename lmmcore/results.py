@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .arguments import numbers
+from .chosen_terms import chosen_terms
 from .convergence import Convergence
 from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
@@ -30,13 +31,20 @@ from .inference.structure import (
 )
 from .inference.wald import CovarianceOfParams
 from .likelihood.crossed.effects import CrossedConditional
-from .likelihood.independent.effects import Conditional, ConditionalBlock, conditional
+from .likelihood.independent.effects import Conditional, conditional
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.state import State
 from .likelihood.units import InUsersColumns
 from .params import MixedLMParams
 from .prediction import offset_part, random_part
-from .random_effects import crossed_covariances, crossed_effects
+from .random_effects import (
+    covariances_frame,
+    crossed_covariances,
+    crossed_effects,
+    effects_by_group,
+    effects_frame,
+)
+from .row_for_row import FixedEffects
 from .storage import write_pickle
 
 if TYPE_CHECKING:
@@ -209,6 +217,11 @@ class MixedLMResults(Inference):
         """Standard errors of the fixed effects (k_fe,)."""
         return self._series(np.sqrt(np.diag(self._cov_fe)), self.model.exog_names)
 
+    @property
+    def _results(self) -> FixedEffects:
+        """What multiple imputation (statsmodels' MICE) pools."""
+        return FixedEffects(self._beta, self._cov_fe)
+
     # Information criteria
 
     @property
@@ -344,42 +357,29 @@ class MixedLMResults(Inference):
         assert isinstance(cp, CrossProducts)
         return conditional(cp, self._likelihood, self._point, self._solution)
 
-    def _named_blocks(self) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
-        return self._conditional.with_names(self.model.exog_re_names, self.model.vcomp_names)
-
     @cached_property
     def random_effects(self) -> dict[Any, pd.Series] | dict[str, pd.DataFrame]:
         """BLUPs of the random effects: a Series for each group label.
 
-        With several grouping factors a frame for each factor, a row for each level.
+        A Series is made when it is asked for; `random_effects_frame` has the coefficients of all
+        groups at once. A label of another type finds its group where that is unambiguous: 308 is
+        the group "308". With several grouping factors a frame for each factor, a row for each level.
         """
         if self._crossed is not None:
             return crossed_effects(self, self._crossed)
-        out: dict[Any, pd.Series] = {}
-        for block, index in self._named_blocks():
-            out.update(
-                (label, pd.Series(values, index=names))
-                for label, values, names in zip(block.labels, block.means, index)
-            )
-        return {label: out[label] for label in self.model.group_labels}
+        return effects_by_group(self)
 
     @cached_property
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
         """Covariance matrix of each group's random effects given the data, β and the variances.
 
+        A frame is made when it is asked for; `random_effects_cov_frame` has those of all groups.
         With several grouping factors a frame for each factor, with the matrices of its levels one below
         the other: rows (level, name), so that ``frame.loc[level]`` is one of them.
         """
-        scale = self.scale
         if self._crossed is not None:
             return crossed_covariances(self, self._crossed)
-        out: dict[Any, pd.DataFrame] = {}
-        for block, index in self._named_blocks():
-            out.update(
-                (label, pd.DataFrame(scale * cov, index=names, columns=names))
-                for label, cov, names in zip(block.labels, block.covariances, index)
-            )
-        return {label: out[label] for label in self.model.group_labels}
+        return effects_by_group(self, covariances=True)
 
     @cached_property
     def random_effects_frame(self) -> pd.DataFrame:
@@ -390,29 +390,35 @@ class MixedLMResults(Inference):
         OptionError
             The model has several grouping factors: see `random_effects`.
         """
-        if self._crossed is not None:
-            raise OptionError(
-                "random_effects_frame is for models with one grouping factor; random_effects has a frame "
-                f"for each of {', '.join(f.name for f in self._crossed.factors)}"
-            )
-        means = np.zeros((self.model.n_groups, self.k_re))
-        for block in self._conditional.blocks:
-            means[block.groups] = block.means[:, : self.k_re]
-        return pd.DataFrame(
-            means,
-            index=pd.Index(self.model.design.grouping.labels, name=self.model.group_name),
-            columns=self.model.exog_re_names,
-        )
+        return effects_frame(self)
+
+    @cached_property
+    def random_effects_cov_frame(self) -> pd.DataFrame:
+        """Conditional covariance matrices of the random coefficients (n_groups · k_re, k_re).
+
+        One below the other: rows (group, name), so that ``frame.loc[group]`` is one of them, and
+        ``frame.to_numpy().reshape(-1, k_re, k_re)`` holds all.
+
+        Raises
+        ------
+        OptionError
+            The model has several grouping factors: see `random_effects_cov`.
+        """
+        return covariances_frame(self)
 
     # Rows
 
     @cached_property
     def fittedvalues(self) -> Series:
         """Fitted values with the random effects, X β̂ + Z b̂ (n,)."""
+        return self._fitted(None)
+
+    def _fitted(self, terms: frozenset[int] | None) -> Series:
+        """Return X β̂ + Z b̂ of the model's rows, with the random effects of some terms or of all."""
         design = self.model.design
         fitted = stack((design.fixed[j] for j in self.model._kept_columns), design.n_rows)
         effects = self._conditional if self._crossed is None else self._crossed
-        values = fitted @ self._beta + effects.row_effects(design)
+        values = fitted @ self._beta + effects.row_effects(design, terms)
         if design.offset is not None:
             values = values + design.offset
         return self._series(values, design.row_labels)
@@ -428,7 +434,7 @@ class MixedLMResults(Inference):
         exog: Any = None,
         transform: bool = True,
         *,
-        random_effects: bool = False,
+        random_effects: bool | str | Collection[str] = False,
         groups: Any = None,
         exog_re: Any = None,
         new_groups: str = "error",
@@ -442,8 +448,9 @@ class MixedLMResults(Inference):
             the rows of the model. An offset is added but to an array of columns, which has none.
         transform : bool
             Whether a frame goes through the formula; if false it holds the columns of exog.
-        random_effects : bool
-            Whether the BLUPs of the rows' groups are added.
+        random_effects : bool, {"all", "none"}, str or list of str
+            Whether the BLUPs of the rows' groups are added: all, none, or those of some grouping
+            factors ("plate"), terms ("(1 + x | g)") and variance components, by name.
         groups : array_like (m,), str or mapping, optional
             Groups of the new rows; by default the columns of the frame that the model was grouped by.
             With several grouping factors a mapping, by the factors' names.
@@ -452,19 +459,21 @@ class MixedLMResults(Inference):
         new_groups : {"error", "zero"}
             What to do with groups that were not fitted: an error, or random effects of zero.
         """
+        terms = chosen_terms(self.model, random_effects)
         if not transform and exog is not None:
             exog = numbers(exog, "exog", "the columns of exog, as transform=False")
         if exog is None:
-            if random_effects:
-                return self.fittedvalues.copy()
+            if terms:
+                every = len(self.model.design.terms) + self.model.k_vc
+                return self.fittedvalues.copy() if len(terms) == every else self._fitted(terms)
             values, offset = self.model.predict(self._beta), self.model.design.offset
             values = values if offset is None else values + offset
             return self._series(values, self.model.design.row_labels)
         values = self.model.predict(self._beta, exog)
         if not isinstance(exog, np.ndarray):
             values = values + offset_part(self.model.design, exog)
-        if random_effects:
-            values = values + random_part(self, exog, groups, exog_re, new_groups)
+        if terms:
+            values = values + random_part(self, exog, groups, exog_re, new_groups, terms)
         return pd.Series(values, exog.index) if hasattr(exog, "index") else values
 
     @property

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arguments import generator
-from .errors import DataValueError
+from .design.columns import unmasked
+from .errors import DataValueError, LmmcoreWarning
 from .linalg.matrices import semidefinite_cholesky
+from .params import MixedLMParams
 
 if TYPE_CHECKING:
     from .model import MixedLM
@@ -35,14 +38,16 @@ class MixedLMDistribution:
             raise DataValueError(f"scale={scale!r}; expected a positive residual variance")
         given = model._params(params, use_sqrt=False, has_fe=True)
         self.fe_params = given.fe_params
+        if given.cov_re.shape == (model.k_re, model.k_re) and len(given.vcomp) == model.k_vc:
+            given = _nearest(given)
         self.cov_re = self.scale * given.cov_re
         self.vcomp = self.scale * given.vcomp
-        self.exog = model.exog if exog is None else np.asarray(exog, dtype=float)
+        self.exog = model.exog if exog is None else np.asarray(unmasked(exog), dtype=float)
         if self.exog.shape != (model.nobs, model.k_fe):
             raise DataValueError(
                 f"exog has shape {self.exog.shape}; expected ({model.nobs}, {model.k_fe}), as the model"
             )
-        model._packed.factors(given)  # refuses what is no covariance matrix
+        model._packed.factors(given)  # refuses other shapes
 
     def rvs(
         self, n: int = 0, rng: np.random.Generator | np.random.RandomState | int | None = None
@@ -83,3 +88,25 @@ class MixedLMDistribution:
         noise = np.sqrt(self.scale) * rng.standard_normal(model.nobs)
         weights = design.weights
         return y + (noise if weights is None else noise / np.sqrt(weights))
+
+
+def _nearest(params: MixedLMParams) -> MixedLMParams:
+    """Return parameters with the nearest covariance matrix where they hold none.
+
+    Draws of parameters from their normal approximation, as mediation analyses make them, fall
+    beyond zero variances now and then.
+    """
+    values, vectors = np.linalg.eigh(params.cov_re)
+    lowest = min(values.min(initial=0.0), params.vcomp.min(initial=0.0))
+    if lowest >= -1e-10 * max(values.max(initial=0.0), params.vcomp.max(initial=0.0)):
+        return params
+    warnings.warn(
+        f"params hold no covariance matrix (a variance, or an eigenvalue of cov_re, is {lowest:.3g}); the "
+        "nearest one, with zero there, is used. Give non-negative variances to silence this warning",
+        LmmcoreWarning,
+        stacklevel=4,
+    )
+    cov_re = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return MixedLMParams.from_components(
+        params.fe_params, cov_re, vcomp=np.maximum(params.vcomp, 0.0)
+    )

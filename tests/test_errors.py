@@ -167,7 +167,7 @@ BY_FORMULA = {
     "short weights": (FORMULA, table(), {"weights": np.ones(3), "missing": "drop"},
                       errors.DataValueError, ValueError, ["'weights' has 3", "24 rows"]),
     "groups of more than the subset": ("y ~ x", table(),
-                                       {"groups": table()["g"], "subset": table()["x"] > 0},
+                                       {"groups": table()["g"].to_numpy(), "subset": table()["x"] > 0},
                                        errors.DataValueError, ValueError, ["24 entries", "subset"]),
     "data is no table": (FORMULA, 17, {}, errors.DataTypeError, TypeError, ["int", "data frame"]),
     "ragged mapping": (FORMULA, {"y": [1, 2, 3], "x": [1, 2], "g": [1, 1, 2]}, {},

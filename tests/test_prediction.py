@@ -120,3 +120,156 @@ def test_variance_components():
     plain = MixedLM.from_formula("strength ~ 1", data, **arguments).fit()
     with pytest.raises(OptionError, match="come from a frame through vc_formula"):
         plain.predict(np.ones((2, 1)), random_effects=True, groups=["A", "B"])
+
+
+def pastes():
+    data = lmmcore.datasets.load_pastes()
+    return lmmcore.mixedlm("strength ~ 1 + (1 | batch) + (1 | batch:cask)", data).fit(), data
+
+
+def test_random_effects_by_name():
+    """Of a factor, of a term; for the rows of the model and for new ones."""
+    fit, data = pastes()
+    fixed = fit.predict()
+    cells = fit.random_effects["batch:cask"].iloc[:, 0]
+    batch = fit.random_effects["batch"].loc[data["batch"].astype(str)].iloc[:, 0].to_numpy()
+    cell = cells.loc[data["batch"].astype(str) + ":" + data["cask"].astype(str)].to_numpy()
+    for given, expected in (
+        ("batch", batch),
+        (["batch"], batch),
+        ("(1 | batch)", batch),
+        ("1|batch", batch),
+        ("batch:cask", cell),
+        (("(1 | batch:cask)",), cell),
+        (["batch", "batch:cask"], batch + cell),
+        ("(1 | batch/cask)", batch + cell),
+        ("all", batch + cell),
+        (True, batch + cell),
+        (np.True_, batch + cell),
+        ("none", 0.0),
+        (False, 0.0),
+        ([], 0.0),
+    ):
+        np.testing.assert_allclose(fit.predict(random_effects=given), fixed + expected)
+        np.testing.assert_allclose(fit.predict(data, random_effects=given), fixed + expected)
+    # Factors that are not asked for need no columns.
+    np.testing.assert_allclose(fit.predict(data[["batch"]], random_effects="batch"), fixed + batch)
+    for given in ("plate", "(cask | batch)", "(0 + cask | batch)", ["batch", "plate"], 1, None, 0.5,
+                  "(1 | batch", "|", {"batch": True}, "(1 | cask)", ["batch", 3]):  # fmt: skip
+        for exog in (None, data):
+            with pytest.raises(OptionError, match=r"'\(1 \| batch\)'"):
+                fit.predict(exog, random_effects=given)
+
+
+def test_random_effects_of_terms():
+    data = lmmcore.datasets.load_sleepstudy()
+    for formula, keywords in (
+        ("Reaction ~ Days + (Days || Subject)", {}),
+        ("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", {}),
+        ("Reaction ~ Days + (1 | Subject) + (0 + np.log(Days + 1) | Subject)", {}),
+        ("Reaction ~ Days", {"groups": "Subject", "re_formula": "1 + Days"}),
+    ):
+        fit = lmmcore.mixedlm(formula, data, **keywords).fit()
+        b = fit.random_effects_frame.loc[data["Subject"]].to_numpy()
+        z = np.column_stack([np.ones(180), data["Days"]])
+        one, slope = ("1", "Days"), ("0 + Days",)
+        if "log" in formula:
+            z[:, 1], slope = np.log(z[:, 1] + 1), ("0+np.log(Days+1)",)
+        parts = [(f"({one[0]} | Subject)", [0]), (f"({slope[0]} | Subject)", [1])]
+        if keywords:
+            parts = [("(1 + Days | Subject)", [0, 1]), ("(Days|Subject)", [0, 1])]
+        for name, columns in [*parts, ("Subject", [0, 1])]:
+            expected = fit.predict() + np.sum((z * b)[:, columns], axis=1)
+            np.testing.assert_allclose(fit.predict(random_effects=name), expected)
+            np.testing.assert_allclose(fit.predict(data, random_effects=name), expected)
+
+
+def test_variance_components_by_name():
+    data = lmmcore.datasets.load_pastes()
+    fit = MixedLM.from_formula(
+        "strength ~ 1", data, groups="batch", re_formula="1", vc_formula={"cask": "0 + C(cask)"}
+    ).fit()
+    whole, fixed = fit.predict(random_effects=True), fit.predict()
+    batch = fit.random_effects_frame.loc[data["batch"]].to_numpy()[:, 0]
+    for exog in (None, data):
+        predicted = fit.predict(exog, random_effects="(1 | batch)")
+        np.testing.assert_allclose(predicted, fixed + batch, rtol=1e-9)
+        for name in ("cask", "batch / cask"):
+            predicted = fit.predict(exog, random_effects=name)
+            np.testing.assert_allclose(predicted, whole - batch, rtol=1e-9)
+        np.testing.assert_allclose(fit.predict(exog, random_effects="batch"), whole, rtol=1e-9)
+    crossed = lmmcore.datasets.load_pastes().assign(one=1)
+    fit = MixedLM.from_formula(
+        "strength ~ 1", crossed, groups="one",
+        vc_formula={"b": "0 + C(batch)", "k": "0 + C(sample)"},
+    ).fit()  # fmt: skip
+    b, k = (fit.predict(random_effects=name) - fixed for name in "bk")
+    np.testing.assert_allclose(fixed + b + k, fit.fittedvalues)
+    np.testing.assert_allclose(fit.predict(crossed, random_effects="k"), fixed + k)
+    assert min(b.abs().max(), k.abs().max()) > 0.1
+    with pytest.raises(OptionError, match="'b', 'k'"):
+        fit.predict(random_effects="c")
+
+
+def test_a_series_of_groups_keeps_its_name():
+    data = lmmcore.datasets.load_sleepstudy()
+    models = (
+        MixedLM.from_formula("Reaction ~ Days", data, groups=data["Subject"]),
+        MixedLM.from_formula("Reaction ~ Days", data, groups=data[["Subject"]]),
+        MixedLM.from_formula("Reaction ~ Days", data, groups=["Subject"]),
+        MixedLM(data["Reaction"], data.assign(one=1.0)[["one", "Days"]], data["Subject"]),
+    )
+    for model in models:
+        fit = model.fit()
+        new = data.assign(one=1.0)
+        found = fit.predict(new, random_effects=True)
+        np.testing.assert_allclose(found, fit.fittedvalues)
+        np.testing.assert_allclose(fit.predict(new, random_effects="Subject"), fit.fittedvalues)
+    # Names of parameters are those of statsmodels.
+    assert "Group Var" in models[0].fit().params
+
+
+@pytest.mark.parametrize("kind", [int, float, "Int64", object])
+def test_labels_of_another_type(kind):
+    """Text that another reading of the file made numbers, and the other way round."""
+    fit, data = sleepstudy()
+    numbers = data["Subject"].astype(int).astype(kind)
+    text = data["Subject"].astype(str)
+    np.testing.assert_allclose(
+        fit.predict(data.assign(Subject=numbers), random_effects=True), fit.fittedvalues
+    )
+    other = lmmcore.mixedlm(
+        "Reaction ~ Days + (Days | Subject)", data.assign(Subject=numbers)
+    ).fit()
+    np.testing.assert_allclose(
+        other.predict(data.assign(Subject=text), random_effects=True), fit.fittedvalues, rtol=1e-6
+    )
+    for new, words in ((data.assign(Subject="A1"), r"text such as 'A1', where the model has numbers"),
+                       (data.assign(Subject=7), "7; expected groups")):  # fmt: skip
+        with pytest.raises(DataValueError, match=words):
+            other.predict(new, random_effects=True)
+
+
+def test_labels_of_another_type_that_could_be_several():
+    data = lmmcore.datasets.load_sleepstudy()
+    names = dict(zip(data["Subject"].unique(), ["7", "07", *map(str, range(100, 116))]))
+    data["Subject"] = data["Subject"].astype(str).map(names)
+    fit = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data).fit()
+    for new_groups in ("error", "zero"):
+        with pytest.raises(DataValueError, match=r"numbers \(7\) where the model has text \('7', '07'\)|"
+                           r"numbers \(7\) where the model has text \('07', '7'\)"):  # fmt: skip
+            fit.predict(data.assign(Subject=7), random_effects=True, new_groups=new_groups)
+
+
+def test_labels_of_another_type_in_interactions_and_components():
+    fit, data = pastes()
+    numbers = data.assign(batch=data["batch"].cat.codes, cask=data["cask"].cat.codes)
+    fit = lmmcore.mixedlm("strength ~ 1 + (1 | batch) + (1 | batch:cask)", numbers).fit()
+    component = MixedLM.from_formula(
+        "strength ~ 1", numbers, groups="batch", re_formula="1", vc_formula={"cask": "0 + C(cask)"}
+    ).fit()
+    for kind in (float, str):
+        new = numbers.astype({"batch": kind, "cask": kind})
+        np.testing.assert_allclose(fit.predict(new, random_effects=True), fit.fittedvalues)
+        found = component.predict(new, random_effects=True)
+        np.testing.assert_allclose(found, component.fittedvalues, rtol=1e-9)

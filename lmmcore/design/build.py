@@ -1,4 +1,4 @@
-"""From arrays or from a formula and a data frame to a Design."""
+"""From a formula and a data frame to a Design."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ..errors import (
     OptionError,
     suggest,
 )
-from .columns import Column, as_column, matrix_columns
+from .alignment import check_alignment, in_subset, is_labelled
+from .columns import Column, as_column
 from .component_formulas import check_formulas, components_of
-from .components import VCSpec, from_spec
 from .design import Design, RandomTerm, check
 from .encoding import Variable
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
+from .group_argument import GROUP, column_of, name_of
 from .groups import Grouping, code_groups, interaction, missing_labels
 from .missing import find_missing
 from .names import factors_in, is_dot, names_in
@@ -40,66 +41,6 @@ def check_missing(missing: str) -> bool:
             "'raise' (they are an error) or 'none' (left out by a formula, an error in arrays)"
         )
     return missing == "drop"
-
-
-def from_arrays(
-    endog: Any,
-    exog: Any,
-    groups: Any,
-    exog_re: Any = None,
-    exog_vc: VCSpec | Mapping[str, Any] | None = None,
-    weights: Any = None,
-    missing: str = "none",
-) -> Design:
-    """Build the design of ``MixedLM(endog, exog, groups, exog_re, exog_vc)``."""
-    drop = check_missing(missing)
-    index = getattr(endog, "index", None) if isinstance(endog, (pd.Series, pd.DataFrame)) else None
-    labelled = any(isinstance(a, (pd.Series, pd.DataFrame)) for a in (endog, exog))
-    endog_name = _series_name(endog, "y")
-    if isinstance(endog, pd.DataFrame):
-        (y,), _ = matrix_columns(endog, None, "y", "endog")
-    else:
-        y = as_column(endog, endog_name, "endog")
-    n = len(y)
-    fixed: tuple[Column, ...] = ()
-    fixed_names: tuple[str, ...] = ()
-    if exog is not None:
-        fixed, fixed_names = matrix_columns(exog, None, "x", "exog")
-        if not isinstance(exog, (pd.DataFrame, pd.Series)):
-            fixed_names = _name_constant(fixed, fixed_names)
-    group_name = _series_name(groups, "Group")
-    random: tuple[Column, ...]
-    terms: tuple[RandomTerm, ...]
-    empty_vc = exog_vc is None or (
-        len(exog_vc) == 0 if isinstance(exog_vc, Mapping) else not getattr(exog_vc, "names", True)
-    )
-    if exog_re is not None:
-        random, names = matrix_columns(exog_re, None, "x_re", "exog_re")
-        terms = (RandomTerm(names),) if random else ()
-    elif empty_vc:
-        random, terms = (None,), (RandomTerm((group_name,)),)
-    else:
-        random, terms = (), ()
-    w = None if weights is None else as_column(weights, _series_name(weights, "weights"), "weights")
-    keep = None
-    if drop:
-        keep = _complete_rows([y, *fixed, *random, w], missing_labels(groups), n)
-    grouping = code_groups(_rows(groups, keep), group_name)
-    design = Design(
-        y, endog_name, fixed, fixed_names, grouping, terms, random,
-        weights=w, row_labels=index, labelled=labelled,
-    )  # fmt: skip
-    if keep is not None:
-        design = _take(design, keep)
-    if not empty_vc:
-        if keep is not None:
-            raise DataValueError(
-                "missing='drop' cannot drop rows of exog_vc; leave out the rows with missing values "
-                "before building exog_vc, or use vc_formula"
-            )
-        assert exog_vc is not None
-        design = replace(design, components=from_spec(exog_vc, grouping))
-    return check(design)
 
 
 def from_formula(
@@ -134,7 +75,13 @@ def from_formula(
     table = as_frame(data)
     rows = None
     if subset is not None:
+        whole = table.index
         table, rows = _subset(table, subset)
+        chosen = table.index if callable(subset) else subset
+        groups, weights = (in_subset(v, whole, chosen) for v in (groups, weights))
+    groups = column_of(groups, table)
+    labelled = [("data", table)] if is_labelled(data) else []
+    check_alignment([*labelled, ("groups", groups), ("weights", weights)])
     parsed, slopes, formulas = _parsed(
         formula, re_formula, vc_formula, groups, weights, table, frame
     )
@@ -150,8 +97,10 @@ def from_formula(
         missing = find_missing(parsed, bars, formulas, columns, Evaluator(frame, table))
     keep = None if missing is None or missing.keep.all() else missing.keep
     env = Evaluator(frame, table, keep)
-    named = bool(parsed.bars) or isinstance(groups, str)
-    groupings = [_grouping([(x, _rows(v, keep)) for x, v in f], named) for f in given]
+    groupings = [
+        replace(_grouping([(x, _rows(v, keep)) for x, v in factor]), variables=variables)
+        for factor, variables in zip(given, _variables(parsed, given, groups))
+    ]
     y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
     terms, random = _random_part(bars, groupings, env)
     components, component_info = components_of(formulas, groupings[0], env)
@@ -166,6 +115,7 @@ def from_formula(
             components=components, component_info=component_info, weights=w,
             offset=offset, offset_info=offset_info, others=tuple(groupings[1:]), fixed_info=info,
             row_labels=table.index if keep is None else table.index[keep], rows=rows,
+            table=table, in_table=None if keep is None else np.flatnonzero(keep),
             n_dropped=0 if keep is None else int((~keep).sum()),
             missing={} if missing is None else missing.counts,
         )
@@ -221,6 +171,8 @@ def as_frame(data: Any) -> pd.DataFrame:
     for method in ("to_pandas", "df"):
         if callable(getattr(data, method, None)):
             return getattr(data, method)()
+    if isinstance(data, np.ma.MaskedArray) and data.dtype.names:
+        data = {name: data[name] for name in data.dtype.names}
     if isinstance(data, Mapping) or (isinstance(data, np.ndarray) and data.dtype.names):
         try:
             return pd.DataFrame(data)
@@ -299,13 +251,22 @@ def _group_variables(
         ]
     if isinstance(groups, str):
         return [[(groups, _column(table, groups, "groups="))]]
-    return [[("Group", groups)]]
+    return [[(GROUP, groups)]]
 
 
-def _grouping(variables: Sequence[tuple[str, Any]], named: bool) -> Grouping:
+def _variables(
+    parsed: MixedFormula, given: Sequence[Sequence[tuple[str, Any]]], groups: Any
+) -> list[tuple[str, ...]]:
+    """Return for each factor the columns of a table that say the levels of new rows."""
+    if parsed.bars:
+        return [tuple(name for name, _ in factor) for factor in given]
+    name = name_of(groups)
+    return [() if name is None else (name,)]
+
+
+def _grouping(variables: Sequence[tuple[str, Any]]) -> Grouping:
     factors = [code_groups(values, name) for name, values in variables]
-    grouping = factors[0] if len(factors) == 1 else interaction(factors)
-    return replace(grouping, variables=tuple(name for name, _ in variables)) if named else grouping
+    return factors[0] if len(factors) == 1 else interaction(factors)
 
 
 def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset: bool) -> None:
@@ -342,38 +303,7 @@ def _complete_rows(columns: Sequence[Any], missing: np.ndarray, n: int) -> np.nd
     return None if not bad.any() else ~bad
 
 
-def _take(design: Design, keep: np.ndarray) -> Design:
-    def rows(columns: Sequence[Column]) -> tuple[Column, ...]:
-        return tuple(None if c is None else c[keep] for c in columns)
-
-    return replace(
-        design,
-        endog=design.endog[keep],
-        fixed=rows(design.fixed),
-        random=rows(design.random),
-        weights=None if design.weights is None else design.weights[keep],
-        row_labels=None if design.row_labels is None else design.row_labels[keep],
-        n_dropped=int((~keep).sum()),
-        rows=np.flatnonzero(keep),
-    )
-
-
 def _rows(values: Any, keep: np.ndarray | None) -> Any:
     if keep is None:
         return values
     return values[keep] if hasattr(values, "dtype") else np.asarray(values, dtype=object)[keep]
-
-
-def _series_name(values: Any, default: str) -> str:
-    name = getattr(values, "name", None)
-    if name is None and isinstance(values, pd.DataFrame) and values.shape[1] == 1:
-        name = values.columns[0]
-    return default if name is None else str(name)
-
-
-def _name_constant(columns: Sequence[Column], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Name an array's first column "const" when it is constant, as statsmodels does."""
-    first = columns[0] if columns else None
-    if first is None or len(first) == 0 or first[0] == 0 or not bool(np.all(first == first[0])):
-        return names
-    return ("const", *(f"x{j + 1}" for j in range(len(columns) - 1)))

@@ -17,6 +17,63 @@ Column: TypeAlias = "np.ndarray | None"
 READABLE = frozenset(np.dtype(t) for t in (np.float64, np.float32, np.int64, np.int32, np.bool_))
 
 
+def unmasked(values: Any) -> Any:
+    """Return a masked array of numbers with NaN where it is masked, other values as they are."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    mask = np.ma.getmaskarray(values)
+    if not mask.any():
+        return values.data
+    if values.dtype.kind in "fiub":
+        return np.where(mask, np.nan, values.data)
+    out = values.data.astype(object)
+    out[mask] = None
+    return out
+
+
+def one_per_row(values: Any, role: str, name: str, what: str, advice: str = "") -> Any:
+    """Return values as one entry for each row: an array of NumPy or pandas of one dimension.
+
+    Parameters
+    ----------
+    role, name, what, advice : str
+        For the error message: the part that the variable plays, its name, what an entry is, and
+        what to do instead of giving several columns.
+    """
+    if isinstance(values, pd.DataFrame):
+        if values.shape[1] != 1:
+            raise _not_one(role, name, f"the columns {list(values.columns)!r}", what, advice)
+        values = values.iloc[:, 0]
+    if isinstance(values, (pd.Series, pd.Index)):
+        values = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
+    if isinstance(values, pd.api.extensions.ExtensionArray):
+        return values
+    array = values if isinstance(values, np.ndarray) else _as_array(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        return array[:, 0]
+    if array.ndim != 1:
+        raise _not_one(role, name, f"shape {array.shape}", what, advice)
+    return array
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Return an array of a list; of one that holds tuples, or mixes text with other things, objects.
+
+    NumPy would make numbers text, and columns of tuples of equal length.
+    """
+    array: np.ndarray = np.asarray(values)
+    if array.dtype.kind in "US" and not all(isinstance(v, (str, bytes)) for v in values):
+        return np.array(values, dtype=object)
+    return array
+
+
+def _not_one(role: str, name: str, given: str, what: str, advice: str) -> DataValueError:
+    return DataValueError(
+        f"{role} {name!r} has {given}; expected one {what} for each row"
+        + (f". {advice}" if advice else "")
+    )
+
+
 def as_column(values: Any, name: str, role: str) -> np.ndarray:
     """Return values as a 1-d array of a type that the row kernel reads.
 
@@ -27,6 +84,8 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
     name, role : str
         For the error message: the variable and the part it plays ("endog", "weights", …).
     """
+    if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
+        values = values.iloc[:, 0]
     if isinstance(values, pd.Series):
         if isinstance(values.dtype, np.dtype):
             values = values.to_numpy()
@@ -36,7 +95,7 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
             values = values.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
             values = values.to_numpy()
-    array = np.asarray(values)
+    array = np.asarray(unmasked(values))
     if array.ndim != 1:
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
@@ -113,7 +172,7 @@ def matrix_columns(
         found = [str(values.name)] if values.name is not None else []
         columns = (as_column(values, found[0] if found else prefix, role),)
     else:
-        array = np.asarray(values)
+        array = np.asarray(unmasked(values))
         if array.ndim == 1:
             array = array[:, None]
         if array.ndim != 2:

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import DataTypeError, DataValueError, DeprecatedFormatWarning
+from .columns import unmasked
 from .groups import Grouping
+from .levels import Levels
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,16 @@ def join(parts: Sequence[Components]) -> Components:
     return Components(names, indptr, columns, values, tuple(x for p in parts for x in p.labels))
 
 
-def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Components | None:
+def from_spec(
+    spec: VCSpec | Mapping[str, Any], grouping: Grouping, index: pd.Index | None = None
+) -> Components | None:
     """Read statsmodels' VCSpec, or a mapping name → group label → matrix.
+
+    Parameters
+    ----------
+    index : pandas.Index, optional
+        Labels of the rows, which frames among the matrices have to have too, unless they number
+        the rows of their group.
 
     Raises
     ------
@@ -127,7 +138,7 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
             stacklevel=5,
         )
         names = sorted(spec)
-        mats = [[_lookup(spec[n], label, n) for label in grouping.labels.tolist()] for n in names]
+        mats = [[_lookup(spec[n], label, n) for label in grouping.keys] for n in names]
         colnames = [[[str(j) for j in range(_width(m))] for m in row] for row in mats]
         spec = VCSpec(list(names), colnames, mats)
     if not hasattr(spec, "names") or not hasattr(spec, "mats"):
@@ -140,6 +151,7 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
     order = np.argsort(grouping.codes, kind="stable")
     sizes = np.bincount(grouping.codes, minlength=grouping.n_levels)
     ends = np.cumsum(sizes)
+    keys = grouping.keys
     parts = []
     for j, name in enumerate(spec.names):
         mats = list(spec.mats[j])
@@ -151,17 +163,18 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
         ids: dict[str, int] = {}
         rows, columns, values = [], [], []
         for g, given in enumerate(mats):
-            mat = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=float)
+            at = order[ends[g] - sizes[g] : ends[g]]
+            _refuse_other_rows(given, index, at, f"{name!r} in group {keys[g]!r}")
+            mat = _matrix(given)
             if mat.ndim != 2 or mat.shape[0] != sizes[g]:
                 raise DataValueError(
-                    f"exog_vc: the matrix of component {name!r} in group {grouping.labels[g]!r} has "
+                    f"exog_vc: the matrix of component {name!r} in group {keys[g]!r} has "
                     f"shape {mat.shape}; expected ({sizes[g]}, columns)"
                 )
             labels = [str(c) for c in spec.colnames[j][g]] if spec.colnames else []
             if len(labels) != mat.shape[1]:
                 labels = [str(c) for c in range(mat.shape[1])]
             cols = np.array([ids.setdefault(label, len(ids)) for label in labels], dtype=np.int64)
-            at = order[ends[g] - sizes[g] : ends[g]]
             rows.append(np.repeat(at, mat.shape[1]))
             columns.append(np.tile(cols, mat.shape[0]))
             values.append(mat.ravel())
@@ -180,8 +193,32 @@ def from_spec(spec: VCSpec | Mapping[str, Any], grouping: Grouping) -> Component
     return join(parts)
 
 
+def _matrix(given: Any) -> np.ndarray:
+    """Return the matrix of a group; missing entries are NaN."""
+    dense = given.toarray() if hasattr(given, "toarray") else unmasked(given)
+    return np.asarray(dense, dtype=float)
+
+
+def _refuse_other_rows(given: Any, index: pd.Index | None, rows: np.ndarray, what: str) -> None:
+    """Refuse a frame whose rows are labelled, and not as the rows of its group are."""
+    if index is None or not isinstance(given, (pd.DataFrame, pd.Series)):
+        return
+    if len(rows) != len(given) or given.index.equals(pd.RangeIndex(len(rows))):
+        return
+    if not given.index.equals(index[rows]):
+        raise DataValueError(
+            f"exog_vc: the matrix of component {what} has the rows {list(given.index[:4])!r}…; expected "
+            f"{list(index[rows][:4])!r}…, the rows of its group in the order of the data. Align it by "
+            "matrix.loc[…], or give an array"
+        )
+
+
 def _lookup(by_group: Any, label: Any, name: str) -> Any:
     try:
+        if isinstance(by_group, Mapping) and label not in by_group:
+            keys = list(by_group)
+            level = int(Levels(keys, name).find([label])[0])
+            label = label if level < 0 else keys[level]
         return by_group[label]
     except (KeyError, IndexError, TypeError) as exc:
         raise DataValueError(

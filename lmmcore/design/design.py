@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import DataValueError, DesignError, OptionError, suggest
 from .columns import Column, stack
@@ -76,6 +77,10 @@ class Design:
         The variables because of which rows were left out, and in how many rows each is missing.
     rows : integer array (n,) or None
         Positions in the data of the rows used; None for all.
+    table : pandas.DataFrame or None
+        The table in which the formula was evaluated, as given; `rows` are positions in the data before a
+        subset was taken, `in_table` in this table.
+    in_table : integer array (n,) or None
     """
 
     endog: np.ndarray
@@ -97,6 +102,12 @@ class Design:
     component_info: tuple[Any, ...] = ()
     missing: Mapping[str, int] = field(default_factory=dict)
     rows: np.ndarray | None = None
+    table: pd.DataFrame | None = None
+    in_table: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the table out of files: it may have many more columns than the model."""
+        return {**self.__dict__, "table": None, "in_table": None}
 
     @property
     def n_rows(self) -> int:

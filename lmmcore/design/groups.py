@@ -10,6 +10,15 @@ import pandas as pd
 
 from ..crossproducts._rows import code_integers
 from ..errors import DataValueError, NotFiniteError
+from .columns import one_per_row
+
+
+def advice_for_two(a: str = "a", b: str = "b") -> str:
+    """Return what to do with two grouping factors, in words."""
+    return (
+        f"For two grouping factors write (1 | {a}) + (1 | {b}) into a formula; for the combinations of "
+        f"their labels write (1 | {a}:{b})"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +36,10 @@ class Grouping:
         Whether the codes never decrease, so that each level is one run of rows.
     variables : tuple of str
         The columns of a table whose combinations are the levels; empty when labels were given.
+    part_labels : tuple of arrays
+        Of an interaction, the labels of each of its factors; empty for any other.
+    part_levels : int array (q, number of parts) or None
+        Of an interaction, which of these labels each level has.
     """
 
     name: str
@@ -34,6 +47,15 @@ class Grouping:
     labels: np.ndarray
     in_order: bool
     variables: tuple[str, ...] = ()
+    part_labels: tuple[np.ndarray, ...] = ()
+    part_levels: np.ndarray | None = None
+
+    @property
+    def keys(self) -> list[Any]:
+        """The levels as Python's own values, dates as Timestamps."""
+        if self.labels.dtype.kind in "mM":  # whose nanoseconds would become integers
+            return list(pd.Index(self.labels))
+        return list(self.labels.tolist())
 
     @property
     def n_levels(self) -> int:
@@ -41,13 +63,21 @@ class Grouping:
 
     def take(self, rows: np.ndarray) -> Grouping:
         """Return the factor on a subset of rows, without levels that no longer occur."""
+        found = _from_codes(self.name, self.codes[rows], np.arange(self.n_levels))
+        kept = found.labels
         return replace(
-            _from_codes(self.name, self.codes[rows], self.labels), variables=self.variables
+            self,
+            codes=found.codes,
+            labels=self.labels[kept],
+            in_order=found.in_order,
+            part_levels=None if self.part_levels is None else self.part_levels[kept],
         )
 
 
 def missing_labels(values: Any) -> np.ndarray:
-    """Return a mask of the rows whose label is missing."""
+    """Return a mask of the rows whose label is missing; masked entries are."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.getmaskarray(values) | missing_labels(values.data)
     if isinstance(values, np.ndarray) and values.dtype.kind in "iub":
         return np.zeros(len(values), dtype=bool)
     return np.asarray(pd.isna(values))
@@ -63,72 +93,113 @@ def code_groups(values: Any, name: str) -> Grouping:
     name : str
         Name of the factor.
     """
-    if isinstance(values, pd.Series):
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            values = values.cat
-            codes = np.asarray(values.codes)
-            _refuse_missing(codes < 0, name)
-            return _from_codes(name, codes, np.asarray(values.categories))
-        values = values.array if not isinstance(values.dtype, np.dtype) else values.to_numpy()
+    values = one_label_per_row(values, name)
+    if isinstance(values, np.ma.MaskedArray):
+        _refuse_missing(np.ma.getmaskarray(values), name)
+        values = values.data
     if isinstance(values, pd.Categorical):
         codes = np.asarray(values.codes)
         _refuse_missing(codes < 0, name)
         return _from_codes(name, codes, np.asarray(values.categories))
     array = values if isinstance(values, np.ndarray) else None
-    if array is None and not isinstance(values, pd.api.extensions.ExtensionArray):
-        array = np.asarray(values)
-    if array is not None and array.ndim != 1:
-        if array.ndim != 2 or array.shape[1] != 1:
-            raise DataValueError(
-                f"groups {name!r} has shape {array.shape}; expected one label per row"
-            )
-        array = array[:, 0]
     if array is not None and array.dtype.kind in "iu" and len(array):
         low, high = int(array.min()), int(array.max())
-        if high - low <= 4 * len(array) + 1024 and low > -(2**62) and high < 2**62:
+        if _is_dense(low, high, len(array)):
             integers = np.ascontiguousarray(array, dtype=np.int64)
             codes, labels, in_order = code_integers(integers, low, high)
             return Grouping(name, codes, labels.astype(array.dtype, copy=False), in_order)
-    source: Any = array if array is not None else values
-    if array is not None and array.dtype.kind == "O":
-        source = pd.array(
-            [v.item() if isinstance(v, np.generic) else v for v in array], dtype=object
-        )
-    codes, uniques = pd.factorize(source)
-    _refuse_missing(codes < 0, name)
-    labels = np.asarray(uniques)
-    try:
-        order = np.argsort(labels, kind="stable")
-    except TypeError:  # labels of mixed types have no order of their own
-        order = np.argsort([f"{type(v).__name__}\0{v}" for v in labels], kind="stable")
+    codes, uniques = pd.factorize(values)
+    if len(codes) and codes.min() < 0:
+        _refuse_missing(codes < 0, name)
+    labels, order = _in_order(np.asarray(uniques))
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return _from_codes(name, rank[codes] if len(codes) else codes, labels[order], complete=True)
+    return _from_codes(name, rank[codes] if len(codes) else codes, labels, complete=True)
+
+
+def one_label_per_row(values: Any, name: str) -> Any:
+    """Return labels as an array of NumPy or pandas with one dimension."""
+    return one_per_row(values, "groups", name, "label", advice_for_two())
+
+
+def _is_dense(low: int, high: int, n: int) -> bool:
+    """Whether a table of all integers from low to high is worth its memory."""
+    return high - low <= 4 * n + 1024 and low > -(2**62) and high < 2**62
+
+
+def _in_order(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return different labels sorted, and the order that sorts them."""
+    if labels.dtype.kind != "O":
+        order = np.argsort(labels, kind="stable")
+        return labels[order], order
+    # Python sorts text about twice as fast as NumPy sorts objects.
+    keys = [_plain(v) if isinstance(v, np.generic) else v for v in labels.tolist()]
+    try:
+        places = sorted(range(len(keys)), key=keys.__getitem__)
+    except TypeError:  # labels of mixed types have no order of their own
+        texts = [f"{type(v).__name__}\0{v}" for v in keys]
+        places = sorted(range(len(keys)), key=texts.__getitem__)
+    return _objects([keys[i] for i in places]), np.array(places, dtype=np.intp)
+
+
+def _plain(scalar: np.generic) -> Any:
+    """Return a scalar of NumPy as one of Python; times stay, whose nanoseconds would become integers."""
+    return scalar if isinstance(scalar, (np.datetime64, np.timedelta64)) else scalar.item()
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    """Return a 1-d array of objects, also of tuples."""
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
 
 
 def interaction(parts: list[Grouping]) -> Grouping:
-    """Return the factor ``a:b:…`` of all combinations that occur, labelled ``"a:b"``."""
-    codes = parts[0].codes.astype(np.int64)
+    """Return the factor ``a:b:…`` of all combinations that occur, labelled ``"a:b"``.
+
+    Raises
+    ------
+    DataValueError
+        Two combinations would have one label, as labels contain colons.
+    """
+    codes, levels = parts[0].codes, [np.arange(parts[0].n_levels)]
     for part in parts[1:]:
-        codes = codes * part.n_levels + part.codes
-    cells, compact = np.unique(codes, return_inverse=True)
-    names = []
-    for cell in cells.tolist():
-        label = []
-        for part in reversed(parts[1:]):
-            cell, level = divmod(cell, part.n_levels)
-            label.append(str(part.labels[level]))
-        label.append(str(parts[0].labels[cell]))
-        names.append(":".join(reversed(label)))
-    return _from_codes(
-        ":".join(p.name for p in parts), compact, np.array(names, dtype=object), complete=True
+        pair = codes.astype(np.int64) * part.n_levels + part.codes
+        codes, cells = _dense_codes(pair)
+        left, right = np.divmod(cells, max(part.n_levels, 1))
+        levels = [*(own[left] for own in levels), right]
+    texts = [[str(label) for label in part.labels] for part in parts]
+    columns = [[text[i] for i in own.tolist()] for text, own in zip(texts, levels)]
+    labels = list(map(":".join, zip(*columns)))
+    name = ":".join(p.name for p in parts)
+    if len(set(labels)) < len(labels):
+        twice = labels[int(np.argmax(pd.Index(labels).duplicated()))]
+        raise DataValueError(
+            f"two combinations of {name} have the label {twice!r}, as labels contain ':'; expected "
+            "labels that differ when they are joined by ':'. Rename the levels"
+        )
+    found = _from_codes(name, codes, _objects(labels), complete=True)
+    return replace(
+        found,
+        part_labels=tuple(part.labels for part in parts),
+        part_levels=np.column_stack(levels),
     )
+
+
+def _dense_codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes in the order of the values, and the values that occur; whole numbers."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if len(values) and _is_dense(low, high, len(values)):
+        codes, cells, _ = code_integers(values, low, high)
+        return codes, cells
+    cells, codes = np.unique(values, return_inverse=True)
+    return codes.astype(np.int32), cells
 
 
 def _from_codes(
     name: str, codes: np.ndarray, labels: np.ndarray, complete: bool = False
 ) -> Grouping:
-    """Drop levels that do not occur."""
+    """Return a factor of codes, without levels that do not occur."""
     codes = np.ascontiguousarray(codes, dtype=np.int32)
     if not complete:
         used = np.zeros(len(labels), dtype=bool)

@@ -56,4 +56,5 @@ def without_rows(design: Design) -> Design:
         weights=None if design.weights is None else gone("weights"),
         row_labels=None,
         rows=gone("rows_used"),
+        table=None,
     )  # fmt: skip

@@ -172,7 +172,7 @@ def summarize(
     structured = xname_re is None and is_structured(results)
     covariance = _names(xname_re, "xname_re", model.param_names[model.k_fe :])
     response = yname or model.endog_names
-    formula = model.formula if yname is None and xname_fe is None else None
+    formula = getattr(model, "formula", None) if yname is None and xname_fe is None else None
     facts = (
         ("Model", "MixedLM"),
         ("No. Observations", str(results.nobs)),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import lmmcore
 from lmmcore.crossproducts.accumulate import cross_products
-from lmmcore.design.build import from_arrays, from_formula
+from lmmcore.design.arrays import from_arrays
+from lmmcore.design.build import from_formula
 from lmmcore.errors import DataValueError
 from lmmcore.estimation import estimate
 from lmmcore.extension import find

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmmcore.design.groups import code_groups, interaction
+from lmmcore.design.groups import code_groups, interaction, missing_labels
+from lmmcore.errors import DataValueError
 
 CODES = [1, 0, 2, 2, 0, 1]
 KINDS = {
@@ -78,3 +79,70 @@ def test_interaction():
 def test_take_drops_levels():
     grouping = code_groups(np.array([1, 2, 3, 2]), "g").take(np.array([False, True, False, True]))
     assert grouping.labels.tolist() == [2]
+
+
+def test_masked_labels_are_missing():
+    values = np.ma.array([3, 999, 1, 3], mask=[0, 1, 0, 0])
+    assert missing_labels(values).tolist() == [False, True, False, False]
+    with pytest.raises(DataValueError, match="missing in 1 of 4 rows"):
+        code_groups(values, "g")
+    assert code_groups(values[[0, 2, 3]], "g").labels.tolist() == [1, 3]
+    assert missing_labels(np.ma.array(["a", None], mask=[0, 0])).tolist() == [False, True]
+
+
+def test_a_list_of_text_and_missing_values():
+    with pytest.raises(DataValueError, match="missing in 1 of 3 rows"):
+        code_groups(["a", np.nan, "b"], "g")
+
+
+def test_scalars_of_numpy_among_objects():
+    values = np.array([np.int64(2), 1, np.str_("a"), np.float64(2.0), "a"], dtype=object)
+    grouping = code_groups(values, "g")
+    assert grouping.codes.tolist() == [1, 0, 2, 1, 2]
+    assert [type(x) for x in grouping.labels] == [int, int, str]
+
+
+def test_text_sorts_as_in_python():
+    labels = ["b", "a", "Z", "é", "e", "a\0", "", "10", "9", "ü", "𝄞", "z"]
+    for values in (np.array(labels, dtype=object), pd.array(labels, dtype="str"), labels):
+        grouping = code_groups(values, "g")
+        assert grouping.labels.tolist() == sorted(set(np.asarray(values).tolist()))
+
+
+def test_two_columns_are_refused():
+    frame = pd.DataFrame({"a": [1, 2], "b": [1, 2]})
+    for values in (frame, frame.to_numpy(), np.ones((2, 2))):
+        with pytest.raises(DataValueError, match=r"\(1 \| a\) \+ \(1 \| b\)"):
+            code_groups(values, "g")
+    assert code_groups(frame[["a"]], "g").labels.tolist() == [1, 2]
+
+
+def test_interactions_know_their_parts():
+    rng = np.random.default_rng(0)
+    values = [rng.choice(list("xyz"), 50), rng.integers(0, 9, 50), rng.choice([0.5, 1.5], 50)]
+    parts = [code_groups(v, name) for v, name in zip(values, "abc")]
+    both = interaction(parts)
+    expected = sorted(set(zip(*(v.tolist() for v in values))))
+    assert both.labels.tolist() == [":".join(map(str, cell)) for cell in expected]
+    cells = [tuple(p[i] for p, i in zip(both.part_labels, own)) for own in both.part_levels]
+    assert cells == expected
+    assert [cells[c] for c in both.codes] == list(zip(*(v.tolist() for v in values)))
+    few = both.take(np.arange(50) < 5)
+    for row, code in enumerate(few.codes):
+        cell = tuple(p[i] for p, i in zip(few.part_labels, few.part_levels[code]))
+        assert cell == tuple(v[row] for v in values)
+
+
+def test_many_levels_of_many_factors():
+    """Whose product is beyond 64 bits."""
+    parts = [code_groups(np.random.default_rng(s).permutation(5000), "abcdef"[s]) for s in range(6)]
+    both = interaction(parts)
+    assert both.n_levels == 5000
+    expected = list(zip(*(p.labels[p.codes].tolist() for p in parts)))
+    assert [both.labels[c] for c in both.codes] == [":".join(map(str, e)) for e in expected]
+
+
+def test_labels_with_colons_that_would_be_one():
+    a, b = (code_groups(np.array(v), n) for v, n in ((["x:y", "x"], "a"), (["z", "y:z"], "b")))
+    with pytest.raises(DataValueError, match="two combinations of a:b have the label 'x:y:z'"):
+        interaction([a, b])

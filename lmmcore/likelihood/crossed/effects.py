@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,10 +32,14 @@ class FactorEffects:
     labels: np.ndarray
     means: np.ndarray
 
-    def of_rows(self, codes: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
-        """Return Z b̂ for rows with the given levels and columns."""
+    def of_rows(
+        self, codes: np.ndarray, columns: Sequence[Column], chosen: np.ndarray
+    ) -> np.ndarray:
+        """Return Z b̂ for rows with the given levels and columns; `chosen` (k,) says which count."""
         out = np.zeros(len(codes))
         for j, column in enumerate(columns):
+            if not chosen[j]:
+                continue
             effect = self.means[codes, j]
             out += effect if column is None else effect * column
         return out
@@ -93,10 +97,12 @@ class CrossedConditional:
             raise AssertionError("joint covariances are asked for in uncentred columns alone")
         return k * np.outer(scale, scale)
 
-    def row_effects(self, design: Design) -> np.ndarray:
-        """Return Z b̂ for each row (n,)."""
+    def row_effects(self, design: Design, terms: Collection[int] | None = None) -> np.ndarray:
+        """Return Z b̂ of some terms, by default of all, for each row (n,)."""
         out = np.zeros(design.n_rows)
         factors: list[Factor] = crossed_factors(design) or []
         for effects, factor in zip(self.factors, factors):
-            out += effects.of_rows(factor.grouping.codes, factor.columns)
+            used = [terms is None or t in terms for t in factor.terms]
+            chosen = np.repeat(used, factor.sizes)
+            out += effects.of_rows(factor.grouping.codes, factor.columns, chosen)
         return out

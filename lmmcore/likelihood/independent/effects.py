@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,6 @@ class ConditionalBlock:
     Attributes
     ----------
     groups : int array (G,)
-    labels : list of group labels
     means : array (G, k)
         BLUPs, for the columns of Z as given.
     covariances : array (G, k, k)
@@ -31,7 +29,6 @@ class ConditionalBlock:
     """
 
     groups: np.ndarray
-    labels: list[Any]
     means: np.ndarray
     covariances: np.ndarray
     columns: tuple[tuple[ColumnLabel, ...], ...] | None
@@ -44,38 +41,30 @@ class Conditional:
     blocks: tuple[ConditionalBlock, ...]
     n_terms: int
 
-    def with_names(
-        self, shared: list[str], components: list[str]
-    ) -> Iterator[tuple[ConditionalBlock, list[list[str]]]]:
-        """Yield every block with the names of each group's random effects.
-
-        `shared` are the names of the random coefficients, `components` those of the components.
-        """
+    def means(self, n_groups: int, k: int) -> np.ndarray:
+        """Return the BLUPs of the first k columns, those of the random coefficients (n_groups, k)."""
+        means = np.zeros((n_groups, k))
         for block in self.blocks:
-            if block.columns is None:
-                yield block, [shared] * len(block.groups)
-                continue
-            k = len(shared)
-            yield (
-                block,
-                [
-                    [
-                        *shared,
-                        *(f"{components[t - self.n_terms]}[{name}]" for t, name in columns[k:]),
-                    ]
-                    for columns in block.columns
-                ],
-            )
+            means[block.groups] = block.means[:, :k]
+        return means
 
-    def row_effects(self, design: Design) -> np.ndarray:
-        """Return Z b̂ for each row (n,)."""
+    def covariances(self, n_groups: int, k: int) -> np.ndarray:
+        """Return their conditional covariances divided by σ² (n_groups, k, k)."""
+        covariances = np.zeros((n_groups, k, k))
+        for block in self.blocks:
+            covariances[block.groups] = block.covariances[:, :k, :k]
+        return covariances
+
+    def row_effects(self, design: Design, terms: Collection[int] | None = None) -> np.ndarray:
+        """Return Z b̂ of some terms, by default of all, for each row (n,)."""
         out = np.zeros(design.n_rows)
         codes = design.grouping.codes
         k = len(design.random)
-        means = np.zeros((design.grouping.n_levels, k))
-        for block in self.blocks:
-            means[block.groups] = block.means[:, :k]
+        means = self.means(design.grouping.n_levels, k)
+        own_term = np.repeat(np.arange(len(design.terms)), [len(t.names) for t in design.terms])
         for j, column in enumerate(design.random):
+            if terms is not None and own_term[j] not in terms:
+                continue
             effect = means[codes, j]
             out += effect if column is None else effect * column
         components = design.components
@@ -97,9 +86,11 @@ class Conditional:
                     for pair in pairs.tolist()
                 ]
             )
-            out += np.bincount(
-                rows, weights=effects[inverse] * components.values, minlength=design.n_rows
-            )
+            values = components.values
+            if terms is not None:
+                chosen = [t + len(design.terms) in terms for t, _ in components.labels]
+                values = values * np.array(chosen)[components.columns]
+            out += np.bincount(rows, weights=effects[inverse] * values, minlength=design.n_rows)
         return out
 
     def _label(self, labels: tuple[tuple[int, str], ...], pair: int) -> ColumnLabel:
@@ -139,11 +130,7 @@ def conditional(
         inverse = np.linalg.inv(m)
         covariances = lam @ inverse @ lam.T
         means = (lam @ inverse @ root.T @ ze[:, :, None])[:, :, 0]
-        blocks.append(
-            ConditionalBlock(
-                block.groups, cp.labels[block.groups].tolist(), means, covariances, block.columns
-            )
-        )
+        blocks.append(ConditionalBlock(block.groups, means, covariances, block.columns))
     n_terms = len(cp.term_columns)
     if cp.blocks and cp.blocks[0].columns is not None:
         own = {

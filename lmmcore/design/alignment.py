@@ -1,0 +1,74 @@
+"""Rows are matched by position: what is labelled has to have one index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from ..errors import DataValueError
+
+
+def check_alignment(given: Iterable[tuple[str, Any]]) -> None:
+    """Refuse Series and frames whose rows have other labels than those of the first one.
+
+    Parameters
+    ----------
+    given : iterable of (str, object)
+        Arguments with their names; what is neither a Series nor a frame is passed over.
+
+    Raises
+    ------
+    DataValueError
+        Labels in another order, or other labels. Different numbers of rows are for the design to
+        refuse.
+    """
+    first: tuple[str, pd.Index] | None = None
+    for name, values in given:
+        if not isinstance(values, (pd.Series, pd.DataFrame)):
+            continue
+        if first is None:
+            first = name, values.index
+            continue
+        of, index = first
+        if len(index) == len(values) and not (values.index is index or values.index.equals(index)):
+            raise _not_aligned(name, values.index, of, index)
+
+
+def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValueError:
+    others = own[~own.isin(index)]
+    where = f"{name}.loc[{of}.index]"
+    if len(others):
+        return DataValueError(
+            f"{name} and {of} are labelled by different indexes ({name} has {others[0]!r}, which {of} does "
+            f"not have); expected one index, as rows are matched by position. Give {name}.to_numpy() if "
+            f"its rows are in the order of {of}; otherwise give it the index of {of} and then {where}"
+        )
+    if own.is_unique and index.is_unique:
+        row = int((own != index).argmax())
+        return DataValueError(
+            f"{name} has the index of {of} in another order (row {row} is {own[row]!r} in {name} and "
+            f"{index[row]!r} in {of}); expected one order, as rows are matched by position. "
+            f"Give {where}"
+        )
+    return DataValueError(
+        f"{name} and {of} have different indexes, in which labels occur several times, so that rows "
+        f"cannot be matched; expected one index. Give {name}.to_numpy() if its rows are in the order of "
+        f"{of}; otherwise reset the indexes before sorting"
+    )
+
+
+def in_subset(values: Any, index: pd.Index, subset: Any) -> Any:
+    """Return the rows of a subset, where values are labelled as the whole table is; else all values."""
+    if subset is None or not isinstance(values, (pd.Series, pd.DataFrame)):
+        return values
+    return values.loc[subset] if values.index.equals(index) else values
+
+
+def is_labelled(data: Any) -> bool:
+    """Whether the rows of a table have labels of the user's: in a frame, or a mapping of Series."""
+    if isinstance(data, pd.DataFrame):
+        return True
+    columns = getattr(data, "values", None)
+    return callable(columns) and any(isinstance(column, pd.Series) for column in columns())
