@@ -106,7 +106,9 @@ class ModelData:
         """The rows of the table that a formula was evaluated in."""
         table, rows = self._model.design.table, self._model.design.in_table
         if table is None:
-            raise AttributeError("a model of arrays, or one that was read from a file, has no frame")
+            raise AttributeError(
+                "a model of arrays, or one that was read from a file, has no frame"
+            )
         return table if rows is None else table.iloc[rows]
 
     @property

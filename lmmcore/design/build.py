@@ -26,7 +26,7 @@ from .encoding import Variable
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
 from .group_argument import GROUP, column_of, name_of
-from .groups import Grouping, code_groups, interaction, missing_labels
+from .groups import Grouping, code_groups, interaction
 from .missing import find_missing
 from .names import factors_in, is_dot, names_in
 from .terms import Terms
@@ -293,14 +293,6 @@ def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:
     if isinstance(weights, str):
         return as_column(_column(table, weights, "weights="), weights, "weights")
     return as_column(weights, "weights", "weights")
-
-
-def _complete_rows(columns: Sequence[Any], missing: np.ndarray, n: int) -> np.ndarray | None:
-    bad = missing.copy()
-    for column in columns:
-        if column is not None and len(column) == len(bad):
-            bad |= missing_labels(column)
-    return None if not bad.any() else ~bad
 
 
 def _rows(values: Any, keep: np.ndarray | None) -> Any:

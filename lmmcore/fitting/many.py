@@ -133,9 +133,7 @@ class Refits:
             relative.append(term.basis @ g @ term.basis.T)
         return ManyFits(optima.theta.copy(), beta, scale, relative, {})
 
-    def _one_by_one(
-        self, block: ResponseBlock, callback: Callable[[int], None] | None
-    ) -> ManyFits:
+    def _one_by_one(self, block: ResponseBlock, callback: Callable[[int], None] | None) -> ManyFits:
         fit, r = self.fit, len(block.yy)
         out = ManyFits(
             np.full((r, fit.likelihood.n_parameters), np.nan),
