@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy import optimize
 
 from ..extension import Objective, OptimizeOutcome, OptionError, suggest, take_options
 
@@ -90,6 +89,8 @@ class SciPyMinimize:
             keywords["jac"] = lambda theta: objective.value_and_gradient(theta)[1]
         if self.method in _HESSIAN:
             keywords["hess"] = lambda theta: objective.value_gradient_hessian(theta)[2]
+        from scipy import optimize  # imported with the first fit that needs it
+
         found = optimize.minimize(
             objective.value, start, method=self.method, options=chosen,
             callback=record, **keywords,
@@ -146,6 +147,8 @@ class SciPyGlobal:
             path.append((len(path) + 1, objective.value(np.asarray(theta))))
             if callback is not None:
                 callback(*path[-1])
+
+        from scipy import optimize
 
         if self.method == "basinhopping":
             known = {"niter": 10, "T": 1.0, "stepsize": 0.5, "seed": 1, "local_tol": 1e-7}
