@@ -137,19 +137,26 @@ class Evaluator:
 
 
 def _for_patsy(table: pd.DataFrame, text: str) -> pd.DataFrame:
-    """Replace pandas' nullable types, which patsy does not know, in the columns that are used."""
+    """Replace pandas' own types, which patsy does not know, in the columns that are used."""
+    types = pd.api.types
     used = [
         name
         for name in table.columns
         if str(name) in text
         and isinstance(table[name].dtype, pd.api.extensions.ExtensionDtype)
-        and pd.api.types.is_numeric_dtype(table[name].dtype)
+        and any(
+            is_kind(table[name].dtype)
+            for is_kind in (types.is_numeric_dtype, types.is_bool_dtype, types.is_string_dtype)
+        )
+        and not isinstance(table[name].dtype, pd.CategoricalDtype)
     ]
     if not used:
         return table
     new: dict[Any, Any] = {}
     for name in used:
-        if pd.api.types.is_bool_dtype(table[name].dtype) and not table[name].isna().any():
+        if types.is_string_dtype(table[name].dtype):
+            new[name] = table[name].to_numpy(dtype=object)
+        elif types.is_bool_dtype(table[name].dtype) and not table[name].isna().any():
             new[name] = table[name].to_numpy(dtype=bool)
         else:
             new[name] = table[name].to_numpy(dtype=float, na_value=np.nan)

@@ -91,7 +91,7 @@ def code_groups(values: Any, name: str) -> Grouping:
             return Grouping(name, codes, labels.astype(array.dtype, copy=False), in_order)
     source: Any = array if array is not None else values
     if array is not None and array.dtype.kind == "O":
-        source = pd.array(
+        source = pd.Series(
             [v.item() if isinstance(v, np.generic) else v for v in array], dtype=object
         )
     codes, uniques = pd.factorize(source)
