@@ -9,7 +9,7 @@ import pandas as pd
 
 from .errors import DataValueError
 from .likelihood.crossed_blup import CrossedConditional
-from .likelihood.structure import available_memory
+from .memory import available_memory
 
 if TYPE_CHECKING:
     from .results import MixedLMResults

@@ -17,6 +17,7 @@ from ..errors import (
     FormulaError,
     NameNotFoundError,
     OptionError,
+    refuse_sparse,
     suggest,
 )
 from .columns import Column, as_column, matrix_columns
@@ -207,6 +208,7 @@ def as_frame(data: Any) -> pd.DataFrame:
             raise DataValueError(
                 f"data is not a table: {exc}; expected columns of one length"
             ) from exc
+    refuse_sparse(data, "data")
     raise DataTypeError(
         f"data is a {type(data).__name__}; expected a data frame or a mapping of columns"
     )

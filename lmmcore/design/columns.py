@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..errors import DataTypeError, DataValueError
+from ..errors import DataTypeError, DataValueError, refuse_sparse
 
 Column: TypeAlias = "np.ndarray | None"
 """A 1-d array that the row kernel reads, or None for a column of ones."""
@@ -41,6 +41,7 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         else:
+            refuse_sparse(values, role)
             raise DataValueError(
                 f"{role} {name!r} has shape {array.shape}; expected one number per row"
             )
@@ -106,6 +107,7 @@ def matrix_columns(
         if array.ndim == 1:
             array = array[:, None]
         if array.ndim != 2:
+            refuse_sparse(values, role)
             raise DataValueError(
                 f"{role} has shape {array.shape}; expected a matrix with one row per observation"
             )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..crossproducts._rows import code_integers
-from ..errors import DataValueError
+from ..errors import DataValueError, refuse_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,7 @@ def code_groups(values: Any, name: str) -> Grouping:
         array = np.asarray(values)
     if array is not None and array.ndim != 1:
         if array.ndim != 2 or array.shape[1] != 1:
+            refuse_sparse(values, "groups")
             raise DataValueError(
                 f"groups {name!r} has shape {array.shape}; expected one label per row"
             )
