@@ -12,6 +12,8 @@ from ..errors import DesignError
 from ..memory import available_memory
 from .symbolic import Symbolic
 
+SMALL = 2**20  # bytes that are not worth the question whether they are free
+
 
 @dataclass(frozen=True)
 class Block:
@@ -129,6 +131,8 @@ def check_memory(cp: CrossedProducts, chain: Sequence[int], dense: Sequence[int]
     m2 = sum(columns.values())
     numbers = sum(p.values.size for p in cp.pairs.values())
     needed = 8 * m2 * m2 + 4 * 8 * numbers
+    if needed <= SMALL:
+        return
     free = available_memory()
     if free is None or needed <= free:
         return
