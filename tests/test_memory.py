@@ -31,7 +31,7 @@ def machine(tmp_path, monkeypatch):
     """A machine with 8 GiB available and no other limit, as files."""
     monkeypatch.setattr(memory, "_PROC", tmp_path / "proc")
     monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "_address_space", lambda: [])
+    monkeypatch.setattr(memory, "_address_space", list)
     write(tmp_path / "proc" / "meminfo", f"MemTotal: 9 kB\nMemAvailable: {8 * GIB // 1024} kB\n")
     return tmp_path
 

@@ -22,10 +22,7 @@ def test_sparse_matrices(name, kind):
     matrix = kind(np.asarray(given.get(name, X), dtype=float).reshape(180, -1))
     words = rf"{name}.* is a {kind.__name__}, a sparse matrix; expected .*toarray\(\)"
     with pytest.raises(DataTypeError, match=words):
-        if name == "data":
-            lmmcore.mixedlm(FORMULA, matrix)
-        else:
-            MixedLM(**{**given, name: matrix})
+        lmmcore.mixedlm(FORMULA, matrix) if name == "data" else MixedLM(**{**given, name: matrix})
 
 
 def test_sparse_hypotheses_and_new_rows():
@@ -39,9 +36,7 @@ def test_sparse_hypotheses_and_new_rows():
 
 
 def test_sparse_columns():
-    thin = {
-        name: pd.arrays.SparseArray(DATA[name].astype(float)) for name in ("Reaction", "Days")
-    }
+    thin = {name: pd.arrays.SparseArray(DATA[name].astype(float)) for name in ("Reaction", "Days")}
     data = DATA.assign(**thin)
     expected = 1743.6282719584906
     assert lmmcore.mixedlm(FORMULA, data).fit().criterion == pytest.approx(expected)

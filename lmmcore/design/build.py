@@ -133,6 +133,9 @@ def from_formula(
                 f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
                 f"its index, or True or False for each of its {len(table)} rows"
             ) from exc
+    if not len(table):
+        of = "data" if subset is None else "the subset of data"
+        raise DataValueError(f"{of} has no rows; expected a row for each observation")
     bars = _bars(parsed, groups, re_formula, vc_formula)
     given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)

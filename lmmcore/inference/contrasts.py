@@ -292,4 +292,6 @@ def wald_test(
         p = float(special.chdtrc(m, max(statistic, 0.0)))
         return ContrastResults("chi2", statistic, p, None, None, m, m, names)
     f = statistic / m
-    return ContrastResults("F", f, float(special.fdtrc(m, df, max(f, 0.0))), None, None, m, df, names)
+    return ContrastResults(
+        "F", f, float(special.fdtrc(m, df, max(f, 0.0))), None, None, m, df, names
+    )

@@ -61,9 +61,7 @@ def _nowhere(start: np.ndarray) -> OptimizeOutcome:
 class _Record:
     """The path of a method, told to the user's callback."""
 
-    def __init__(
-        self, objective: Objective, callback: Callable[[int, float], None] | None
-    ) -> None:
+    def __init__(self, objective: Objective, callback: Callable[[int, float], None] | None) -> None:
         self.objective, self.callback = objective, callback
         self.path: list[tuple[int, float]] = []
 
@@ -187,5 +185,9 @@ class SciPyGlobal:
         message = found.message if isinstance(found.message, str) else "; ".join(found.message)
         local_success = getattr(found, "lowest_optimization_result", found).success
         return OptimizeOutcome(
-            np.asarray(found.x, dtype=float), bool(local_success), message, int(found.nit), record.path
+            np.asarray(found.x, dtype=float),
+            bool(local_success),
+            message,
+            int(found.nit),
+            record.path,
         )

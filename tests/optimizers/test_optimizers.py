@@ -1,6 +1,7 @@
 """Every optimizer by name, and the boundary that all of them share."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -126,7 +127,9 @@ def test_callback_and_path():
 @pytest.mark.parametrize("method", [*GRADIENT, *VALUE, "cobyla", "minimize"])
 def test_the_callback_hears_of_the_start_and_of_each_iteration(method):
     """Also where the start is the optimum, as in balanced data."""
-    model = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", lmmcore.datasets.load_sleepstudy())
+    model = lmmcore.mixedlm(
+        "Reaction ~ Days + (Days | Subject)", lmmcore.datasets.load_sleepstudy()
+    )
     seen = []
     options = {"maxiter": 2} if method == "differential-evolution" else {}
     with warnings.catch_warnings():
@@ -135,7 +138,7 @@ def test_the_callback_hears_of_the_start_and_of_each_iteration(method):
     numbers = [i for i, _ in seen]
     assert numbers[0] == 0
     # From a second start they count anew.
-    assert all(b in (a + 1, 0) for a, b in zip(numbers, numbers[1:]))
+    assert all(b in (a + 1, 0) for a, b in pairwise(numbers))
     assert seen[0][1] == pytest.approx(1743.6282719)
     assert all(isinstance(i, int) and isinstance(v, float) for i, v in seen)
     assert fit.convergence.path == tuple(seen)
