@@ -6,11 +6,12 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-FLAGS = (
-    ["/O2"]
-    if sys.platform == "win32"
-    else ["-O3", "-fno-math-errno", "-Wno-attributes", "-Wno-unused-function"]
-)
+# Without debug symbols, which would be most of a wheel. Python's own flags ask for them, ours come later.
+if sys.platform == "win32":
+    FLAGS, LINK_FLAGS = ["/O2"], []
+else:
+    FLAGS = ["-O3", "-g0", "-fno-math-errno", "-Wno-attributes", "-Wno-unused-function"]
+    LINK_FLAGS = ["-Wl,-s"] if sys.platform.startswith("linux") else []
 
 
 def extension(name: str) -> Extension:
@@ -20,6 +21,7 @@ def extension(name: str) -> Extension:
         include_dirs=["lmmcore", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=FLAGS,
+        extra_link_args=LINK_FLAGS,
         depends=["lmmcore/simd.h"],
     )
 

@@ -4,58 +4,52 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-
-import pandas as pd
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from . import __version__, datasets
-from .errors import DataNotFoundError, DataValueError, LmmcoreError, suggest
+from .errors import LmmcoreError, LmmcoreWarning
 from .extension import plugins
 from .model import DEFAULT_METHOD, mixedlm
+from .tables import read_table
+
+# What messages call an argument, and how it is spelled here.
+_FLAGS = {
+    "missing='drop'": "--missing drop",
+    "groups='g'": "--groups g",
+    "groups=": "--groups",
+    "re_formula=": "--re-formula",
+    "weights=": "--weights",
+    "method=": "--method ",
+}
 
 
-def read_table(source: str) -> pd.DataFrame:
-    """Return a data set that ships with the package, or a CSV or Parquet file.
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
 
-    Raises
-    ------
-    DataNotFoundError
-        Neither a data set nor a file has that name.
-    """
-    path = Path(source)
-    if source.lower() in datasets.names() and not path.exists():
-        return datasets.load(source)
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"{source!r} is neither a file nor a data set of the package"
-            + suggest(source, datasets.names())
-            + " Give the path of a CSV or Parquet file"
-        )
-    endings = [s.lower() for s in path.suffixes]
-    if endings[-1:] in ([".parquet"], [".pq"]):
-        try:
-            return pd.read_parquet(path)
-        except ImportError as exc:
-            raise DataNotFoundError(
-                f"reading {source!r} needs pyarrow: pip install 'lmmcore[parquet]'"
-            ) from exc
-    if ".csv" in endings or ".tsv" in endings or ".txt" in endings:
-        try:
-            return pd.read_csv(path, sep="\t" if ".tsv" in endings else ",")
-        except (ValueError, UnicodeDecodeError) as exc:
-            raise DataValueError(
-                f"{source!r} is not a table of comma-separated values: {exc}"
-            ) from exc
-    raise DataValueError(
-        f"{source!r} ends in {''.join(endings) or 'nothing'}; expected .csv, .tsv, .txt or .parquet"
-    )
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lmmcore: {message}; see {self.prog} --help\n")
+
+
+def level(text: str) -> float:
+    """Return the level of intervals, a number between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if 0.0 < value < 1.0:
+        return value
+    hint = f", such as {value / 100:g} for {value:g} per cent" if 50.0 <= value < 100.0 else ""
+    raise argparse.ArgumentTypeError(f"{text!r}; expected a number between 0 and 1{hint}")
 
 
 def fit(args: argparse.Namespace) -> None:
     """Fit a model and print its summary."""
+    missing = {} if args.missing is None else {"missing": args.missing}
     model = mixedlm(
-        args.formula, read_table(args.data), missing=args.missing, weights=args.weights,
-        groups=args.groups, re_formula=args.re_formula,
+        args.formula, read_table(args.data), weights=args.weights, groups=args.groups,
+        re_formula=args.re_formula, **missing,
     )  # fmt: skip
     print(model.fit(reml=not args.ml, method=args.method).summary(alpha=1 - args.level))
 
@@ -70,7 +64,7 @@ def list_plugins(args: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="lmmcore", description="Linear mixed-effects models.")
+    top = _Parser(prog="lmmcore", description="Linear mixed-effects models.")
     top.add_argument("--version", action="version", version=f"lmmcore {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("fit", help="fit a model and print the summary")
@@ -87,20 +81,42 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--re-formula", metavar="TERMS", help="random terms, for use with --groups")
     one.add_argument("--method", default=DEFAULT_METHOD, help="optimizer (see: lmmcore plugins)")
-    one.add_argument("--level", type=float, default=0.95, help="level of the intervals")
+    one.add_argument("--level", type=level, default=0.95, help="level of the intervals (0.95)")
     one.set_defaults(run=fit)
     listing = commands.add_parser("plugins", help="list optimizers, structures and penalties")
     listing.set_defaults(run=list_plugins)
     return top
 
 
+def _one_line(message: object) -> str:
+    """Return a message in one line, with arguments spelled as on the command line."""
+    text = " ".join(str(message).split())
+    for argument, flag in _FLAGS.items():
+        text = text.replace(argument, flag)
+    return text
+
+
+def _showing(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Return what shows warnings: those of lmmcore as one line."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, LmmcoreWarning):
+            print(f"lmmcore: warning: {_one_line(message)}", file=sys.stderr)
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; errors of lmmcore are one sentence on stderr and exit status 2."""
+    """Run the command line; errors of lmmcore are one line on stderr and exit status 2."""
     args = parser().parse_args(argv)
     try:
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _showing(warnings.showwarning)
+            args.run(args)
     except LmmcoreError as exc:
-        print(f"lmmcore: {exc}", file=sys.stderr)
+        print(f"lmmcore: {_one_line(exc)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output went away
         return 0

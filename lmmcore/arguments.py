@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from .design.columns import unmasked
-from .errors import DataTypeError, DataValueError, OptionError
+from .errors import DataTypeError, DataValueError, OptionError, refuse_sparse
 
 if TYPE_CHECKING:
     from .params import MixedLMParams
@@ -50,6 +50,7 @@ def numbers(given: Any, name: str, expected: str) -> np.ndarray:
             pass
     elif array.dtype.kind in "biuf":
         return array.astype(np.float64)
+    refuse_sparse(given, name)
     what = {"U": "text", "S": "text", "c": "complex numbers"}.get(array.dtype.kind)
     if what is None or isinstance(given, str):
         what = _kind(given)

@@ -102,6 +102,15 @@ class ConvergenceWarning(LmmcoreWarning):
     """The optimizer stopped before the certificate of an optimum held."""
 
 
+def refuse_sparse(given: object, name: str) -> None:
+    """Raise a DataTypeError if `given` is a sparse matrix, of which NumPy makes an array of no dimension."""
+    if hasattr(given, "toarray"):
+        raise DataTypeError(
+            f"{name} is a {type(given).__name__}, a sparse matrix; expected a dense array or a data frame. "
+            "Convert it by its method toarray()"
+        )
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` or the list of what is known, for an error message."""
     known = [str(k) for k in known]

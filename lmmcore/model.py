@@ -430,7 +430,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             Name of an optimizer, or names tried in turn until the certificate holds; the default is
             trust-region Newton on the exact Hessian. ``lmmcore.plugins()`` lists them.
         callback : callable, optional
-            Called with the iteration and −2 log-likelihood.
+            Called as ``callback(iteration, value)`` with −2 log-likelihood: with ``(0, value)`` at the
+            start, then after each iteration. Where the fit goes on from a further start, or with the
+            next of several methods, the iterations count from 0 again.
         **options
             Options of the optimizer.
 

@@ -12,8 +12,8 @@ import pandas as pd
 from .by_level import ByLevel
 from .errors import DataValueError, OptionError
 from .likelihood.crossed.effects import CrossedConditional
-from .likelihood.crossed.structure import available_memory
 from .likelihood.independent.effects import ConditionalBlock
+from .memory import available_memory
 
 if TYPE_CHECKING:
     from .results import MixedLMResults

@@ -420,3 +420,14 @@ def test_results_are_frozen():
     fit = lmmcore.mixedlm(FORMULA, table()).fit()
     with pytest.raises(AttributeError, match="frozen"):
         fit.scale = 1.0
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (1 | g)", "y ~ f + (x | g)", "y ~ np.exp(x) + (1 | g)"]
+)
+def test_no_rows(formula):
+    data = table(f=["u", "v"] * 12)
+    with pytest.raises(errors.DataValueError, match="data has no rows"):
+        lmmcore.mixedlm(formula, data.iloc[:0])
+    with pytest.raises(errors.DataValueError, match="the subset of data has no rows"):
+        lmmcore.mixedlm(formula, data, subset=data["x"] > 99)

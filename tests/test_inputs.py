@@ -87,11 +87,23 @@ def test_boolean_and_categorical_columns():
     expected = fit_of(as_number, "Reaction ~ late + (1 | Subject)").criterion
     assert fit_of(data, "Reaction ~ late + (1 | Subject)").criterion == pytest.approx(expected)
     assert fit_of(data, "Reaction ~ part + (1 | Subject)").criterion == pytest.approx(expected)
-    for kind in ("string", "object"):
-        text = data.assign(part=data["part"].astype(kind))
-        assert fit_of(text, "Reaction ~ part + (1 | Subject)").criterion == pytest.approx(expected)
-    nullable = data.assign(late=data["late"].astype("boolean"))
-    assert fit_of(nullable, "Reaction ~ late + (1 | Subject)").criterion == pytest.approx(expected)
+    kinds = {"late": ["boolean"], "part": ["string", "object", "string[python]"]}
+    try:
+        import pyarrow
+    except ImportError:
+        pass
+    else:
+        kinds["late"].append("bool[pyarrow]")
+        kinds["part"] += ["string[pyarrow]", pd.ArrowDtype(pyarrow.string())]
+    own = "Reaction ~ Days + (1 + late | Subject)"
+    expected_slope = fit_of(as_number, own).criterion
+    for name, types in kinds.items():
+        for kind in types:
+            typed = data.assign(**{name: data[name].astype(kind)})
+            fit = fit_of(typed, f"Reaction ~ {name} + (1 | Subject)")
+            assert fit.criterion == pytest.approx(expected)
+            fit = fit_of(typed, own.replace("late", name))
+            assert fit.criterion == pytest.approx(expected_slope)
     y, x = data["Reaction"], np.column_stack([np.ones(180), data["Days"]])
     flag = np.column_stack([np.ones(180, dtype=bool), data["late"]])
     assert lmmcore.MixedLM(y, flag, data["Subject"]).fit().criterion == pytest.approx(expected)

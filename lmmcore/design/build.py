@@ -16,6 +16,7 @@ from ..errors import (
     FormulaError,
     NameNotFoundError,
     OptionError,
+    refuse_sparse,
     suggest,
 )
 from .alignment import check_alignment, in_subset, is_labelled
@@ -79,6 +80,9 @@ def from_formula(
         table, rows = _subset(table, subset)
         chosen = table.index if callable(subset) else subset
         groups, weights = (in_subset(v, whole, chosen) for v in (groups, weights))
+    if not len(table):
+        of = "data" if subset is None else "the subset of data"
+        raise DataValueError(f"{of} has no rows; expected a row for each observation")
     groups = column_of(groups, table)
     labelled = [("data", table)] if is_labelled(data) else []
     check_alignment([*labelled, ("groups", groups), ("weights", weights)])
@@ -180,6 +184,7 @@ def as_frame(data: Any) -> pd.DataFrame:
             raise DataValueError(
                 f"data is not a table: {exc}; expected columns of one length"
             ) from exc
+    refuse_sparse(data, "data")
     raise DataTypeError(
         f"data is a {type(data).__name__}; expected a data frame or a mapping of columns"
     )

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..errors import DataTypeError, DataValueError
+from ..errors import DataTypeError, DataValueError, refuse_sparse
 
 Column: TypeAlias = "np.ndarray | None"
 """A 1-d array that the row kernel reads, or None for a column of ones."""
@@ -48,6 +48,7 @@ def one_per_row(values: Any, role: str, name: str, what: str, advice: str = "") 
         values = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
     if isinstance(values, pd.api.extensions.ExtensionArray):
         return values
+    refuse_sparse(values, role)
     array = values if isinstance(values, np.ndarray) else _as_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         return array[:, 0]
@@ -100,6 +101,7 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         else:
+            refuse_sparse(values, role)
             raise DataValueError(
                 f"{role} {name!r} has shape {array.shape}; expected one number per row"
             )
@@ -176,6 +178,7 @@ def matrix_columns(
         if array.ndim == 1:
             array = array[:, None]
         if array.ndim != 2:
+            refuse_sparse(values, role)
             raise DataValueError(
                 f"{role} has shape {array.shape}; expected a matrix with one row per observation"
             )

@@ -164,8 +164,9 @@ def _unknown(kind: str, name: str, table: dict[str, list[Plugin]]) -> str:
     distribution = _elsewhere().get(kind, {}).get(name)
     if distribution is not None:
         return (
-            f"{kind} {name!r} is not installed; the distribution {distribution} brings it: "
-            f"pip install {distribution}"
+            f"{kind} {name!r} is not installed; the distribution {distribution} brings it. In a clone of "
+            "lmmcore, or its unpacked source distribution, install it by: "
+            f"pip install ./plugins/{distribution}"
         )
     return (
         f"{kind} {name!r} is not known{suggest(name, table)}; "

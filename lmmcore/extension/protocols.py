@@ -99,7 +99,8 @@ class Optimizer(Protocol):
         options : mapping
             Those that the user gave; an unknown one is an `OptionError` (see `take_options`).
         callback : callable, optional
-            To be called with the iteration and the criterion. What it raises must pass.
+            To be called as ``callback(iteration, value)`` with the criterion: with ``(0, value)`` at the
+            start, then after each iteration. What it raises must pass.
         """
         ...
 

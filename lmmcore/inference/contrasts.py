@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import patsy
-from scipy import stats
+from scipy import special
 
 from ..arguments import numbers, whole_number
 from ..errors import DataValueError, FormulaError, OptionError
@@ -92,6 +92,8 @@ class ContrastResults:
     @property
     def dist(self) -> Any:
         """The distribution of the statistic, from scipy.stats."""
+        from scipy import stats  # takes half a second
+
         return getattr(stats, self.distribution.lower())
 
     @property
@@ -109,7 +111,7 @@ class ContrastResults:
             )
         if self.distribution == "norm":
             return interval(self.effect, self.sd, alpha)
-        reach = stats.t.ppf(1 - alpha / 2, self.df_denom) * self.sd
+        reach = special.stdtrit(self.df_denom, 1 - alpha / 2) * self.sd
         return np.column_stack([self.effect - reach, self.effect + reach])
 
     def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
@@ -234,7 +236,7 @@ def t_test(
     effect = matrix @ beta
     sd = np.sqrt(np.einsum("ij,jk,ik->i", matrix, cov, matrix))
     z = (effect - values) / sd
-    tail = stats.norm.sf(np.abs(z)) if df is None else stats.t.sf(np.abs(z), df)
+    tail = special.ndtr(-np.abs(z)) if df is None else special.stdtr(df, -np.abs(z))
     return ContrastResults(
         "norm" if df is None else "t", z, 2.0 * tail, effect, sd, None, df, names
     )
@@ -284,7 +286,9 @@ def wald_test(
         statistic = float(distance @ inverse @ distance)
     m = rank if df_constraints is None else whole_number(df_constraints, "df_constraints", 1)
     if df is None:
-        p = float(stats.chi2.sf(statistic, m))
+        p = float(special.chdtrc(m, max(statistic, 0.0)))
         return ContrastResults("chi2", statistic, p, None, None, m, m, names)
     f = statistic / m
-    return ContrastResults("F", f, float(stats.f.sf(f, m, df)), None, None, m, df, names)
+    return ContrastResults(
+        "F", f, float(special.fdtrc(m, df, max(f, 0.0))), None, None, m, df, names
+    )

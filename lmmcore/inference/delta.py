@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import chdtrc
 
 from ..arguments import numbers
 from ..errors import DataTypeError, DataValueError
@@ -124,7 +124,7 @@ class DeltaMethod:
                 "together; leave out the redundant ones"
             )
         statistic = float(distance @ np.linalg.solve(cov, distance))
-        return statistic, float(stats.chi2.sf(statistic, len(cov)))
+        return statistic, float(chdtrc(len(cov), statistic))
 
     def summary(self, alpha: float = 0.05) -> pd.DataFrame:
         """Return a table: value, standard error, z, p-value and limits."""

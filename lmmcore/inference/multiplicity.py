@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from ..errors import OptionError, suggest
 
@@ -21,6 +20,14 @@ def _bonferroni(p: np.ndarray, left: np.ndarray) -> np.ndarray:
 def _sidak(p: np.ndarray, left: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):  # a p-value of one
         return -np.expm1(left * np.log1p(-p))
+
+
+def _false_discovery(p: np.ndarray, left: np.ndarray) -> np.ndarray:
+    return p * len(p) / (len(p) + 1 - left)
+
+
+def _false_discovery_dependent(p: np.ndarray, left: np.ndarray) -> np.ndarray:
+    return np.sum(1.0 / left) * _false_discovery(p, left)
 
 
 def _one_step(price: Callable[..., np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -48,8 +55,8 @@ _METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "holm": _step(_bonferroni, down=True),
     "holm-sidak": _step(_sidak, down=True),
     "simes-hochberg": _step(_bonferroni, down=False),
-    "fdr_bh": lambda p: false_discovery_control(p, method="bh"),
-    "fdr_by": lambda p: false_discovery_control(p, method="by"),
+    "fdr_bh": _step(_false_discovery, down=False),
+    "fdr_by": _step(_false_discovery_dependent, down=False),
 }
 _SHORT = {
     "b": "bonferroni", "s": "sidak", "h": "holm", "hs": "holm-sidak", "sh": "simes-hochberg",

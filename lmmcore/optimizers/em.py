@@ -28,6 +28,8 @@ class EM:
         theta = np.array(start, dtype=float)
         value = objective.value(theta)
         path = [(0, value)]
+        if callback is not None:
+            callback(0, value)
         for iteration in range(1, int(chosen["maxiter"]) + 1):
             theta_new = objective.em_step(theta)
             new = objective.value(theta_new)

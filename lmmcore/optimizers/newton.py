@@ -34,6 +34,8 @@ class TrustRegionNewton:
         if not np.isfinite(value):
             return OptimizeOutcome(theta, False, "the criterion is not finite at the start", 0)
         path = [(0, value)]
+        if callback is not None:
+            callback(0, value)
         radius = max(1.0, _norm(theta))
         tol = float(chosen["tol"])
         rejected, cheap = 0, objective.hessian_is_cheap

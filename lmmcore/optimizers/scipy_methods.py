@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy import optimize
 
 from ..extension import Objective, OptimizeOutcome, OptionError, suggest, take_options
 
@@ -59,6 +58,30 @@ def _nowhere(start: np.ndarray) -> OptimizeOutcome:
     return OptimizeOutcome(start, False, "the criterion is not finite at the start", 0)
 
 
+class _Record:
+    """The path of a method, told to the user's callback."""
+
+    def __init__(self, objective: Objective, callback: Callable[[int, float], None] | None) -> None:
+        self.objective, self.callback = objective, callback
+        self.path: list[tuple[int, float]] = []
+
+    def begin(self, start: np.ndarray) -> bool:
+        """Add the start if the criterion is finite there, and return whether it is."""
+        value = self.objective.value(start)
+        if np.isfinite(value):
+            self._tell(value)
+        return bool(np.isfinite(value))
+
+    def add(self, theta: np.ndarray, *_: Any) -> None:
+        """Add the point after an iteration; some methods give more than the point."""
+        self._tell(self.objective.value(np.asarray(theta)))
+
+    def _tell(self, value: float) -> None:
+        self.path.append((len(self.path), value))
+        if self.callback is not None:
+            self.callback(*self.path[-1])
+
+
 class SciPyMinimize:
     """One of the methods of ``scipy.optimize.minimize``."""
 
@@ -76,27 +99,23 @@ class SciPyMinimize:
     ) -> OptimizeOutcome:
         known = {**_GRADIENT, **_HESSIAN, **_VALUE}[self.method]
         chosen = take_options(self.method, _uniform(self.method, options), known)
-        if not np.isfinite(objective.value(start)):
+        record = _Record(objective, callback)
+        if not record.begin(start):
             return _nowhere(start)  # which SciPy's methods would call a success
-        path: list[tuple[int, float]] = []
-
-        def record(theta: np.ndarray) -> None:
-            path.append((len(path) + 1, objective.value(theta)))
-            if callback is not None:
-                callback(*path[-1])
-
         keywords: dict[str, Any] = {}
         if self.method in _GRADIENT or self.method in _HESSIAN:
             keywords["jac"] = lambda theta: objective.value_and_gradient(theta)[1]
         if self.method in _HESSIAN:
             keywords["hess"] = lambda theta: objective.value_gradient_hessian(theta)[2]
+        from scipy import optimize  # imported with the first fit that needs it
+
         found = optimize.minimize(
             objective.value, start, method=self.method, options=chosen,
-            callback=record, **keywords,
+            callback=record.add, **keywords,
         )  # fmt: skip
         return OptimizeOutcome(
             np.asarray(found.x, dtype=float), bool(found.success), str(found.message),
-            int(getattr(found, "nit", len(path))), path,
+            int(getattr(found, "nit", len(record.path) - 1)), record.path,
         )  # fmt: skip
 
 
@@ -138,14 +157,10 @@ class SciPyGlobal:
         options: Mapping[str, Any],
         callback: Callable[[int, float], None] | None = None,
     ) -> OptimizeOutcome:
-        if not np.isfinite(objective.value(start)):
+        record = _Record(objective, callback)
+        if not record.begin(start):
             return _nowhere(start)
-        path: list[tuple[int, float]] = []
-
-        def record(theta: np.ndarray, *_: Any) -> None:
-            path.append((len(path) + 1, objective.value(np.asarray(theta))))
-            if callback is not None:
-                callback(*path[-1])
+        from scipy import optimize
 
         if self.method == "basinhopping":
             known = {"niter": 10, "T": 1.0, "stepsize": 0.5, "seed": 1, "local_tol": 1e-7}
@@ -156,7 +171,7 @@ class SciPyGlobal:
                 "options": {"gtol": chosen.pop("local_tol"), "ftol": 1e-15},
             }  # fmt: skip
             found = optimize.basinhopping(
-                objective.value, start, minimizer_kwargs=local, callback=record, **chosen
+                objective.value, start, minimizer_kwargs=local, callback=record.add, **chosen
             )
         else:
             known = {"maxiter": 300, "tol": 1e-10, "popsize": 15, "seed": 1, "polish": True}
@@ -164,10 +179,15 @@ class SciPyGlobal:
             chosen["rng"] = np.random.default_rng(chosen.pop("seed"))
             reach = 4.0 * max(1.0, float(np.max(np.abs(start))))
             found = optimize.differential_evolution(
-                objective.value, [(-reach, reach)] * len(start), x0=start, callback=record, **chosen
-            )
+                objective.value, [(-reach, reach)] * len(start), x0=start, callback=record.add,
+                **chosen,
+            )  # fmt: skip
         message = found.message if isinstance(found.message, str) else "; ".join(found.message)
         local_success = getattr(found, "lowest_optimization_result", found).success
         return OptimizeOutcome(
-            np.asarray(found.x, dtype=float), bool(local_success), message, int(found.nit), path
+            np.asarray(found.x, dtype=float),
+            bool(local_success),
+            message,
+            int(found.nit),
+            record.path,
         )

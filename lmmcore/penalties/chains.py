@@ -10,7 +10,7 @@ import copy
 from typing import Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from ..extension import Coefficients, DataValueError, OptionError
 from ._prox import fused, isotonic_decreasing
@@ -66,7 +66,7 @@ class Slope(_Bound):
         assert of is not None
         on = of.weights > 0
         m = int(on.sum())
-        z = norm.ppf(1.0 - self.fdr * np.arange(1, m + 1) / (2.0 * max(m, 1)))
+        z = ndtri(1.0 - self.fdr * np.arange(1, m + 1) / (2.0 * max(m, 1)))
         return strength * of.weights[on][:1] * z / z[:1]
 
     def value(self, beta: np.ndarray, strength: float) -> float:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import optimize
 
 from ..convergence import Convergence
 from ..errors import ConvergenceWarning
@@ -102,6 +101,8 @@ def fit_smooth(
         # A penalty of the inverse needs a start inside.
         factor = factor + 0.1 * np.diag(units[p : p + m][rows == cols]) * (np.diag(factor) == 0)
     whole = np.concatenate([start.fe_params, factor[rows, cols], np.sqrt(start.vcomp)])
+    from scipy import optimize  # imported with the first fit that needs it
+
     outcome = optimize.minimize(
         objective, (whole / units)[free], jac=True, method="BFGS",
         options={"maxiter": maxiter, "gtol": 1e-7},

@@ -222,7 +222,7 @@ def test_hostile_structures(model, registered, name):
     data = lmmcore.datasets.load_sleepstudy()
     mine = None
     for _ in range(2):  # the second fit of the same model says the same; some end when it is built
-        with pytest.raises(PluginError, match=named + words) as caught:
+        with pytest.raises(PluginError, match=named + words) as caught:  # noqa: PT012
             mine = mine or lmmcore.mixedlm("Reaction ~ Days + hostile(Days | Subject)", data)
             mine.fit()
         assert "Choose another structure" in str(caught.value)

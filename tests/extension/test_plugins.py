@@ -177,10 +177,10 @@ def test_what_is_not_installed_is_suggested():
     if ("optimizer", "bobyqa") in names or ("covariance", "exp") in names:
         pytest.skip("the distributions of plugins/ are installed")
     with pytest.raises(
-        OptionError, match=r"'bobyqa' is not installed; .*pip install lmmcore-nlopt"
+        OptionError, match=r"'bobyqa' is not installed; .*pip install \./plugins/lmmcore-nlopt"
     ):
         model().fit(method="bobyqa")
-    with pytest.raises(OptionError, match="pip install lmmcore-spatial"):
+    with pytest.raises(OptionError, match=r"pip install \./plugins/lmmcore-spatial"):
         lmmcore.mixedlm("Yield ~ exp(1 | Batch)", lmmcore.datasets.load_dyestuff()).fit()
 
 

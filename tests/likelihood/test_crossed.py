@@ -230,6 +230,7 @@ def test_threads_change_no_digit(monkeypatch):
 
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
     monkeypatch.setattr(structure, "available_memory", lambda: 100)
+    monkeypatch.setattr(structure, "SMALL", 0)
     with pytest.raises(DesignError, match=r"100 B are available: sample has 6 levels .* plate"):
         lmmcore.mixedlm("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin()).fit()
 

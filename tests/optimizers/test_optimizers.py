@@ -1,5 +1,8 @@
 """Every optimizer by name, and the boundary that all of them share."""
 
+import warnings
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -119,6 +122,26 @@ def test_callback_and_path():
     assert [i for i, _ in fit.convergence.path][:2] == [0, 1]
     with pytest.raises(OptionError, match="'newton' got the option 'gtl'"):
         lmmcore.mixedlm("Yield ~ 1 + (1 | Batch)", data).fit(gtl=1)
+
+
+@pytest.mark.parametrize("method", [*GRADIENT, *VALUE, "cobyla", "minimize"])
+def test_the_callback_hears_of_the_start_and_of_each_iteration(method):
+    """Also where the start is the optimum, as in balanced data."""
+    model = lmmcore.mixedlm(
+        "Reaction ~ Days + (Days | Subject)", lmmcore.datasets.load_sleepstudy()
+    )
+    seen = []
+    options = {"maxiter": 2} if method == "differential-evolution" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lmmcore.LmmcoreWarning)
+        fit = model.fit(method=method, callback=lambda *told: seen.append(told), **options)
+    numbers = [i for i, _ in seen]
+    assert numbers[0] == 0
+    # From a second start they count anew.
+    assert all(b in (a + 1, 0) for a, b in pairwise(numbers))
+    assert seen[0][1] == pytest.approx(1743.6282719)
+    assert all(isinstance(i, int) and isinstance(v, float) for i, v in seen)
+    assert fit.convergence.path == tuple(seen)
 
 
 @given(st.integers(1, 6), st.floats(0.01, 10.0), st.integers(0, 2**32 - 1))

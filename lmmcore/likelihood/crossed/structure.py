@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,10 @@ import numpy as np
 
 from ...crossproducts.crossed import CrossedProducts, FactorProducts
 from ...errors import DesignError
+from ...memory import available_memory
 from .plan import EliminationPlan
+
+SMALL = 2**20  # bytes that are not worth the question whether they are free
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def check_memory(cp: CrossedProducts, chain: Sequence[int], dense: Sequence[int]
     m2 = sum(columns.values())
     numbers = sum(p.values.size for p in cp.pairs.values())
     needed = 8 * m2 * m2 + 4 * 8 * numbers
+    if needed <= SMALL:
+        return
     free = available_memory()
     if free is None or needed <= free:
         return
@@ -141,31 +145,6 @@ def check_memory(cp: CrossedProducts, chain: Sequence[int], dense: Sequence[int]
         f"{int((free / 8) ** 0.5):,} columns together. Take {factor.name} as fixed effect or out of the "
         "model, merge its rare levels, remove its random slopes, or use a machine with more memory"
     )
-
-
-def available_memory() -> int | None:
-    """Return the bytes that can be allocated, None where the system does not say."""
-    limits = []
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    limits.append(int(line.split()[1]) * 1024)
-    except OSError:
-        names = getattr(os, "sysconf_names", {})
-        if "SC_AVPHYS_PAGES" in names:
-            limits.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    try:
-        with (
-            open("/sys/fs/cgroup/memory.max") as file,
-            open("/sys/fs/cgroup/memory.current") as now,
-        ):
-            text = file.read().strip()
-            if text != "max":
-                limits.append(int(text) - int(now.read()))
-    except (OSError, ValueError):
-        pass
-    return min(limits) if limits else None
 
 
 def _size(n: float) -> str:

@@ -30,6 +30,8 @@ class Compass:
             return OptimizeOutcome(theta, False, "the criterion is not finite at the start", 0)
         directions = np.vstack([np.eye(len(theta)), -np.eye(len(theta))])
         path = [(0, value)]
+        if callback is not None:
+            callback(0, value)
         for iteration in range(1, int(chosen["maxiter"]) + 1):
             values = [objective.value(theta + step * d) for d in directions]
             best = int(np.argmin(values))

@@ -23,7 +23,8 @@ MESSAGES = {
 class NLopt:
     """One of NLopt's local algorithms.
 
-    NLopt does not report iterations, so that `callback` hears of every evaluation with a lower value.
+    NLopt does not report iterations, so that `callback` hears of the start and of every evaluation with
+    a lower value.
 
     Parameters
     ----------
@@ -45,8 +46,11 @@ class NLopt:
     ) -> OptimizeOutcome:
         """Return the outcome; see `lmmcore.extension.Optimizer`."""
         chosen = take_options(self.algorithm, options, OPTIONS)
-        if not math.isfinite(objective.value(start)):
+        value = objective.value(start)
+        if not math.isfinite(value):
             return OptimizeOutcome(start, False, "the criterion is not finite at the start", 0)
+        if callback is not None:
+            callback(0, value)
         run = _Run(objective, len(start), callback)
         # BOBYQA and NEWUOA need two parameters: a second one adds its own square.
         at = start if len(start) > 1 else np.append(start, 0.0)
