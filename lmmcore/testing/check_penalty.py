@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 
 from ..errors import LmmcoreError
 from ..extension import Blockwise, Coefficients
-from .check_covariance import RuleBroken, _require
+from .rules import RuleBroken
+
+def _require(h, r, m):
+    if not h:
+        raise RuleBroken(r, m)
+
 
 
 @dataclass(frozen=True, eq=False)

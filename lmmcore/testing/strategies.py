@@ -231,10 +231,10 @@ class Problem:
     curved: bool
     seed: int
 
-    def objective(self, **changes: Any) -> TestObjective:
+    def objective(self, kind: type[TestObjective] = TestObjective, **changes: Any) -> TestObjective:
         """Return the function, afresh; changes are arguments of `TestObjective`."""
         arrays = np.array(self.minimum), np.array(self.eigenvalues)
-        return TestObjective(*arrays, self.seed, self.curved, **changes)
+        return kind(*arrays, self.seed, self.curved, **changes)
 
 
 @st.composite
