@@ -13,7 +13,7 @@ class TooMany(BaseException):
 
 
 class TestObjective:
-    """A smooth function with its minimum at `minimum`, where it is zero.
+    """A smooth function with its minimum at `minimum`, where it is `level`.
 
     It is ½ x'Ax with x = θ − minimum or, where it is `curved`, Σ log cosh of the entries of A^½ x, which
     grows in a straight line far away, as a criterion does. Beyond `radius` from the minimum it is not
@@ -32,6 +32,8 @@ class TestObjective:
         Evaluations after which it raises `TooMany`.
     pause : float
         Seconds to sleep at each of the first ten evaluations, so that threads meet.
+    level : float
+        Value at the minimum.
     error : BaseException, optional
         Raised at the third evaluation.
 
@@ -55,6 +57,7 @@ class TestObjective:
         radius: float = math.inf,
         limit: int = 1_000_000,
         pause: float = 0.0,
+        level: float = 0.0,
         error: BaseException | None = None,
     ) -> None:
         self.minimum = np.array(minimum, dtype=float)
@@ -63,7 +66,7 @@ class TestObjective:
         self.root = np.sqrt(eigenvalues)[:, None] * axes.T
         self.largest = float(np.max(eigenvalues))
         self.curved, self.radius, self.limit, self.pause = curved, radius, limit, pause
-        self.error, self.evaluations = error, 0
+        self.level, self.error, self.evaluations = level, error, 0
         self.values: list[float] = []
         self.points: list[np.ndarray] = []
 
@@ -84,6 +87,7 @@ class TestObjective:
         value = math.inf
         if finite:
             value = float(np.sum(np.logaddexp(z, -z) - math.log(2.0)) if self.curved else 0.5 * z @ z)
+            value += self.level
         self.values.append(value)
         if len(self.points) < 1000:
             self.points.append(np.array(theta, dtype=float))

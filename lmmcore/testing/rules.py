@@ -121,32 +121,53 @@ def hold(
     max_examples : int
         Cases drawn of each strategy.
     """
-    try:
-        for cases in strategies:
-            _search(cases, rules, max_examples, shrink=False)
-        return
-    except RuleBroken as exc:
-        found = exc
-    for rule in rules:
-        for cases in strategies:
-            _search(cases, (rule,), max_examples, shrink=True)
-    raise _not_the_same(found)
+    first: tuple[int, st.SearchStrategy[Any], RuleBroken] | None = None
+    for cases in strategies:
+
+        def all_rules(case: Any, cases: st.SearchStrategy[Any] = cases) -> None:
+            nonlocal first
+            for i, rule in enumerate(rules[: first[0]] if first else rules):
+                try:
+                    rule(case)
+                except RuleBroken as exc:
+                    first = i, cases, exc
+                    return
+
+        _draw(cases, all_rules, max_examples)
+    if first is not None:
+        i, cases, found = first
+        _raise_smallest(cases, rules[i], max_examples)
+        raise _not_the_same(found)
 
 
-def _not_the_same(found: RuleBroken) -> RuleBroken:
-    return RuleBroken(
-        "repeatable",
-        f"a rule was broken once, and kept when it was tried again with the same input; expected the same "
-        f"result every time; it was {found}",
-    )
-
-
-def _search(
-    cases: st.SearchStrategy[Any], rules: Sequence[Rule], max_examples: int, shrink: bool
-) -> None:
+def _raise_smallest(cases: st.SearchStrategy[Any], rule: Rule, max_examples: int) -> None:
+    """Raise what a rule says of the smallest case that is found in a few seconds."""
     failures: list[RuleBroken] = []
     ends = 0.0
 
+    def one_rule(case: Any) -> None:
+        nonlocal ends
+        try:
+            rule(case)
+        except RuleBroken as exc:
+            failures.append(exc)
+            ends = ends or time.monotonic() + SHRINKING
+            if time.monotonic() > ends:
+                raise _Enough from None
+            raise
+
+    try:
+        _draw(cases, one_rule, max_examples)
+    except _Enough:
+        raise failures[-1] from failures[-1].__cause__
+    except RuleBroken as exc:
+        exc.__notes__ = []  # Hypothesis' own words on how to repeat it
+        raise
+    except Flaky:
+        raise _not_the_same(failures[-1]) from None
+
+
+def _draw(cases: st.SearchStrategy[Any], use: Callable[[Any], None], max_examples: int) -> None:
     @settings(
         max_examples=max_examples,
         deadline=None,
@@ -158,26 +179,17 @@ def _search(
     )
     @given(cases)
     def drawn(case: Any) -> None:
-        nonlocal ends
-        try:
-            for rule in rules:
-                rule(case)
-        except RuleBroken as exc:
-            failures.append(exc)
-            ends = ends or time.monotonic() + SHRINKING
-            if not shrink or time.monotonic() > ends:
-                raise _Enough from None
-            raise
+        use(case)
 
-    try:
-        drawn()
-    except _Enough:
-        raise failures[-1] from failures[-1].__cause__
-    except RuleBroken as exc:
-        exc.__notes__ = []  # Hypothesis' own words on how to repeat it
-        raise
-    except Flaky:
-        raise _not_the_same(failures[-1]) from None
+    drawn()
+
+
+def _not_the_same(found: RuleBroken) -> RuleBroken:
+    return RuleBroken(
+        "repeatable",
+        f"a rule was broken once, and kept when it was tried again with the same input; expected the same "
+        f"result every time; it was {found}",
+    )
 
 
 # Rules for what any plugin gives: `tell` returns arrays and numbers that tell all that a plugin says of a case.

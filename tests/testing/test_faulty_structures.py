@@ -60,13 +60,13 @@ class Reduced(FactorAnalytic):
 
 
 class Placed(One):
-    """Has `bind`, sound: columns weigh by the length of their names."""
+    """Has `bind`, sound: columns weigh by their number."""
 
     def __init__(self, weights=None):
         self.weights = weights
 
     def bind(self, names):
-        return type(self)(1.0 + 0.1 * np.arange(len(names)) + 0.01 * len(names[0]))
+        return type(self)(1.0 + 0.1 * np.arange(len(names)) + 0.01 * len(names))
 
     def factor(self, theta, k):
         return theta[0] * np.diag(self.weights)
