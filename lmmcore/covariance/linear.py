@@ -51,6 +51,10 @@ class KnownMatrix:
             )
         return semidefinite_cholesky(self.matrix)
 
+    def rank(self, k: int) -> int:
+        """Return the rank of K."""
+        return int(np.count_nonzero(self._root(k).diagonal()))
+
     def n_parameters(self, k: int) -> int:
         self._root(k)
         return 1

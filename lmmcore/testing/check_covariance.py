@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from .covariance_rules import FORM, MEANING, Member, bind, generic, history, not_a_number, once
 from .description_rules import DESCRIPTION
-from .rules import RuleBroken, bound, call, copies, global_state_kept, hold, require, require_methods, threads
+from .rules import (
+    RuleBroken,
+    bound,
+    call,
+    copies,
+    global_state_kept,
+    hold,
+    require,
+    require_methods,
+    threads,
+)
 
 __all__ = ["RuleBroken", "check_covariance"]
 
@@ -40,9 +50,9 @@ def check_covariance(
     Raises
     ------
     RuleBroken
-        Names the first rule that is broken, of methods, raises, purity, bind, shape, finite, repeatable, memory,
-        derivative, second derivative, parameters, boundary, closed_under, non-member, idle, rank, describe,
-        pickling, threads, nan, global state; and shows the smallest θ that Hypothesis found.
+        Names the first rule that is broken, of methods, raises, purity, bind, shape, finite, repeatable,
+        memory, derivative, second derivative, parameters, boundary, closed_under, non-member, idle, rank,
+        describe, pickling, threads, nan, global state; and shows the smallest θ that Hypothesis found.
     """
     require_methods(structure, METHODS, "a CovarianceStructure")
     first = [_member(structure, k, names or _names) for k in sizes]
@@ -58,7 +68,7 @@ def check_covariance(
             once(member)
         hold(drawn, DESCRIPTION, max(5, max_examples // 3))
         for member in first:
-            copies(member.structure, lambda s, member=member: member.of(s).tell())
+            copies(member.structure, member.tell_of)
             points = [member.at(member.theta * (1.0 + 0.1 * i)) for i in range(8)]
             threads([point.tell for point in points], member)
             not_a_number(member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -59,7 +60,7 @@ def check_optimizer(optimizer: Any, max_examples: int = 15) -> None:
         copies(optimizer, _tell)
         starts = [(1.5 + 0.1 * i, 1.0) for i in range(4)]
         tasks = [Problem(EXAMPLE.minimum, EXAMPLE.eigenvalues, s, True, 1) for s in starts]
-        threads([lambda task=task: _tell(optimizer, task) for task in tasks], EXAMPLE)
+        threads([partial(_tell, optimizer, task) for task in tasks], EXAMPLE)
 
 
 def _tell(optimizer: Any, problem: Problem = EXAMPLE) -> list[float]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ..errors import LmmcoreError
 from ..extension import Coefficients
-from .penalty_rules import RULES, Case, bad_input, bind, example, history
+from .penalty_rules import RULES, Case, bad_input, bind, example, history, must_bind
 from .rules import RuleBroken, copies, global_state_kept, hold, require_methods, threads
 
 __all__ = ["RuleBroken", "check_penalty"]
@@ -67,12 +67,6 @@ def _cases(draw: st.DrawFn, penalty: Any, p: int) -> Case:
         found = bind(penalty, of)
     except LmmcoreError:  # weights that it cannot take; those of zero and one it must
         of = replace(of, weights=(weights > 0).astype(float))
-        try:
-            found = bind(penalty, of)
-        except LmmcoreError as exc:
-            raise RuleBroken(
-                "weights", f"bind raised {type(exc).__name__}: {exc}; expected weights of zero and one to be "
-                f"taken; weights {of.weights.tolist()}"
-            ) from exc  # fmt: skip
+        found = must_bind(penalty, of)
     step = draw(positive) / (1.0 + 4.0 * float(found.concavity))
     return Case(found, of, vector(numbers), draw(positive), step)

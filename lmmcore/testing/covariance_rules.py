@@ -11,7 +11,10 @@ import numpy as np
 from .rules import RuleBroken, call, numbers, plain, require, same
 
 EXACT = 1e-6  # of the size of G, to which a member comes back from `parameters`
-NEAR, NEARER = 0.15, 5e-3  # the same in families that are not closed: at any point, and in the middle
+NEAR, NEARER = (
+    0.15,
+    5e-3,
+)  # the same in families that are not closed: at any point, and in the middle
 STEP, SECOND_STEP = 5e-7, 2e-5  # of differences
 
 
@@ -80,6 +83,10 @@ class Member:
         back = self.call("parameters", root @ root.T)
         return plain((self.call("n_parameters", self.k), root, self.slope, second, back, said))
 
+    def tell_of(self, structure: Any) -> list[Any]:
+        """Return all that another structure says at θ."""
+        return self.of(structure).tell()
+
 
 def generic(m: int) -> np.ndarray:
     """Return a θ at which nothing is zero or equal."""
@@ -141,7 +148,7 @@ def history(member: Member) -> None:
         "the same twice (seed what is random, remember nothing)", member,
     )  # fmt: skip
     g = member.g
-    asked = (
+    asked: tuple[tuple[Any, ...], ...] = (
         ("factor", member.theta, member.k),
         ("factor_derivative", member.theta, member.k),
         ("factor_second_derivative", member.theta, member.k),
@@ -162,7 +169,9 @@ def history(member: Member) -> None:
             )  # fmt: skip
 
 
-def _differences(ask: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, step: float) -> np.ndarray:
+def _differences(
+    ask: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, step: float
+) -> np.ndarray:
     """Return derivatives by central differences of fourth order.
 
     The steps are small for the sake of structures whose second derivative jumps, as a spherical one's does.
@@ -182,7 +191,8 @@ def _derivative(member: Member) -> None:
     off = np.abs(slope - expected).max(initial=0.0)
     require(
         off <= 1e-6 * (1.0 + np.abs(expected).max(initial=0.0)), "derivative",
-        f"factor_derivative is {slope.tolist()}", f"{expected.round(7).tolist()} by differences of factor", member,
+        f"factor_derivative is {slope.tolist()}", f"{expected.round(7).tolist()} by differences of factor",
+        member,
     )  # fmt: skip
 
 
@@ -272,7 +282,8 @@ def _boundary(member: Member) -> None:
             there = member.at(member.parameters(zero))
     except RuleBroken as exc:
         raise RuleBroken(
-            "boundary", f"{exc.message}: the boundary, G = 0, must lie at a finite θ (sd, not log sd)"
+            "boundary",
+            f"{exc.message}: the boundary, G = 0, must lie at a finite θ (sd, not log sd)",
         ) from exc
     require(
         np.abs(there.g).max() <= 1e-20, "boundary",

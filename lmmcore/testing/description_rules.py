@@ -1,8 +1,8 @@
 """What a covariance structure says of itself: names and values that mean what they say.
 
-``sd(x)`` is the standard deviation of the column x, ``corr(x, y)`` the correlation of two columns, ``sd`` and
-``corr`` those of all columns where they are equal, ``corr(lag 2)`` that of columns two apart. Other names are the
-structure's own.
+``sd(x)`` is the standard deviation of the column x, ``corr(x, y)`` the correlation of two columns, ``sd``
+and ``corr`` those of all columns where they are equal, ``corr(lag 2)`` that of columns two apart. Other names
+are the structure's own.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def _form(member: Member) -> None:
     )
     require(good, "describe", f"describe returned {said!r}", _SHAPE, member)
     require(
-        len(said) >= m, "describe", f"describe has {len(said)} entries for {m} parameters: {said}", _SHAPE, member
-    )
+        len(said) >= m, "describe", f"describe has {len(said)} entries for {m} parameters: {said}", _SHAPE,
+        member,
+    )  # fmt: skip
 
 
 def _values(member: Member) -> None:
@@ -69,7 +70,9 @@ def _known(key: str, names: tuple[str, ...], sd: np.ndarray, c: np.ndarray) -> f
     if at is None:
         return None
     i, j = at[0], at[-1]
-    return float({"sd": sd[i], "corr": c[i, j], "var": sd[i] ** 2, "cov": c[i, j] * sd[i] * sd[j]}[kind])
+    return float(
+        {"sd": sd[i], "corr": c[i, j], "var": sd[i] ** 2, "cov": c[i, j] * sd[i] * sd[j]}[kind]
+    )
 
 
 def _common(values: np.ndarray) -> float | None:
@@ -96,7 +99,11 @@ def _scale(member: Member) -> None:
             require(one >= 0.0, "describe", f"{key!r} is {one}", "zero or more", member)
         if key.startswith("corr"):
             require(
-                not abs(one) > 1.0 + CLOSE, "describe", f"{key!r} is {one}", "a number from -1 to 1", member
+                not abs(one) > 1.0 + CLOSE,
+                "describe",
+                f"{key!r} is {one}",
+                "a number from -1 to 1",
+                member,
             )
 
 
@@ -150,7 +157,8 @@ def _own_columns(member: Member) -> None:
         if len(at) and key.startswith("sd") and not any(name in key for name in member.names):
             unnamed[key] = member.names[int(at[0])]
     require(
-        len(unnamed) < 2, "describe", f"{list(unnamed)} are the standard deviations of {list(unnamed.values())}",
+        len(unnamed) < 2, "describe",
+        f"{list(unnamed)} are the standard deviations of {list(unnamed.values())}",
         "names that say so, such as 'sd(x)' for the column x", member,
     )  # fmt: skip
 

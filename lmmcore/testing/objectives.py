@@ -86,7 +86,9 @@ class TestObjective:
         z, finite = self._at(theta)
         value = math.inf
         if finite:
-            value = float(np.sum(np.logaddexp(z, -z) - math.log(2.0)) if self.curved else 0.5 * z @ z)
+            value = float(
+                np.sum(np.logaddexp(z, -z) - math.log(2.0)) if self.curved else 0.5 * z @ z
+            )
             value += self.level
         self.values.append(value)
         if len(self.points) < 1000:

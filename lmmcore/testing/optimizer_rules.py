@@ -39,17 +39,23 @@ def _iterations(case: Case) -> None:
     count = found.iterations
     whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
     require(
-        whole and count >= 0, "iterations", f"iterations is {count!r}", "a whole number, zero or more", case
+        whole and count >= 0,
+        "iterations",
+        f"iterations is {count!r}",
+        "a whole number, zero or more",
+        case,
     )
     moved = not np.array_equal(found.theta, case.problem.start)
     require(
-        count > 0 or not moved, "iterations", f"iterations is 0 at {found.theta.tolist()}, away from the start",
+        count > 0 or not moved, "iterations",
+        f"iterations is 0 at {found.theta.tolist()}, away from the start",
         "one or more", case,
     )  # fmt: skip
 
 
 def _path(case: Case) -> None:
     found, objective = case.first
+    path: list[tuple[Any, Any]]
     try:
         path = [(i, value) for i, value in found.path]
     except (TypeError, ValueError):
@@ -105,10 +111,14 @@ FORM = (_outcome, _iterations, _path, _start)
 
 def history(optimizer: Any) -> None:
     """The same problem has the same outcome, at once and after others."""
-    first = [outcome(optimizer, problem)[0].theta.tolist() for problem in FIXED[:1] * 2]
+    first, again, last = (outcome(optimizer, EXAMPLE)[0].theta.tolist() for _ in range(3))
     require(
-        first[0] == first[1], "repeatable", f"the same call ended at {first[0]}, and then at {first[1]}",
+        again == last, "repeatable", f"the same call ended at {again}, and then at {last}",
         "the same twice (seed what is random, remember nothing)", EXAMPLE,
+    )  # fmt: skip
+    require(
+        first == again, "memory", f"after another problem it ended at {first}, and then at {again}",
+        "the same, as nothing is remembered from the latest call", EXAMPLE,
     )  # fmt: skip
     before = [outcome(optimizer, problem)[0].theta.tolist() for problem in FIXED]
     for problem, told in reversed(list(zip(FIXED, before))):
@@ -162,7 +172,8 @@ def _edge(case: Case) -> None:
         return  # in words: it cannot go on
     except RuleBroken as exc:
         raise RuleBroken(
-            exc.rule, f"{exc.message}, where the function is not finite beyond {radius:.3g} from its minimum"
+            exc.rule,
+            f"{exc.message}, where the function is not finite beyond {radius:.3g} from its minimum",
         ) from exc
 
 
@@ -233,7 +244,8 @@ def options(optimizer: Any) -> None:
             if isinstance(exc, RuleBroken) and exc.rule not in ("raises", "outcome"):
                 raise
             raise RuleBroken(
-                "options", f"the options {given} were refused: {exc}; expected every optimizer to take them"
+                "options",
+                f"the options {given} were refused: {exc}; expected every optimizer to take them",
             ) from exc
     _maxiter(optimizer)
     _tol(optimizer)

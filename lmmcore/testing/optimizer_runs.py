@@ -74,8 +74,11 @@ def run(
     words = {} if options is None else {"options": dict(options)}
     at = f"{problem} {words or ''}".strip()
     if not in_time:
-        words = f"it did not return within {SECONDS:g} s, after {objective.evaluations} evaluations"
-        raise RuleBroken("ends", f"{words}; expected an outcome; {at}")
+        raise RuleBroken(
+            "ends",
+            f"it did not return within {SECONDS:g} s, after {objective.evaluations} evaluations; expected an "
+            f"outcome; {at}",
+        )
     if objective.evaluations > objective.limit:
         stopped = isinstance(raised, TooMany)
         raise RuleBroken(

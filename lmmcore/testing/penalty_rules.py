@@ -47,7 +47,11 @@ class Case:
         found = self.call(method, *arguments)
         array = numbers(found)
         require(
-            array is not None and array.shape == (), "shape", f"{method} returned {found!r}", "a number", self
+            array is not None and array.shape == (),
+            "shape",
+            f"{method} returned {found!r}",
+            "a number",
+            self,
         )
         return float(array)  # type: ignore[arg-type]
 
@@ -74,7 +78,11 @@ class Case:
 
     def tell(self) -> list[Any]:
         """Return all that the penalty says at the point."""
-        told = [self.call("value", self.point, self.strength), self.prox(self.point), self.penalty.concavity]
+        told = [
+            self.call("value", self.point, self.strength),
+            self.prox(self.point),
+            self.penalty.concavity,
+        ]
         if hasattr(self.penalty, "derivative"):
             told.append(self.call("derivative", np.abs(self.point), self.strength))
         if hasattr(self.penalty, "blockwise"):
@@ -104,6 +112,18 @@ def bind(penalty: Any, of: Coefficients) -> Any:
         f"concavity is {rho!r}", "a number of zero or more", at,
     )  # fmt: skip
     return found
+
+
+def must_bind(penalty: Any, of: Coefficients) -> Any:
+    """Return the penalty of coefficients whose weights it must take: zeros and ones."""
+    try:
+        return bind(penalty, of)
+    except LmmcoreError as exc:
+        raise RuleBroken(
+            "weights",
+            f"bind raised {type(exc).__name__}: {exc}; expected weights of zero and one to be taken; weights "
+            f"{of.weights.tolist()}",
+        ) from exc
 
 
 def _finite(case: Case) -> None:
@@ -194,7 +214,9 @@ def _is_lowest(case: Case) -> None:
     limit = best - 1e-9 * case.size
     value = case.penalty.value  # not watched, as it is asked for a hundred points
     for other in tried:
-        found = float(0.5 * np.sum((other - case.point) ** 2) / case.step + value(other, case.strength))
+        found = float(
+            0.5 * np.sum((other - case.point) ** 2) / case.step + value(other, case.strength)
+        )
         if found < limit:
             raise RuleBroken(
                 "prox",
@@ -257,7 +279,11 @@ def _blockwise(case: Case) -> None:
     form = case.call("blockwise", case.strength)
     ok = isinstance(form, Blockwise) and form.l1.shape == form.l2.shape == case.point.shape
     require(
-        ok, "blockwise", f"blockwise returned {form!r}", f"a Blockwise of {len(case.of)} coefficients", case
+        ok,
+        "blockwise",
+        f"blockwise returned {form!r}",
+        f"a Blockwise of {len(case.of)} coefficients",
+        case,
     )
     for point in (case.point, 5.0 * case.point):
         a, b = case.value(point), form.value(point)
@@ -297,7 +323,7 @@ RULES: Sequence[Callable[[Case], None]] = (
 def example(penalty: Any, p: int = 4) -> Case:
     """Return a case without a special point."""
     of = Coefficients(tuple("abcd"[:p]), groups=np.arange(p) // 2)
-    found = bind(penalty, of)
+    found = must_bind(penalty, of)
     step = 0.5 / max(1.0, float(found.concavity))
     return Case(found, of, np.linspace(-2.0, 1.5, p), 0.8, step)
 
@@ -310,7 +336,10 @@ def history(penalty: Any) -> None:
         same(first, again), "repeatable", f"the same calls gave {first}, and then {again}",
         "the same twice (seed what is random, remember nothing)", case,
     )  # fmt: skip
-    asked = [("value", case.point, case.strength), ("prox", case.point, case.step, case.strength)]
+    asked: list[tuple[Any, ...]] = [
+        ("value", case.point, case.strength),
+        ("prox", case.point, case.step, case.strength),
+    ]
     if hasattr(case.penalty, "derivative"):
         asked.append(("derivative", np.abs(case.point), case.strength))
     other = replace(case, point=case.point[::-1] - 0.4, strength=0.3, step=0.7 * case.step)
@@ -321,8 +350,8 @@ def history(penalty: Any) -> None:
             same(found, told), "memory", f"after calls at another point ({other}) {one[0]} gave {found}",
             f"{told} as before: nothing is remembered from the latest call", case,
         )  # fmt: skip
-    bind(penalty, Coefficients(("a", "b")))
-    bind(penalty, replace(case.of, weights=np.array([0.0, 1.0, 1.0, 1.0])))
+    must_bind(penalty, Coefficients(("a", "b")))
+    must_bind(penalty, replace(case.of, weights=np.array([0.0, 1.0, 1.0, 1.0])))
     now = case.tell()
     require(
         same(now, first), "bind", f"after bind with other coefficients what was bound before gives {now}",

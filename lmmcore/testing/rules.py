@@ -192,7 +192,7 @@ def _not_the_same(found: RuleBroken) -> RuleBroken:
     )
 
 
-# Rules for what any plugin gives: `tell` returns arrays and numbers that tell all that a plugin says of a case.
+# Rules for any plugin: `tell` returns arrays and numbers that tell all that a plugin says of a case.
 
 
 def plain(told: Any) -> Any:
@@ -259,7 +259,7 @@ def global_state_kept(at: object) -> Iterator[None]:
 
 def _global_state() -> dict[str, Any]:
     return {
-        "the state of np.random": np.random.get_state(legacy=True),
+        "the state of np.random": np.random.get_state(legacy=True),  # noqa: NPY002
         "the state of random": random.getstate(),
         "np.geterr()": np.geterr(),
     }

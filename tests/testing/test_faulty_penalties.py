@@ -4,23 +4,14 @@ import time
 
 import numpy as np
 import pytest
+from planting import planting
 
 from lmmcore.errors import DataValueError
 from lmmcore.penalties.concave import MCP
 from lmmcore.penalties.elastic_net import Lasso, Ridge
 from lmmcore.testing import RuleBroken, check_penalty
 
-FAULTS = []
-
-
-def planted(rule, *words):
-    """Remember a penalty, the rule that it breaks, and what the message must say."""
-
-    def remember(cls):
-        FAULTS.append(pytest.param(cls, rule, words, id=f"{cls.__name__}-{rule.replace(' ', '-')}"))
-        return cls
-
-    return remember
+FAULTS, planted = planting()
 
 
 class Plain:
@@ -274,7 +265,7 @@ class HardThreshold(Plain):
 class PositiveOnly(Plain):
     def prox(self, point, step, strength):
         found = super().prox(point, step, strength)
-        return found if strength == 0.0 else np.abs(found)
+        return np.where(self.weights * strength == 0.0, found, np.abs(found))
 
 
 # Optional methods

@@ -1,81 +1,18 @@
-"""Structures with one planted fault each: the check names the rule that is broken, and says how."""
+"""Structures with one planted fault each: the check names the rule that is broken, and says how.
 
-import time
+Here those of form, derivatives and parameters; test_faulty_descriptions.py has the others.
+"""
 
 import numpy as np
 import pytest
+from planting import planting
+from sound_structures import One, Open, Placed, Plain, Reduced
 
-from lmmcore.covariance.linear import FactorAnalytic
+from lmmcore.covariance.correlation import Autoregressive
 from lmmcore.covariance.scaled import Homogeneous
-from lmmcore.covariance.correlation import Autoregressive, Exchangeable
-from lmmcore.covariance.unstructured import Unstructured
-from lmmcore.extension import DerivedStructure
 from lmmcore.testing import RuleBroken, check_covariance
 
-FAULTS = []
-
-
-def planted(rule, *words):
-    """Remember a structure, the rule that it breaks, and what the message must say."""
-
-    def remember(cls):
-        FAULTS.append(pytest.param(cls, rule, words, id=f"{cls.__name__}-{rule.replace(' ', '-')}"))
-        return cls
-
-    return remember
-
-
-class Plain(Unstructured):
-    """A closed family, sound."""
-
-    closed_under = "scaling"
-
-
-class Open(Homogeneous):
-    """Compound symmetry, an open family, sound."""
-
-    def __init__(self):
-        super().__init__(Exchangeable(), "cs")
-
-
-class One(DerivedStructure):
-    """θ I with one sd, sound."""
-
-    def n_parameters(self, k):
-        return 1
-
-    def parameters(self, g):
-        return np.array([np.sqrt(max(np.trace(g), 0.0) / len(g))])
-
-    def factor(self, theta, k):
-        return theta[0] * np.eye(k, dtype=np.asarray(theta).dtype)
-
-    def describe(self, theta, names, sigma):
-        return {"sd": float(sigma * abs(theta[0]))}
-
-
-class Reduced(FactorAnalytic):
-    def __init__(self):
-        super().__init__(1, specific=False)
-
-
-class Placed(One):
-    """Has `bind`, sound: columns weigh by their number."""
-
-    def __init__(self, weights=None):
-        self.weights = weights
-
-    def bind(self, names):
-        return type(self)(1.0 + 0.1 * np.arange(len(names)) + 0.01 * len(names))
-
-    def factor(self, theta, k):
-        return theta[0] * np.diag(self.weights)
-
-    def parameters(self, g):
-        return np.array([np.sqrt(max(np.trace(g), 0.0) / np.sum(self.weights**2))])
-
-    def describe(self, theta, names, sigma):
-        return {"sd(unit)": float(sigma * abs(theta[0]))}
+FAULTS, planted = planting()
 
 
 @pytest.mark.parametrize("sound", [Plain, Open, One, Reduced, Placed])
@@ -397,164 +334,6 @@ class RankOfText(Reduced):
 class RankUnsaid(One):
     def factor(self, theta, k):
         return theta[0] * np.ones((k, 1), dtype=np.asarray(theta).dtype)
-
-
-# describe
-
-
-@planted("describe", "returned None")
-class Silent(Plain):
-    def describe(self, theta, names, sigma):
-        return None
-
-
-@planted("describe", "1 entries for 2 parameters")
-class SaysTooLittle(Open):
-    def describe(self, theta, names, sigma):
-        return {"sd": float(sigma * abs(theta[0]))}
-
-
-@planted("describe", "'sd(x[0])' is")
-class DescribesTheVariance(Plain):
-    def describe(self, theta, names, sigma):
-        said = super().describe(theta, names, sigma)
-        return {key: v * v if key.startswith("sd") else v for key, v in said.items()}
-
-
-@planted("describe", "'sd(x[0])' is")
-class ForgetsSigma(Plain):
-    def describe(self, theta, names, sigma):
-        return super().describe(theta, names, 1.0)
-
-
-@planted("describe", "'corr' is")
-class WrongSign(Open):
-    def describe(self, theta, names, sigma):
-        said = super().describe(theta, names, sigma)
-        return said | {key: -value for key, value in said.items() if key == "corr"}
-
-
-@planted("describe", "zero or more")
-class NegativeSD(One):
-    def describe(self, theta, names, sigma):
-        return {"sd": float(sigma * theta[0])}
-
-
-@planted("describe", "'sd(x[1])' is")
-class SwappedNames(Plain):
-    def describe(self, theta, names, sigma):
-        return super().describe(theta, names[::-1], sigma)
-
-
-@planted("describe", "standard deviations of ['x[0]', 'x[1]']")
-class NumbersForNames(Plain):
-    def describe(self, theta, names, sigma):
-        return super().describe(theta, [str(i) for i in range(len(names))], sigma)
-
-
-@planted("describe", "for columns ['a column no. 0 <of mine>']")
-class CutsNames(Plain):
-    def describe(self, theta, names, sigma):
-        return super().describe(theta, [name[:4] for name in names], sigma)
-
-
-@planted("describe", "where G differs")
-class SaysTheSameAlways(Open):
-    def describe(self, theta, names, sigma):
-        said = super().describe(theta, names, sigma)
-        return {"sd": said["sd"]} | ({"rho": 0.5} if len(names) > 1 else {})
-
-
-# bind, pickling, threads, NaN, what belongs to everybody
-
-
-@planted("bind", "bind changed the object it is called on")
-class BindsItself(Placed):
-    def bind(self, names):
-        self.weights = super().bind(names).weights
-        return self
-
-
-@planted("bind", "bind changed the object it is called on")
-class BindLeavesATrace(Placed):
-    def bind(self, names):
-        self.names = tuple(names)
-        return super().bind(names)
-
-
-SHARED = {}
-
-
-@planted("bind", "what was bound before")
-class BindShares(Placed):
-    def bind(self, names):
-        SHARED["weights"] = super().bind(names).weights
-        return type(self)()
-
-    def factor(self, theta, k):
-        return theta[0] * np.diag(np.resize(SHARED["weights"], k))
-
-    def parameters(self, g):
-        size = np.sum(np.resize(SHARED["weights"], len(g)) ** 2)
-        return np.array([np.sqrt(max(np.trace(g), 0.0) / size)])
-
-
-@planted("pickling", "AttributeError")
-class Local(Plain):
-    def __init__(self):
-        self.f = lambda: 0
-
-
-@planted("pickling", "a copy by pickle gives")
-class LosesItsSetting(One):
-    def __init__(self):
-        self.unit = 2.0
-
-    def __reduce__(self):
-        return _half_unit, ()
-
-    def factor(self, theta, k):
-        return super().factor(theta, k) * self.unit
-
-    def parameters(self, g):
-        return super().parameters(g) / self.unit
-
-    def describe(self, theta, names, sigma):
-        return {"sd(unit)": float(sigma * abs(theta[0]) * self.unit)}
-
-
-def _half_unit():
-    found = LosesItsSetting()
-    found.unit = 1.0
-    return found
-
-
-@planted("threads", "threads at once")
-class SharesState(One):
-    def factor(self, theta, k):
-        self.theta = theta
-        time.sleep(1e-5)
-        return super().factor(self.theta, k)
-
-
-@planted("nan", "factor of NaN is")
-class Swallows(Plain):
-    def factor(self, theta, k):
-        return super().factor(np.nan_to_num(theta), k)
-
-
-@planted("global state", "np.random")
-class SeedsEverybody(Plain):
-    def parameters(self, g):
-        np.random.seed(1)  # noqa: NPY002
-        return super().parameters(g)
-
-
-@planted("global state", "np.geterr()")
-class SilencesEverybody(Plain):
-    def parameters(self, g):
-        np.seterr(all="ignore")
-        return super().parameters(g)
 
 
 @pytest.mark.parametrize(("structure", "rule", "words"), FAULTS)
