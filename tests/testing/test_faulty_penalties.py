@@ -90,7 +90,7 @@ class Short(Plain):
         return super().prox(point, step, strength)[:1]
 
 
-@planted("finite", "nan")
+@planted("finite", "finite numbers")
 class Infinite(Plain):
     def prox(self, point, step, strength):
         return super().prox(point, step, strength) / np.float64(0.0)
