@@ -51,6 +51,10 @@ class KnownMatrix:
             )
         return semidefinite_cholesky(self.matrix)
 
+    def rank(self, k: int) -> int:
+        """Return the rank of K."""
+        return int(np.count_nonzero(self._root(k).diagonal()))
+
     def n_parameters(self, k: int) -> int:
         self._root(k)
         return 1
@@ -104,8 +108,10 @@ class FactorAnalytic:
         r = min(self.n_factors, k)
         psi = np.zeros(k)
         if self.specific:
-            # Alternate between factors and specific variances (principal factors).
-            psi = 0.5 * np.diag(g)
+            # Alternate between factors and specific variances (principal factors), which start at what
+            # the other columns do not explain.
+            ridge = 1e-6 * np.trace(g) / k + 1e-300
+            psi = 1.0 / np.diag(np.linalg.inv(g + ridge * np.eye(k)))
             for _ in range(100):
                 values, vectors = np.linalg.eigh(g - np.diag(psi))
                 common = vectors[:, -r:] * np.sqrt(np.maximum(values[-r:], 0.0))

@@ -84,7 +84,10 @@ class GuardedPenalty:
 
     def _degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
         found = self._call("degrees_of_freedom", np.array(beta), np.array(h), strength)
-        return self._number("degrees_of_freedom", found, beta)
+        df = self._number("degrees_of_freedom", found, beta)
+        if df < -1e-6 * len(beta):
+            raise self._broken(f"degrees_of_freedom returned {df}; expected zero or more")
+        return max(df, 0.0)
 
     # What can go wrong
 

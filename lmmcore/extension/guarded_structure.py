@@ -62,7 +62,15 @@ class GuardedStructure:
         return int(self._call("n_parameters", k))
 
     def rank(self, k: int) -> int:
-        return int(self._call("rank", k)) if hasattr(self.structure, "rank") else k
+        if not hasattr(self.structure, "rank"):
+            return k
+        found = self._call("rank", k)
+        whole = isinstance(found, (int, np.integer)) and not isinstance(found, bool)
+        if not whole or not 0 <= found <= k:
+            raise self._broken(
+                f"rank({k}) returned {shown(found)}; expected a whole number from 0 to {k}"
+            )
+        return int(found)
 
     # Each of the next methods calls the plugin itself: a shared helper would double what a guard costs.
 

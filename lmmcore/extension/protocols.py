@@ -58,10 +58,13 @@ class OptimizeOutcome:
     converged : bool
         Whether the optimizer's own criterion of convergence holds.
     message : str
-        Why it stopped.
+        Why it stopped; not empty.
     iterations : int
+        Zero or more; at least one where θ is not the start.
     path : list of (iteration, value)
-        By default every evaluation that found a lower value.
+        The way there: iterations of zero or more that do not fall, each with a finite value that the
+        criterion had. `theta` is no worse than the lowest of them. By default every evaluation that found
+        a lower value.
     evaluations : int
         Evaluations of the criterion; the core counts them.
     """
@@ -78,7 +81,9 @@ class Optimizer(Protocol):
     """Minimises an `Objective`, which counts its evaluations and hands out copies.
 
     Every optimizer takes the options ``maxiter`` and ``tol`` (the tolerance of its own criterion of
-    convergence); the core takes ``max_evaluations`` for all of them.
+    convergence), and both have an effect; the core takes ``max_evaluations`` for all of them. The same call
+    has the same outcome, bit by bit: random numbers come from a generator of the call's own with a fixed
+    seed (or one that is an option), and nothing is remembered from one call to the next.
     """
 
     def minimize(
@@ -95,12 +100,19 @@ class Optimizer(Protocol):
         ----------
         objective : Objective
         start : array (m,)
-            A copy, which may be changed.
+            Where the search begins: the criterion is asked for there, and the outcome is no higher. It
+            stays as it is. Where the criterion is not finite at the start, the outcome is not converged.
         options : mapping
             Those that the user gave; an unknown one is an `OptionError` (see `take_options`).
         callback : callable, optional
-            To be called as ``callback(iteration, value)`` with the criterion: with ``(0, value)`` at the
-            start, then after each iteration. What it raises must pass.
+            To be called as ``callback(iteration, value)``, an int that does not fall and a float, the
+            criterion as it was found at the point reached: with ``(0, value)`` at the start, then after each
+            iteration.
+
+        Notes
+        -----
+        What `callback` and `objective` raise must pass, `KeyboardInterrupt` among it: no ``except:``, and no
+        ``except Exception`` around calls of them.
         """
         ...
 
@@ -120,8 +132,11 @@ class CovarianceStructure(Protocol):
         columns in which it computes well. By default "nothing".
 
     An optional method ``bind(names)`` returns the structure for columns with these names: a structure in
-    space reads positions from them. An optional method ``rank(k)`` returns the largest rank of G where
-    that is less than k.
+    space reads positions from them. The structure that it is called on stays as it is. An optional method
+    ``rank(k)`` returns the largest rank of G; a family needs it where that is less than k.
+
+    Methods are functions of their arguments: they change none, and remember neither θ nor k. Each
+    parameter has an effect of its own on Λ, for every k.
     """
 
     def n_parameters(self, k: int) -> int:
@@ -129,7 +144,13 @@ class CovarianceStructure(Protocol):
         ...
 
     def parameters(self, g: np.ndarray) -> np.ndarray:
-        """Return θ (m,) of a member close to a positive semidefinite g (k, k); of g if it is one."""
+        """Return θ (m,) of a member close to a positive semidefinite g (k, k); of g if it is one.
+
+        Any such g has one, as fits start here: a g that is no member, or is singular or zero, gets finite θ
+        of a member with variances of the same size (zero only for zero). Members come back to 1e-6 of their
+        size in families that are closed under something, as results are read from here, and to some parts
+        in a thousand in others.
+        """
         ...
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
@@ -145,7 +166,14 @@ class CovarianceStructure(Protocol):
         ...
 
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
-        """Return the parameters of σ² G in the user's terms, such as ``{"sd(x)": 1.2}``."""
+        """Return the parameters of σ² G in the user's terms, such as ``{"sd(x)": 1.2}``.
+
+        ``sd(x)`` and ``var(x)`` are those of the column x, ``corr(x, y)`` and ``cov(x, y)`` those of two
+        columns, ``sd`` and ``corr`` those of all where they are equal, ``corr(lag 2)`` of columns two apart,
+        always in the order of `names`; other names are the structure's own. Names that begin with sd grow
+        with σ and are not negative, those with corr lie in [-1, 1]. There are as many entries as parameters
+        or more, with the same names at every θ, and θ with different G are told apart.
+        """
         ...
 
 
@@ -161,7 +189,9 @@ class Penalty(Protocol):
     ----------
     concavity : float
         Once bound, the least ρ ≥ 0 for which P(β; λ) + ½ρ β'β is convex in β for every λ: 0 for a convex
-        penalty, whose fits stop on their duality gap; others stop on the stationarity of the slopes.
+        penalty, whose fits stop on their duality gap; others stop on the stationarity of the slopes. A
+        finite number, which depends on the coefficients alone (their curvature, say), not on β or λ. Too
+        small a one ends fits at points that are no minimum.
 
     Optional methods
     ----------------
@@ -172,7 +202,10 @@ class Penalty(Protocol):
         The penalty as a `Blockwise` one, which coordinate descent solves fast. Others are solved by
         accelerated proximal steps.
     ``degrees_of_freedom(beta, h, strength)``
-        Degrees of freedom of a fit; by default the number of coefficients that are not zero.
+        Degrees of freedom of a fit, with h the H of the fit: zero or more, none where all coefficients are
+        zero, at most p if the penalty is convex. By default the number of coefficients that are not zero.
+
+    Methods are functions of their arguments: they change none, and remember neither β nor λ.
     """
 
     @property
@@ -190,5 +223,8 @@ class Penalty(Protocol):
         ...
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ), for step · concavity < 1."""
+        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ), for step · concavity < 1.
+
+        For points of any size: an array of its own, and `point` itself where λ is zero.
+        """
         ...

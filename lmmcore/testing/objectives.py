@@ -8,12 +8,12 @@ import time
 import numpy as np
 
 
-class TooMany(Exception):
-    """More evaluations than anybody needs."""
+class TooMany(BaseException):
+    """More evaluations than anybody needs; ``except Exception`` in a loop does not hold it."""
 
 
 class TestObjective:
-    """A smooth function with its minimum at `minimum`, where it is zero.
+    """A smooth function with its minimum at `minimum`, where it is `level`.
 
     It is ½ x'Ax with x = θ − minimum or, where it is `curved`, Σ log cosh of the entries of A^½ x, which
     grows in a straight line far away, as a criterion does. Beyond `radius` from the minimum it is not
@@ -32,6 +32,18 @@ class TestObjective:
         Evaluations after which it raises `TooMany`.
     pause : float
         Seconds to sleep at each of the first ten evaluations, so that threads meet.
+    level : float
+        Value at the minimum.
+    error : BaseException, optional
+        Raised at the third evaluation.
+
+    Attributes
+    ----------
+    evaluations : int
+    values : list of float
+        Found so far.
+    points : list of array (m,)
+        Where; the first thousand.
     """
 
     __test__ = False  # pytest: not a class of tests
@@ -45,6 +57,8 @@ class TestObjective:
         radius: float = math.inf,
         limit: int = 1_000_000,
         pause: float = 0.0,
+        level: float = 0.0,
+        error: BaseException | None = None,
     ) -> None:
         self.minimum = np.array(minimum, dtype=float)
         m = len(self.minimum)
@@ -52,12 +66,16 @@ class TestObjective:
         self.root = np.sqrt(eigenvalues)[:, None] * axes.T
         self.largest = float(np.max(eigenvalues))
         self.curved, self.radius, self.limit, self.pause = curved, radius, limit, pause
-        self.evaluations = 0
+        self.level, self.error, self.evaluations = level, error, 0
+        self.values: list[float] = []
+        self.points: list[np.ndarray] = []
 
     def _at(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
         self.evaluations += 1
         if self.evaluations > self.limit:
             raise TooMany
+        if self.error is not None and self.evaluations == 3:
+            raise self.error
         if self.pause and self.evaluations <= 10:
             time.sleep(self.pause)
         x = np.asarray(theta, dtype=float) - self.minimum
@@ -66,9 +84,16 @@ class TestObjective:
     def value(self, theta: np.ndarray) -> float:
         """Return the function."""
         z, finite = self._at(theta)
-        if not finite:
-            return math.inf
-        return float(np.sum(np.logaddexp(z, -z) - math.log(2.0)) if self.curved else 0.5 * z @ z)
+        value = math.inf
+        if finite:
+            value = float(
+                np.sum(np.logaddexp(z, -z) - math.log(2.0)) if self.curved else 0.5 * z @ z
+            )
+            value += self.level
+        self.values.append(value)
+        if len(self.points) < 1000:
+            self.points.append(np.array(theta, dtype=float))
+        return value
 
     def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the function and its gradient (m,)."""

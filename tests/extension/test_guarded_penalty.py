@@ -56,6 +56,10 @@ BROKEN = {
     "slope": ({"derivative": lambda s, *a: 1.0}, "derivative returned 1.0; expected 3 finite"),
     "form": ({"blockwise": lambda s, *a: None}, "blockwise returned None; expected a Blockwise"),
     "df": ({"degrees_of_freedom": lambda s, *a: None}, "degrees_of_freedom returned None"),
+    "df-negative": (
+        {"degrees_of_freedom": lambda s, *a: -1.0},
+        "degrees_of_freedom returned -1.0; expected zero or more",
+    ),
     "bind": ({"bind": lambda s, of: None}, "has no bind, value, prox; expected a Penalty"),
     "concavity": ({"concavity": -1.0}, "has concavity -1.0; expected a number of zero or more"),
 }

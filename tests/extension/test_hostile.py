@@ -210,6 +210,8 @@ STRUCTURES = {
         },
         "factor_second_derivative is not the derivative of factor_derivative",
     ),
+    "rank": ({"rank": lambda s, k: 3}, r"rank\(2\) returned 3; expected a whole number from 0 to 2"),
+    "rank-text": ({"rank": lambda s, k: "full"}, r"rank\(2\) returned 'full'; expected a whole"),
     "mutates": ({"factor": changes_theta}, "raised ValueError in factor: .*read-only"),
 }  # fmt: skip
 

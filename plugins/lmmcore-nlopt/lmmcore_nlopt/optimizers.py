@@ -92,7 +92,8 @@ class _Run:
         try:
             return self._evaluate(theta, gradient)
         except BaseException as exc:
-            self.error = exc
+            if self.error is None:  # some algorithms ask once more
+                self.error = exc
             raise nlopt.ForcedStop from exc
 
     def _evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import optimize
 
 from lmmcore.extension import DataValueError, DerivedStructure, analytic_cholesky
 
@@ -63,11 +64,17 @@ class Spatial(DerivedStructure):
         variance = max(float(np.mean(np.diag(g))), 0.0)
         if k == 1 or variance == 0.0:
             return np.append(np.sqrt(variance), np.zeros(int(k > 1)))
-        wrong = [
-            np.sum((self.correlogram.value(self.distance / np.exp(t)) - g / variance) ** 2)
-            for t in RANGES
-        ]
-        return np.array([np.sqrt(variance), RANGES[int(np.argmin(wrong))]])
+
+        def wrong(t: float) -> float:
+            return float(
+                np.sum((self.correlogram.value(self.distance / np.exp(t)) - g / variance) ** 2)
+            )
+
+        near = RANGES[int(np.argmin([wrong(t) for t in RANGES]))]
+        found = optimize.minimize_scalar(
+            wrong, bounds=(near - 0.1, near + 0.1), method="bounded", options={"xatol": 1e-9}
+        )
+        return np.array([np.sqrt(variance), found.x])
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
         if k == 1:
