@@ -36,14 +36,15 @@ from .estimation import estimate
 from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
 from .extension.guarded_optimizer import guarded_optimizer
 from .likelihood.fixed import FixedPattern
+from .likelihood.penalised import SmoothPenalties
 from .likelihood.profiled import Engine, ProfiledLikelihood
 from .likelihood.start import neutral_start
 from .likelihood.units import InUsersColumns
 from .model_rows import ModelRows
 from .params import MixedLMParams
 from .patterns import order_that_holds
-from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
+from .regularized.smooth import smooth_penalties, smooth_results
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
 
@@ -423,12 +424,13 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 )
             free = as_params(free)
         engine = self._engine if free is None else self._plain_engine
-        likelihood = self._likelihood(bool(reml), engine=engine)
+        penalty = smooth_penalties(self, fe_pen, cov_pen)
+        likelihood = self._likelihood(bool(reml), None, engine, penalty)
         start = None if start_params is None else self._start(likelihood, start_params)
         if free is not None:
             at = likelihood.covariances(start) if start is not None else None
             structures = self._fixed_pattern(likelihood, free, start)
-            likelihood = self._likelihood(bool(reml), structures, engine)
+            likelihood = self._likelihood(bool(reml), structures, engine, penalty)
             start = None if at is None else likelihood.parameters(at)
         if not do_cg:
             start = neutral_start(likelihood) if start is None else start
@@ -450,10 +452,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        results = MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
-        if fe_pen is None and cov_pen is None:
-            return results
-        return fit_smooth(self, results, fe_pen, cov_pen, int(options.get("maxiter", 1000)))
+        results = MixedLMResults if penalty is None else smooth_results
+        return results(self, likelihood, found, bool(reml), free, full_output)
 
     def _optimizers(
         self, method: str | Sequence[str] | None, options: dict[str, Any]
@@ -516,6 +516,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         reml: bool,
         structures: Sequence[CovarianceStructure] | None = None,
         engine: Engine | None = None,
+        penalty: SmoothPenalties | None = None,
     ) -> ProfiledLikelihood:
         engine = engine or self._engine
         if structures is None:
@@ -524,7 +525,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 for s, term in zip(self._structures, engine.terms)
             ]
         sizes = [len(names) for names in self._term_names]
-        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, engine)
+        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, engine, penalty)
 
     def _start(
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray

@@ -1,8 +1,7 @@
 """The likelihood at any parameters, in the parameterisation of statsmodels.
 
 Parameters are β, the lower triangle of the covariance matrix of the random coefficients and the
-variance components, both divided by σ²; σ² is always profiled out, β only when asked for. The
-engine's derivative sums serve here too: they take the residual of any β in place of the best one.
+variance components, both divided by σ²; σ² is always profiled out, β only when asked for.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from ..crossproducts.crossproducts import CrossProducts
 from ..errors import DataValueError
 from ..extension.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
-from . import _grouped
 from .grouped import State
 from .profiled import Engine
+from .residual import FixedEffects, Residual, derivatives, gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +64,9 @@ class PackedLikelihood:
     ) -> None:
         self.engine, self.order = engine, order
         self.k_re, self.k_vc = k_re, k_vc
-        kept = cp.basis.kept
-        last = float(cp.basis.map[-1, -1])
-        # β = matrix b - shift for the coordinates b of the fixed effects in the basis.
-        self.matrix = (cp.basis.map[np.ix_(kept, kept)] / last)[order]
-        self.shift = (cp.basis.map[kept, -1] / last)[order]
-        self.y_scale = last
+        self.fixed = FixedEffects.of(cp, order)
+        self.matrix, self.shift = self.fixed.matrix, self.fixed.shift
+        self.y_scale = float(cp.basis.map[-1, -1])
         self.log_det = cp.basis.log_det()
         self.log_weights = cp.log_weights
         self.jacobian = self._jacobian()
@@ -174,15 +170,6 @@ class PackedLikelihood:
             value += point.state.log_det_h - self.log_det
         return -0.5 * float(value)
 
-    def _sums(
-        self, point: PackedPoint, reml: bool, with_quad: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        inverse = point.state.inverse.copy()
-        inverse[-1] = point.u / point.qf**0.5
-        at_point = State(point.state.log_det_v, point.state.root, inverse)
-        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
-        return self.engine.derivatives(point.factors, at_point, reml, weights, with_quad)
-
     def score_fe(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in β (p,): X'V⁻¹e / σ̂²."""
         p = self.engine.p
@@ -192,37 +179,26 @@ class PackedLikelihood:
 
     def score_cov(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in the packed covariance parameters, β held fixed."""
-        m = float(self.n_eff(reml))
-        gradient, _ = _grouped.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
-        return -0.5 * gradient @ self.jacobian
+        residual = Residual(point.u, point.qf)
+        found = gradient(self.engine, point.factors, point.state, residual, reml)
+        return np.asarray(-0.5 * found @ self.jacobian)
 
     def log_scale_slope(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative of log σ̂² in the packed covariance parameters."""
-        _, _, outer = self._sums(point, reml)
-        return -outer[:, -1] @ self.jacobian
+        at_point = Residual(point.u, point.qf).state(point.state)
+        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
+        outer = self.engine.derivatives(point.factors, at_point, reml, weights, False)[2]
+        return np.asarray(-outer[:, -1] @ self.jacobian)
 
     def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
-        p, m = self.engine.p, float(self.n_eff(reml))
-        trace, quad, outer = self._sums(point, reml, with_quad=True)
-        # β is a parameter here, so that nothing is subtracted for profiling it: no terms in w.
-        last = p * (p + 1) // 2
-        crossed = outer[:, last : last + p].copy()
-        quantities = outer.copy()
-        quantities[:, last : last + p] = 0.0
-        _, hessian = _grouped.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
-        k = self.jacobian.shape[1]
-        out = np.zeros((p + k, p + k))
-        out[p:, p:] = -0.5 * self.jacobian.T @ hessian @ self.jacobian
-        root = np.tril(point.state.root)
+        p, k = self.engine.p, self.jacobian.shape[1]
+        residual = Residual(point.u, point.qf)
+        found = derivatives(self.engine, point.factors, point.state, residual, reml)
         to_raw = np.linalg.inv(self.matrix)  # b = to_raw (β + shift)
-        h = to_raw.T @ (root[:p, :p] @ root[:p, :p].T) @ to_raw
-        xe = to_raw.T @ (root @ (root.T @ point.u))[:p]
-        out[:p, :p] = -m * h / point.qf + 2.0 * m * np.outer(xe, xe) / point.qf**2
-        # w_c = X'V⁻¹Z E_c Z'V⁻¹e, from the metric of the sums; q_c = e'V⁻¹Z E_c Z'V⁻¹e / qf.
-        w = crossed @ root[:p, :p].T @ to_raw * point.qf**0.5
-        q = outer[:, last + p]
-        mixed = -m * w / point.qf + m * np.outer(q, xe) / point.qf
-        out[p:, :p] = self.jacobian.T @ mixed
+        out = np.zeros((p + k, p + k))
+        out[p:, p:] = -0.5 * self.jacobian.T @ found.gamma_gamma @ self.jacobian
+        out[:p, :p] = -0.5 * to_raw.T @ found.b_b @ to_raw
+        out[p:, :p] = -0.5 * self.jacobian.T @ found.gamma_b @ to_raw
         out[:p, p:] = out[p:, :p].T
         return out

@@ -13,11 +13,12 @@ import numpy as np
 from .._dense import cholesky_inverse
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
-from ..extension.matrices import semidefinite_cholesky
+from ..extension.matrices import eigh, semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
 from . import _grouped
 from .crossed import CrossedEngine
 from .grouped import GroupedEngine, State, TermShape
+from .penalised import SmoothPenalties
 
 Engine: TypeAlias = GroupedEngine | CrossedEngine
 
@@ -62,6 +63,8 @@ class ProfiledLikelihood:
     sizes : sequence of int
         Columns per level of each term.
     reml : bool
+    penalty : SmoothPenalties, optional
+        Makes it the penalised criterion, β at its penalised optimum for θ.
     """
 
     def __init__(
@@ -71,10 +74,11 @@ class ProfiledLikelihood:
         sizes: Sequence[int],
         reml: bool,
         engine: Engine | None = None,
+        penalty: SmoothPenalties | None = None,
     ) -> None:
         self.engine: Engine = engine if engine is not None else build_engine(cp, sizes)
         self.structures = tuple(structures)
-        self.reml = reml
+        self.reml, self.penalty = reml, penalty
         self.n_eff = self.engine.n - (self.engine.p if reml else 0)
         scale = float(cp.basis.map[-1, -1])
         self._constant = (
@@ -129,24 +133,37 @@ class ProfiledLikelihood:
             factors = [_square(root) for root in roots]
             state = self.engine.state(factors)
             self.evaluations += 1
-            last = self._last = Point(theta, roots, factors, state, self._value(state))
-        if last.state is None or order == 0:
+            last = self._last = Point(theta, roots, factors, state, self._value(state, factors))
+        if last.state is None or order == 0 or last.value == np.inf:
             return last
         if order == 1 and not self.engine.is_exact:
             if last.gradient is None:
-                g = self.engine.gradient(last.factors, last.state, self.reml)
+                g = (
+                    self.engine.gradient(last.factors, last.state, self.reml)
+                    if self.penalty is None
+                    else self.penalty.gradient(self.engine, last.factors, last.state, self.reml)
+                )
                 last.gamma_gradient = g
                 last.gradient = self._chain(last, g, np.zeros((len(g), len(g))))[0]
         elif last.hessian is None:
-            g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
+            g, h = (
+                self.engine.gradient_hessian(last.factors, last.state, self.reml)
+                if self.penalty is None
+                else self.penalty.gradient_hessian(self.engine, last.factors, last.state, self.reml)
+            )
             last.gamma_gradient = g
             last.gradient, last.hessian = self._chain(last, g, h)
         return last
 
-    def _value(self, state: State | None) -> float:
+    def _value(self, state: State | None, factors: Sequence[np.ndarray]) -> float:
         if state is None or not state.r2 > 0.0:
             return np.inf
-        value = state.log_det_v + self.n_eff * log(state.r2) + self._constant
+        square, price = state.r2, 0.0
+        if self.penalty is not None:
+            found = self.penalty.at(state, self.n_eff)
+            square = found.residual.qf
+            price = found.value + self.penalty.of_covariances(self.terms, factors)
+        value = state.log_det_v + self.n_eff * log(square) + self._constant + price
         return value + state.log_det_h if self.reml else value
 
     def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +187,8 @@ class ProfiledLikelihood:
         """The criterion where all G_t are zero: that of least squares."""
         gram = self.engine.total.copy()
         inverse, ok = cholesky_inverse(gram)
-        return self._value(State(0.0, gram, inverse) if ok else None)
+        nothing = [np.zeros((t.k, t.k)) for t in self.terms]
+        return self._value(State(0.0, gram, inverse) if ok else None, nothing)
 
     # The objective of an optimizer
 
@@ -200,10 +218,26 @@ class ProfiledLikelihood:
         point = self.point(theta, order=1)
         if point.gamma_gradient is None:
             return point.theta
+        if self.penalty is not None:  # the step of the likelihood may go too far
+            return self._damped_em_step(point)
+        return self._em_step(point, 1.0)
+
+    def _damped_em_step(self, point: Point) -> np.ndarray:
+        for halvings in range(30):
+            moved = self._em_step(point, 0.5**halvings)
+            if self.value(moved) <= point.value:
+                return moved
+        return point.theta
+
+    def _em_step(self, point: Point, length: float) -> np.ndarray:
+        assert point.gamma_gradient is not None
         new = []
         for term, factor in zip(self.terms, point.factors):
             d = term.matrix(point.gamma_gradient)
-            inner = np.eye(term.k) - factor.T @ d @ factor / term.levels
+            inner = np.eye(term.k) - length * (factor.T @ d @ factor) / term.levels
+            if self.penalty is not None:
+                values, vectors = eigh(inner)
+                inner = (vectors * np.maximum(values, 0.0)) @ vectors.T
             new.append(factor @ inner @ factor.T)
         return self.parameters(new)
 
@@ -211,6 +245,8 @@ class ProfiledLikelihood:
 
     def sigma2(self, state: State) -> float:
         """Return σ̂² in the basis (the response scaled)."""
+        if self.penalty is not None:
+            return self.penalty.at(state, self.n_eff).residual.qf / self.n_eff
         return state.r2 / self.n_eff
 
 

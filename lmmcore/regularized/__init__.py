@@ -5,8 +5,8 @@ from .choice import CrossValidation, StabilitySelection
 from .fit import fit_penalised
 from .path import RegularizationPath
 from .random import RandomEffectsPath, random_effects_path
-from .results import JointResults, RegularizedResults
-from .smooth import fit_smooth, with_alpha
+from .results import JointResults, RegularizedResults, SmoothResults
+from .smooth import with_alpha
 
 __all__ = [
     "CrossValidation",
@@ -14,10 +14,10 @@ __all__ = [
     "RandomEffectsPath",
     "RegularizationPath",
     "RegularizedResults",
+    "SmoothResults",
     "StabilitySelection",
     "fit_path",
     "fit_penalised",
-    "fit_smooth",
     "random_effects_path",
     "with_alpha",
 ]

@@ -119,6 +119,10 @@ class RegularizedResults(MixedLMResults):
         return found
 
 
+class SmoothResults(RegularizedResults):
+    """The result of a fit with smooth penalties, all of whose parameters were estimated together."""
+
+
 class JointResults(RegularizedResults):
     """The result of a penalised fit whose variances were estimated together with the coefficients.
 
