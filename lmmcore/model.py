@@ -44,7 +44,7 @@ from .model_rows import ModelRows
 from .params import MixedLMParams
 from .patterns import order_that_holds
 from .regularized.doors import PenalisedFits, check_smooth
-from .regularized.smooth import smooth_penalties, smooth_results
+from .regularized.smooth import estimate_penalised, smooth_penalties, smooth_results
 from .results import MixedLMResults
 from .simulate import MixedLMDistribution
 
@@ -218,6 +218,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self.formula = formula
         self.dropped: tuple[str, ...] = ()
         self._kept_columns = np.arange(len(design.fixed))
+        self._n_given = len(design.fixed) if design.fixed_built is None else design.fixed_given
         if design.n_rows > len(design.fixed) and len(design.fixed) <= MANY:
             self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
@@ -314,7 +315,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         params : MixedLMParams or array_like
             The first k_fe entries of an array are β.
         exog : DataFrame or array_like (m, k_fe), optional
-            New rows: a frame with the variables of the formula, or the columns of exog.
+            New rows: a frame with the variables of the formula, or the columns of exog: those with a
+            coefficient, or all that the model was given.
         """
         given = params.fe_params if has_parameters(params) else params
         beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
@@ -330,13 +332,17 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             return self.exog
         info = self.design.fixed_info
         if info is not None and not isinstance(exog, np.ndarray):
-            return rebuild(info, as_frame(exog))[:, self._kept_columns]
+            return rebuild(info, as_frame(exog))[:, self._built_columns]
         columns, names = matrix_columns(exog, None, "x", "exog")
         if isinstance(exog, pd.DataFrame) and set(self.exog_names) <= set(names):
             columns = tuple(columns[names.index(name)] for name in self.exog_names)
+        elif len(columns) == self._n_given:  # those of columns left out are among them
+            columns = tuple(columns[j] for j in self._built_columns)
         if len(columns) != self.k_fe:
+            all_of = f", or all {self._n_given} that were given" if self._n_given > self.k_fe else ""
             raise DataValueError(
-                f"exog has {len(columns)} columns; expected {self.k_fe}: {', '.join(self.exog_names)}"
+                f"exog has {len(columns)} columns; expected {self.k_fe}: "
+                f"{', '.join(self.exog_names)}{all_of}"
             )
         return stack(columns, len(columns[0]))
 
@@ -435,7 +441,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         if not do_cg:
             start = neutral_start(likelihood) if start is None else start
             optimizers = []
-        found = estimate(
+        search = estimate if penalty is None else estimate_penalised
+        found = search(
             likelihood, optimizers, self._term_names, self._term_groups, start, options, callback
         )
         self.reml = bool(reml)

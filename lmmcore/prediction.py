@@ -168,7 +168,10 @@ def _columns(
             )
         return stack(columns, n)
     if frame is not None and all(term.info is not None for term in terms):
-        return np.column_stack([rebuild(term.info, frame) for term in terms])
+        built = [rebuild(term.info, frame) for term in terms]
+        return np.column_stack(
+            [z if term.built is None else z[:, term.built] for z, term in zip(built, terms)]
+        )
     if all(column is None for column in model.design.random):
         return np.ones((n, model.k_re))
     raise OptionError(

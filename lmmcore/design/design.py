@@ -28,12 +28,21 @@ class RandomTerm:
         What builds the columns for new data, or None.
     factor : int
         Which of ``Design.groupings`` they vary with.
+    built : tuple of int or None
+        Which of the columns that `info` builds are left; None for all of them.
     """
 
     names: tuple[str, ...]
     covariance: Any = "unstructured"
     info: Any = None
     factor: int = 0
+    built: tuple[int, ...] | None = None
+
+    def take(self, columns: np.ndarray) -> RandomTerm:
+        """Return the term with some of its columns, which new data are still made into."""
+        whole = np.arange(len(self.names)) if self.built is None else np.array(self.built)
+        names = tuple(self.names[j] for j in columns)
+        return replace(self, names=names, built=tuple(whole[columns].tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +81,11 @@ class Design:
         The formulas of the variance components.
     offset_info : tuple
         What patsy needs to build the parts of the offset for new data.
+    fixed_built : int array or None
+        Which of the columns that a model was given, or that `fixed_info` builds, are in `fixed`; None for
+        all of them.
+    fixed_given : int
+        How many columns these were where `fixed_built` is not None.
     """
 
     endog: np.ndarray
@@ -91,6 +105,8 @@ class Design:
     offset: np.ndarray | None = None
     offset_info: tuple[Any, ...] = ()
     component_info: Mapping[str, str] | None = None
+    fixed_built: np.ndarray | None = None
+    fixed_given: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -105,6 +121,17 @@ class Design:
         """Return the columns of Z of one term."""
         start = sum(len(t.names) for t in self.terms[:term])
         return self.random[start : start + len(self.terms[term].names)]
+
+    def take_fixed(self, columns: np.ndarray) -> Design:
+        """Return the design with some columns of X, which new data are still made into."""
+        whole = np.arange(len(self.fixed)) if self.fixed_built is None else self.fixed_built
+        return replace(
+            self,
+            fixed=tuple(self.fixed[j] for j in columns),
+            fixed_names=tuple(self.fixed_names[j] for j in columns),
+            fixed_built=whole[columns],
+            fixed_given=len(whole) if self.fixed_built is None else self.fixed_given,
+        )
 
     def exog(self) -> np.ndarray:
         """Return X as a float64 matrix (n, p)."""

@@ -91,12 +91,12 @@ def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, l
             + (f"expected one of {', '.join(factors)}" if factors else "it has no factor alone")
         )
     where = slices[term_name]
-    kept = np.asarray(model._kept_columns)
+    kept = model._built_columns
     columns = np.flatnonzero((kept >= where.start) & (kept < where.stop))
     if len(columns) != where.stop - where.start:
         raise DesignError(
-            f"the levels of {term_name} cannot be compared: columns of it were dropped, as others "
-            f"determine them ({', '.join(model.dropped)})"
+            f"the levels of {term_name} cannot be compared: columns of it are not in the fit"
+            + (f", as others determine them ({', '.join(model.dropped)})" if model.dropped else "")
         )
     term = list(info.terms)[list(slices).index(term_name)]
     (factor,) = term.factors

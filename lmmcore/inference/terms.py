@@ -71,7 +71,7 @@ def columns_of_terms(model: MixedLM) -> dict[str, np.ndarray]:
     slices = getattr(model.design.fixed_info, "term_name_slices", None)
     if slices is None:
         return {name: np.array([j]) for j, name in enumerate(model.exog_names)}
-    kept = np.asarray(model._kept_columns)
+    kept = model._built_columns
     return {
         name: np.flatnonzero((kept >= where.start) & (kept < where.stop))
         for name, where in slices.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -230,11 +230,5 @@ def refit_columns(
     """Return the ordinary fit of some columns of a model."""
     from ..model import MixedLM  # which imports this package
 
-    columns = model._kept_columns[keep]
-    design = replace(
-        model.design,
-        fixed=tuple(model.design.fixed[j] for j in columns),
-        fixed_names=tuple(model.design.fixed_names[j] for j in columns),
-        fixed_info=None,
-    )
+    design = model.design.take_fixed(model._kept_columns[keep])
     return MixedLM._from_design(design, None, model.use_sqrt).fit(**fit_kwargs)

@@ -7,19 +7,25 @@ starts, boundary and certificate are those of every fit.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..estimation import Estimate
+from ..estimation import Estimate, estimate
+from ..extension import Optimizer
 from ..likelihood.penalised import SmoothPenalties
-from ..likelihood.profiled import ProfiledLikelihood
+from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..params import MixedLMParams
 from .results import SmoothResults
 from .terms import alpha_weights
 
 if TYPE_CHECKING:
     from ..model import MixedLM
+
+SIZES = np.geomspace(1e-3, 1e4, 15)  # of G, for columns of Z of a mean square of one
+MOST = 6  # further starts
 
 
 def with_alpha(penalty: Any, alpha: Any) -> Any:
@@ -37,6 +43,60 @@ def smooth_penalties(model: MixedLM, fe_pen: Any, cov_pen: Any) -> SmoothPenalti
     if fe_pen is None and cov_pen is None:
         return None
     return SmoothPenalties(fe_pen, cov_pen, model._packed.fixed, model.k_re)
+
+
+def estimate_penalised(
+    likelihood: ProfiledLikelihood,
+    optimizers: Sequence[tuple[str, Optimizer]],
+    names: Sequence[Sequence[str]],
+    groups: Sequence[str],
+    start: np.ndarray | None,
+    options: Mapping[str, Any],
+    callback: Callable[[int, float], None] | None,
+) -> Estimate:
+    """Minimise the penalised criterion as `estimate` does, from more starts.
+
+    Where a shrunken coefficient can also be explained by a variance, there is an optimum with each of
+    the two: the valleys along the size of the covariance matrices are all followed down.
+    """
+    best = estimate(likelihood, optimizers, names, groups, start, options, callback)
+    if start is not None or not optimizers or likelihood.n_parameters == 0:
+        return best
+    first = best.convergence
+    evaluations, iterations, seconds = first.evaluations, first.iterations, first.seconds
+    for other in _valleys(likelihood, best.point):
+        found = estimate(likelihood, optimizers, names, groups, other, options, callback)
+        evaluations += found.convergence.evaluations
+        iterations += found.convergence.iterations
+        seconds += found.convergence.seconds
+        lower = found.point.value < best.point.value - 1e-9 * (1.0 + abs(best.point.value))
+        if lower and (found.convergence.converged or not best.convergence.converged):
+            best = found
+    certificate = replace(
+        best.convergence, evaluations=evaluations, iterations=iterations, seconds=seconds
+    )
+    return Estimate(best.point, certificate)
+
+
+def _valleys(likelihood: ProfiledLikelihood, point: Point) -> list[np.ndarray]:
+    """Return θ in the valleys along the size of G, of all terms together and of each one.
+
+    None where there is but one, with nothing lower than the point.
+    """
+    here = likelihood.covariances(point.theta)
+    n_terms = len(here)
+    out: list[tuple[float, np.ndarray]] = []
+    for moved in [range(n_terms)] + ([[t] for t in range(n_terms)] if n_terms > 1 else []):
+        line = []
+        for size in SIZES:
+            at = [size * np.eye(len(g)) if t in moved else g for t, g in enumerate(here)]
+            theta = likelihood.parameters(at)
+            line.append((likelihood.value(theta), theta))
+        values = np.array([np.inf, *(value for value, _ in line), np.inf])
+        low = np.flatnonzero((values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:]))
+        if len(low) > 1 or any(values[1 + i] < point.value for i in low):
+            out += [line[i] for i in low]
+    return [theta for _, theta in sorted(out, key=lambda found: found[0])[:MOST]]
 
 
 def smooth_results(

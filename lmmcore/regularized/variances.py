@@ -84,13 +84,7 @@ def null_fit(
         column = design.fixed[model._kept_columns[j]]
         response -= beta[j] * (1.0 if column is None else column)
     free = model._kept_columns[terms.weights == 0.0]
-    reduced = replace(
-        design,
-        endog=response,
-        fixed=tuple(design.fixed[j] for j in free),
-        fixed_names=tuple(design.fixed_names[j] for j in free),
-        fixed_info=None,
-    )
+    reduced = replace(design.take_fixed(free), endog=response)
     inner = MixedLM._from_design(reduced, None, model.use_sqrt)
     with warnings.catch_warnings():
         # A warning here is one of many rounds; the last fit's certificate is in the results.
