@@ -24,6 +24,7 @@ from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
+from .anderson import Anderson
 from .quadratic import rows_of_engine, whitened_rows
 
 if TYPE_CHECKING:
@@ -133,8 +134,10 @@ def fit_jointly(
         After `ROUNDS` rounds a step still moves the coefficients.
     """
     beta = np.array(start, dtype=float)
-    scale = 1.0
-    solution: Solution | None = None
+    scale, off = 1.0, np.inf
+    solution: Solution | None = None  # the coefficients are those of a problem, not extrapolated
+    penalised = terms.weights > 0.0
+    memory = Anderson()
     for count in range(1, ROUNDS + 1):
         fit = null_fit(model, terms, beta, fit_kwargs)
         scale = fit.scale
@@ -144,16 +147,26 @@ def fit_jointly(
             pilot = np.zeros(len(terms.names))
             pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
         current = beta.copy()
-        current[terms.weights == 0.0] = fit._beta
-        if solution is not None and problem.residual(current, strength) <= STATIONARY:
+        current[~penalised] = fit._beta
+        off = problem.residual(current, strength)
+        if solution is not None and off <= STATIONARY:
             return JointFit(current, fit, problem, solution, count)
-        first = solution is None and not start.any()
-        solution = problem.solve(strength, None if first else current, tolerance, maxit)
-        beta = problem.coefficients(solution)
+        first = count == 1 and not start.any()
+        found = problem.solve(strength, None if first else current, tolerance, maxit)
+        image = problem.coefficients(found)
+        beta, solution = image, found
+        if off > STATIONARY and not first:
+            units = np.sqrt(problem.quadratic.diagonal)
+            beta = np.where(penalised, memory.next(current, image, units), image)
+            solution = found if np.array_equal(beta, image) else None
         many = np.count_nonzero(beta) > 0.5 * model.nobs
         if many and scale < SATURATED * float(np.var(model.endog)):
-            break
+            raise ConvergenceError(
+                f"coefficients and variances did not settle in {count} rounds (σ² = {scale:.3g}): the fixed "
+                "effects reproduce the response, as there are many columns and little penalty. Raise alpha"
+            )
     raise ConvergenceError(
-        f"coefficients and variances did not settle in {count} rounds (σ² = {scale:.3g}). Raise alpha: "
-        "with many columns and little penalty the fixed effects reproduce the response"
+        f"coefficients and variances did not settle in {ROUNDS} rounds: at the variances of the last one "
+        f"the slopes of the coefficients are off by {off:.1e} of the largest. There may be no coefficients "
+        "and variances that hold together at this alpha; give another one, or use variances='held'"
     )
