@@ -52,9 +52,16 @@ def pairwise(
     method: str | Sequence[str],
     alpha: float,
     factor_labels: Sequence[str] | None,
+    left_out: Sequence[str] = (),
 ) -> PairwiseTests:
     """Compare the levels of a factor; see ``MixedLMResults.t_test_pairwise``."""
     encoding, columns, levels = _encoding(model, term_name)
+    zero = [name for name in left_out if name in [model.exog_names[j] for j in columns]]
+    if zero:
+        raise DataValueError(
+            f"the levels of {term_name} cannot be compared: the penalised fit has {', '.join(zero)} at "
+            "zero, without a standard error. Test the others by t_test, or penalise the factor as a group"
+        )
     if factor_labels is not None:
         if len(factor_labels) != len(levels):
             raise DataValueError(

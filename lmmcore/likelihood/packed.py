@@ -190,6 +190,16 @@ class PackedLikelihood:
         outer = self.engine.derivatives(point.factors, at_point, reml, weights, False)[2]
         return np.asarray(-outer[:, -1] @ self.jacobian)
 
+    def crossed(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        """Return −∂(X'V⁻¹e)/∂(packed covariance parameters) (k, p), V relative to σ², β held fixed."""
+        p, at_point = self.engine.p, Residual(point.u, point.qf).state(point.state)
+        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
+        outer = self.engine.derivatives(point.factors, at_point, reml, weights, False)[2]
+        last = p * (p + 1) // 2
+        root = np.tril(point.state.root)[:p, :p]
+        w = outer[:, last : last + p] @ root.T * point.qf**0.5
+        return np.asarray(self.jacobian.T @ w @ np.linalg.inv(self.matrix)) / self.y_scale**2
+
     def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
         p, k = self.engine.p, self.jacobian.shape[1]

@@ -5,11 +5,12 @@ from .choice import CrossValidation, StabilitySelection
 from .fit import fit_penalised
 from .path import RegularizationPath
 from .random import RandomEffectsPath, random_effects_path
-from .results import JointResults, RegularizedResults, SmoothResults
+from .results import HeldResults, JointResults, RegularizedResults, SmoothResults
 from .smooth import with_alpha
 
 __all__ = [
     "CrossValidation",
+    "HeldResults",
     "JointResults",
     "RandomEffectsPath",
     "RegularizationPath",
