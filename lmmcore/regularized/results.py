@@ -77,6 +77,11 @@ class RegularizedResults(MixedLMResults):
         value = super()._information_criterion(price, name)
         return value + price * (self.df - self.k_fe)
 
+    @property
+    def df_resid(self) -> float:  # type: ignore[override]
+        """Number of rows minus degrees of freedom of the fixed effects."""
+        return self.nobs - self.df
+
     @cached_property
     def _at(self) -> PackedPoint:
         return self.model._packed.at(self.params_object, profile_fe=False)
@@ -199,6 +204,16 @@ class HeldResults(RegularizedResults):
             out[np.ix_(on, rest)] = slopes @ own
             out[np.ix_(rest, on)] = out[np.ix_(on, rest)].T
         return CovarianceOfParams(out, inner.reason)
+
+    @property
+    def hist(self) -> list[dict[str, Any]] | None:
+        """The path of the optimizer of the variances if ``full_output=True``, else None."""
+        return self._variances.hist
+
+    @property
+    def k_constr(self) -> int:
+        """Number of covariance parameters that `free` holds fixed."""
+        return self._variances.k_constr
 
     @property
     def cov_variances(self) -> Frame:  # type: ignore[override]
