@@ -339,7 +339,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         elif len(columns) == self._n_given:  # those of columns left out are among them
             columns = tuple(columns[j] for j in self._built_columns)
         if len(columns) != self.k_fe:
-            all_of = f", or all {self._n_given} that were given" if self._n_given > self.k_fe else ""
+            all_of = (
+                f", or all {self._n_given} that were given" if self._n_given > self.k_fe else ""
+            )
             raise DataValueError(
                 f"exog has {len(columns)} columns; expected {self.k_fe}: "
                 f"{', '.join(self.exog_names)}{all_of}"

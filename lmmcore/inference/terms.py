@@ -62,7 +62,9 @@ class TermTests:
         text = self.summary_frame().to_string()
         if not self.left_out:
             return text
-        return f"{text}\nNot tested, as the penalised fit has them at zero: {', '.join(self.left_out)}"
+        return (
+            f"{text}\nNot tested, as the penalised fit has them at zero: {', '.join(self.left_out)}"
+        )
 
     def __repr__(self) -> str:
         return str(self)

@@ -58,7 +58,8 @@ class SmoothPenalties:
     """
 
     def __init__(self, fe_pen: Any, cov_pen: Any, fixed: FixedEffects, k_re: int) -> None:
-        self.fe_pen, self.cov_pen = fe_pen, cov_pen if k_re else None
+        self.fe_pen: Any = fe_pen
+        self.cov_pen: Any = cov_pen if k_re else None
         self.fixed, self.k_re = fixed, k_re
         self._last: tuple[State, Penalised] | None = None
 
@@ -82,10 +83,8 @@ class SmoothPenalties:
         starts = [np.zeros(p), np.linalg.solve(search.map, -search.beta)]
         z, value = min((search.down(z) for z in starts), key=lambda found: found[1])
         if not np.isfinite(value):
-            return Penalised(
-                Residual(np.append(-best, 1.0), state.r2), np.inf, np.zeros((p, p))
-            )
-        back = state.root[:p, :p].T / unit  # z = back (b − b̂)
+            return Penalised(Residual(np.append(-best, 1.0), state.r2), np.inf, np.zeros((p, p)))
+        back = np.tril(state.root[:p, :p]).T / unit  # z = back (b − b̂)
         curvature = back.T @ search.curvature(z) @ back
         qf = state.r2 * (1.0 + float(z @ z) / n_eff)
         u = np.append(-(best + to_b @ z), 1.0)

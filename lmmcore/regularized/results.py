@@ -11,8 +11,7 @@ import pandas as pd
 
 from ..errors import OptionError
 from ..estimation import Estimate
-from ..inference.structure import covariance_of_structured, is_structured
-from ..inference.wald import CovarianceOfParams, covariance_of_params
+from ..inference.wald import CovarianceOfParams
 from ..likelihood.blup import Conditional
 from ..likelihood.crossed_blup import CrossedConditional
 from ..likelihood.profiled import ProfiledLikelihood
@@ -164,7 +163,7 @@ class HeldResults(RegularizedResults):
         return -2.0 * packed.loglike(self._at, self.reml) + m * float(ratio - 1.0 - np.log(ratio))
 
     @property
-    def scale(self) -> float:  # type: ignore[override]
+    def scale(self) -> float:
         """The residual variance σ² of the fit of the variances."""
         return self._variances.scale
 
@@ -216,12 +215,12 @@ class HeldResults(RegularizedResults):
         return self._variances.k_constr
 
     @property
-    def cov_variances(self) -> Frame:  # type: ignore[override]
+    def cov_variances(self) -> Frame:
         """Covariance matrix of the variances' estimates, for coefficients as they are."""
         return self._variances.cov_variances
 
     @property
-    def covariance_parameters(self) -> pd.DataFrame:  # type: ignore[override]
+    def covariance_parameters(self) -> pd.DataFrame:
         """The parameters of each term's covariance structure in its own terms."""
         return self._variances.covariance_parameters
 
@@ -263,7 +262,7 @@ class JointResults(HeldResults):
     """
 
     rounds: int
-    _quadratic: Whitened  # type: ignore[assignment]
+    _quadratic: Whitened
 
     @property
     def criterion(self) -> float:
@@ -271,7 +270,7 @@ class JointResults(HeldResults):
         return self._variances.criterion
 
     @property
-    def hess_diag(self) -> np.ndarray:  # type: ignore[override]
+    def hess_diag(self) -> np.ndarray:
         """Refused: the restricted likelihood is one of the unpenalised columns alone.
 
         Raises
@@ -284,11 +283,11 @@ class JointResults(HeldResults):
         )
 
     @property
-    def _conditional(self) -> Conditional:  # type: ignore[override]
+    def _conditional(self) -> Conditional:
         return self._variances._conditional
 
     @property
-    def _crossed(self) -> CrossedConditional | None:  # type: ignore[override]
+    def _crossed(self) -> CrossedConditional | None:
         return self._variances._crossed
 
     def _slopes_of_beta(self, k: int) -> np.ndarray:

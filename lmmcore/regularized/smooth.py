@@ -109,7 +109,8 @@ def smooth_results(
 ) -> SmoothResults:
     """Return the results of a fit that maximises log-likelihood − fe_pen(β) − cov_pen(G, G⁻¹)."""
     penalty, state = likelihood.penalty, found.point.state
-    assert penalty is not None and state is not None
+    assert penalty is not None
+    assert state is not None
     names = [
         f"{what} by {type(pen).__name__}"
         for what, pen in (("fixed effects", penalty.fe_pen), ("cov_re", penalty.cov_pen))

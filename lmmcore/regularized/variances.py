@@ -87,7 +87,9 @@ def null_fit(
     free = model._kept_columns[terms.weights == 0.0]
     reduced = replace(design.take_fixed(free), endog=response)
     inner = MixedLM._from_design(reduced, None, model.use_sqrt)
-    if isinstance(fit_kwargs.get("free"), MixedLMParams):  # its fixed effects are those of the model
+    if isinstance(
+        fit_kwargs.get("free"), MixedLMParams
+    ):  # its fixed effects are those of the model
         free_of = fit_kwargs["free"].copy()
         free_of.fe_params = np.ones(inner.k_fe)
         fit_kwargs = {**fit_kwargs, "free": free_of}

@@ -66,7 +66,9 @@ class Dense:
         self.y = self.frame.y.to_numpy()
         groups = self.frame.id.to_numpy()
         self.z = np.zeros((len(self.y), 30, 2))
-        self.z[np.arange(len(self.y)), groups] = np.column_stack([np.ones(len(self.y)), self.frame.t])
+        self.z[np.arange(len(self.y)), groups] = np.column_stack(
+            [np.ones(len(self.y)), self.frame.t]
+        )
         self.z = self.z.reshape(len(self.y), -1)
         self.beta = fit.fe_params.to_numpy()
         self.scale = fit.scale
@@ -84,9 +86,7 @@ class Dense:
         rest = self.y - self.x @ beta
         square = rest @ np.linalg.solve(v, rest)
         scale = square / len(self.y) if scale is None else scale
-        return (
-            np.linalg.slogdet(v)[1] + len(self.y) * np.log(2 * np.pi * scale) + square / scale
-        )
+        return np.linalg.slogdet(v)[1] + len(self.y) * np.log(2 * np.pi * scale) + square / scale
 
     @property
     def v(self):
@@ -103,7 +103,10 @@ class Dense:
         at = np.concatenate([self.beta, self.ratios])
         k, h = len(at), 1e-3
         step = np.eye(k) * h
-        f = lambda x: -0.5 * self.deviance(x[:7], x[7:])
+
+        def f(x):
+            return -0.5 * self.deviance(x[:7], x[7:])
+
         return np.array(
             [
                 [
@@ -139,7 +142,10 @@ class Dense:
                 ends = selected(self.ratios + e), selected(self.ratios - e)
                 slopes[self.on, j] = (ends[0] - ends[1]) / 2e-5
         out = np.block(
-            [[np.nan_to_num(self.cov_fe()) + slopes @ own @ slopes.T, slopes @ own], [own @ slopes.T, own]]
+            [
+                [np.nan_to_num(self.cov_fe()) + slopes @ own @ slopes.T, slopes @ own],
+                [own @ slopes.T, own],
+            ]
         )
         gone = np.setdiff1d(np.arange(7), self.on)
         out[gone] = out[:, gone] = np.nan
@@ -229,7 +235,11 @@ def errors(fit, dense):
     assert fit.cov_params_note == ""
     r = np.zeros(10)
     r[dense.on[:2]] = 1.0
-    close(fit.cov_params(r_matrix=r), r[dense.on] @ cov[np.ix_(dense.on, dense.on)] @ r[dense.on], 1e-3)
+    close(
+        fit.cov_params(r_matrix=r),
+        r[dense.on] @ cov[np.ix_(dense.on, dense.on)] @ r[dense.on],
+        1e-3,
+    )
 
 
 def errors_of_variances(fit, dense):
@@ -245,7 +255,9 @@ def errors_of_variances(fit, dense):
         to = np.vstack([np.eye(3), s * slope])
         joint = to @ dense.cov_params()[7:, 7:] @ to.T
         joint[3, 3] += 2 * s**2 / 180
-        change = np.block([[s * np.eye(3), dense.ratios[:, None]], [np.zeros((1, 3)), np.ones((1, 1))]])
+        change = np.block(
+            [[s * np.eye(3), dense.ratios[:, None]], [np.zeros((1, 3)), np.ones((1, 1))]]
+        )
         wanted = change @ joint @ change.T
     else:
         wanted = np.asarray(dense.of_variances().cov_variances)
@@ -310,7 +322,9 @@ def hypotheses(fit, dense):
         with pytest.warns(LmmcoreWarning, match=f"no standard errors of {gone[0]}"):
             both = fit.t_test(["a = 0", f"{gone[0]} = 0"])
         close(both.sd, [np.sqrt(cov[i, i]), np.nan])
-        with pytest.raises(DataValueError, match="expected fixed effects that have standard errors"):
+        with pytest.raises(
+            DataValueError, match="expected fixed effects that have standard errors"
+        ):
             fit.wald_test(f"{gone[0]} = 0")
         with pytest.raises(DataValueError, match="a penalty has at zero"):
             fit.get_nlfun(lambda x: x[dense.names.index(gone[0])]).se_vectorized()
