@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 MEMORY = 6
+FAST = 0.1  # part that is left of the distance, below which plain steps are as good
 
 
 class Anderson:
@@ -53,7 +54,7 @@ class Anderson:
             return image if back is None else back
         self._x, self._step = [*self._x, x][-MEMORY:], [*self._step, step][-MEMORY:]
         self._wait -= 1
-        if self._wait >= 0 or len(self._x) < 2:
+        if self._wait >= 0 or len(self._x) < 2 or distance < FAST * before:
             return image
         moved = np.diff(np.array(self._x), axis=0).T
         changed = np.diff(np.array(self._step), axis=0).T
