@@ -39,14 +39,15 @@ from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
 from .extension.guarded_optimizer import guarded_optimizer
 from .likelihood.coordinates import Coordinates
 from .likelihood.fixed import FixedPattern
+from .likelihood.penalised import SmoothPenalties
 from .likelihood.profiled import Engine, ProfiledLikelihood
 from .likelihood.start import neutral_start
 from .likelihood.units import InUsersColumns
 from .model_rows import ModelRows
 from .params import MixedLMParams
 from .patterns import order_that_holds
-from .regularized import fit_smooth
 from .regularized.doors import PenalisedFits, check_smooth
+from .regularized.smooth import estimate_penalised, smooth_penalties, smooth_results
 from .results import MixedLMResults
 from .row_for_row import check_like, with_columns, with_data
 from .simulate import MixedLMDistribution
@@ -269,6 +270,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             self.formula = formula
         self.dropped: tuple[str, ...] = ()
         self._kept_columns = np.arange(len(design.fixed))
+        self._n_given = len(design.fixed) if design.fixed_built is None else design.fixed_given
         if form and _formed_at_once(design):
             self._form(self._products())
         self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
@@ -358,7 +360,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         params : MixedLMParams or array_like
             The first k_fe entries of an array are β.
         exog : DataFrame or array_like (m, k_fe), optional
-            New rows: a frame with the variables of the formula, or the columns of exog.
+            New rows: a frame with the variables of the formula, or the columns of exog: those with a
+            coefficient, or all that the model was given.
         """
         given = params.fe_params if has_parameters(params) else params
         beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
@@ -374,15 +377,22 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             return self.exog
         info = self.design.fixed_info
         if info is not None and not isinstance(exog, np.ndarray):
-            return rebuild(info, as_frame(exog))[:, self._kept_columns]
+            return rebuild(info, as_frame(exog))[:, self._built_columns]
         if isinstance(exog, pd.DataFrame):
             names = [str(name) for name in exog.columns]
             if set(self.exog_names) <= set(names):
                 exog = exog.iloc[:, [names.index(name) for name in self.exog_names]]
         columns, _ = matrix_columns(exog, None, "x", "exog")
+        if len(columns) != self.k_fe and len(columns) == self._n_given:
+            # those of columns left out are among them
+            columns = tuple(columns[j] for j in self._built_columns)
         if len(columns) != self.k_fe:
+            all_of = (
+                f", or all {self._n_given} that were given" if self._n_given > self.k_fe else ""
+            )
             raise DataValueError(
-                f"exog has {len(columns)} columns; expected {self.k_fe}: {', '.join(self.exog_names)}"
+                f"exog has {len(columns)} columns; expected {self.k_fe}: "
+                f"{', '.join(self.exog_names)}{all_of}"
             )
         return stack(columns, len(columns[0]))
 
@@ -472,18 +482,20 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 )
             free = as_params(free)
         engine = self._engine if free is None else self._plain_engine
-        likelihood = self._likelihood(bool(reml), engine=engine)
+        penalty = smooth_penalties(self, fe_pen, cov_pen)
+        likelihood = self._likelihood(bool(reml), None, engine, penalty)
         start = None if start_params is None else self._start(likelihood, start_params)
         if free is not None:
             at = likelihood.covariances(start) if start is not None else None
             structures = self._fixed_pattern(likelihood, free, start)
-            likelihood = self._likelihood(bool(reml), structures, engine)
+            likelihood = self._likelihood(bool(reml), structures, engine, penalty)
             start = None if at is None else likelihood.parameters(at)
         if not do_cg:
             take_options("none", options, {})
             start = neutral_start(likelihood) if start is None else start
             optimizers = []
-        found = estimate(
+        search = estimate if penalty is None else estimate_penalised
+        found = search(
             likelihood, optimizers, self._term_names, self._term_groups, start, options, callback
         )
         self.reml = bool(reml)
@@ -500,10 +512,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        results = MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
-        if fe_pen is None and cov_pen is None:
-            return results
-        return fit_smooth(self, results, fe_pen, cov_pen, int(options.get("maxiter", 1000)))
+        results = MixedLMResults if penalty is None else smooth_results
+        return results(self, likelihood, found, bool(reml), free, full_output)
 
     def _optimizers(
         self, method: str | Sequence[str] | None, options: dict[str, Any]
@@ -566,6 +576,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         reml: bool,
         structures: Sequence[CovarianceStructure] | None = None,
         engine: Engine | None = None,
+        penalty: SmoothPenalties | None = None,
     ) -> ProfiledLikelihood:
         engine = engine or self._engine
         if structures is None:
@@ -574,7 +585,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 for s, term in zip(self._structures, engine.terms)
             ]
         sizes = [len(names) for names in self._term_names]
-        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, engine)
+        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, engine, penalty)
 
     def _start(
         self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray

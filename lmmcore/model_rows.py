@@ -47,6 +47,12 @@ class ModelRows:
         """The fixed effects' columns that were kept (n, k_fe), float64."""
         return self.design.exog()[:, self._kept_columns]
 
+    @property
+    def _built_columns(self) -> np.ndarray:
+        """Positions of the kept columns among those that the formula builds, or that were given."""
+        built = self.design.fixed_built
+        return self._kept_columns if built is None else built[self._kept_columns]
+
     @cached_property
     def exog_re(self) -> np.ndarray:
         """The random coefficients' columns (n, k_re), float64."""

@@ -208,7 +208,10 @@ def _columns(
         z = stack(columns, n)
         return {t: z[:, starts[t] : starts[t + 1]] for t in chosen}
     if frame is not None and all(term.info is not None for term in chosen.values()):
-        return {t: rebuild(term.info, frame) for t, term in chosen.items()}
+        built = {t: rebuild(term.info, frame) for t, term in chosen.items()}
+        return {
+            t: z if chosen[t].built is None else z[:, chosen[t].built] for t, z in built.items()
+        }
     if all(column is None for t in chosen for column in design.columns_of(t)):
         return {t: np.ones((n, len(term.names))) for t, term in chosen.items()}
     raise OptionError(

@@ -247,11 +247,6 @@ class MixedLMResults(Inference):
 
     # Covariance of the random effects
 
-    @property
-    def _variance_scale(self) -> float:
-        """σ² by which relative covariances are multiplied."""
-        return self.scale
-
     @cached_property
     def _relative(self) -> list[np.ndarray]:
         """G_t of each term for the columns as given, relative to σ²."""
@@ -276,13 +271,13 @@ class MixedLMResults(Inference):
     @property
     def cov_re(self) -> Frame:
         """Covariance matrix of the random coefficients (k_re, k_re)."""
-        return self._frame(self._cov_re_unscaled * self._variance_scale, self.model.exog_re_names)
+        return self._frame(self._cov_re_unscaled * self.scale, self.model.exog_re_names)
 
     @cached_property
     def vcomp(self) -> np.ndarray:
         """Variance components (k_vc,), in the order of ``model.vcomp_names``."""
         parts = self._relative[len(self.model.design.terms) :]
-        return np.array([g[0, 0] for g in parts]) * self._variance_scale
+        return np.array([g[0, 0] for g in parts]) * self.scale
 
     @cached_property
     def theta(self) -> np.ndarray:
@@ -311,6 +306,11 @@ class MixedLMResults(Inference):
     @cached_property
     def _cov_params(self) -> CovarianceOfParams:
         return covariance_of_structured(self) if is_structured(self) else super()._cov_params
+
+    @property
+    def _theta_hessian(self) -> np.ndarray | None:
+        """Hessian of −2 log-likelihood in θ."""
+        return self._point.hessian
 
     @cached_property
     def params_object(self) -> MixedLMParams:
@@ -539,7 +539,7 @@ class MixedLMResults(Inference):
         fun: Callable[[MixedLMResults], Any] | None = None,
         callback: Callable[[int, int], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Refit the model to resampled data.
+        """Refit the model to resampled data, by the same penalty if there is one.
 
         Parameters
         ----------
@@ -574,6 +574,11 @@ class MixedLMResults(Inference):
         if store:
             self.__dict__["bootstrap_results"] = values
         return good.mean(axis=0), good.std(axis=0), values
+
+    def _refit(self, model: MixedLM, method: Any) -> MixedLMResults:
+        """Return the same fit of a model with other data."""
+        start = None if self.freepat is None else self.params_object  # held where it was
+        return model.fit(start, reml=self.reml, free=self.freepat, method=method)
 
     def remove_data(self) -> None:
         """Take the rows of the data out of these results and their model, to make them small.

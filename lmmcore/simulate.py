@@ -47,7 +47,10 @@ class MixedLMDistribution:
             raise DataValueError(
                 f"exog has shape {self.exog.shape}; expected ({model.nobs}, {model.k_fe}), as the model"
             )
-        model._packed.factors(given)  # refuses other shapes
+        if model.nobs > model.k_fe:
+            model._packed.factors(given)  # refuses what is no covariance matrix
+        else:
+            given.check()
 
     def rvs(
         self, n: int = 0, rng: np.random.Generator | np.random.RandomState | int | None = None

@@ -29,12 +29,21 @@ class RandomTerm:
         What builds the columns for new data, or None.
     factor : int
         Which of ``Design.groupings`` they vary with.
+    built : tuple of int or None
+        Which of the columns that `info` builds are left; None for all of them.
     """
 
     names: tuple[str, ...]
     covariance: Any = "unstructured"
     info: Any = None
     factor: int = 0
+    built: tuple[int, ...] | None = None
+
+    def take(self, columns: np.ndarray) -> RandomTerm:
+        """Return the term with some of its columns, which new data are still made into."""
+        whole = np.arange(len(self.names)) if self.built is None else np.array(self.built)
+        names = tuple(self.names[j] for j in columns)
+        return replace(self, names=names, built=tuple(whole[columns].tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +90,11 @@ class Design:
         The table in which the formula was evaluated, as given; `rows` are positions in the data before a
         subset was taken, `in_table` in this table.
     in_table : integer array (n,) or None
+    fixed_built : int array or None
+        Which of the columns that a model was given, or that `fixed_info` builds, are in `fixed`; None for
+        all of them.
+    fixed_given : int
+        How many columns these were where `fixed_built` is not None.
     """
 
     endog: np.ndarray
@@ -104,6 +118,8 @@ class Design:
     rows: np.ndarray | None = None
     table: pd.DataFrame | None = None
     in_table: np.ndarray | None = None
+    fixed_built: np.ndarray | None = None
+    fixed_given: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the table out of files: it may have many more columns than the model."""
@@ -122,6 +138,17 @@ class Design:
         """Return the columns of Z of one term."""
         start = sum(len(t.names) for t in self.terms[:term])
         return self.random[start : start + len(self.terms[term].names)]
+
+    def take_fixed(self, columns: np.ndarray) -> Design:
+        """Return the design with some columns of X, which new data are still made into."""
+        whole = np.arange(len(self.fixed)) if self.fixed_built is None else self.fixed_built
+        return replace(
+            self,
+            fixed=tuple(self.fixed[j] for j in columns),
+            fixed_names=tuple(self.fixed_names[j] for j in columns),
+            fixed_built=whole[columns],
+            fixed_given=len(whole) if self.fixed_built is None else self.fixed_given,
+        )
 
     def exog(self) -> np.ndarray:
         """Return X as a float64 matrix (n, p)."""

@@ -247,7 +247,7 @@ def _parameters(
         values, errors = table["estimate"].to_numpy(), table["std_err"].to_numpy()
     else:
         shown = _shown_covariances(results)
-        values = (results._variance_scale * np.asarray(results.params)[p:])[shown]
+        values = (results.scale * np.asarray(results.params)[p:])[shown]
         errors = np.asarray(results.bse_variances)[:-1][shown]
         covariance = [name for name, keep in zip(covariance, shown) if keep]
     rows += [[_cell(v), _cell(e), "", "", "", ""] for v, e in zip(values, errors)]

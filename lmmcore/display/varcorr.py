@@ -29,7 +29,7 @@ class TermCovariance:
 
 def terms_of(results: MixedLMResults) -> Iterator[TermCovariance]:
     """Yield the covariance matrix of every term of the formula, then the variance components."""
-    model, scale = results.model, results._variance_scale
+    model, scale = results.model, results.scale
     relative = results._relative
     for term, group, g in zip(model.design.terms, model._term_groups, relative):
         names = tuple("Intercept" if x == group else x for x in term.names)

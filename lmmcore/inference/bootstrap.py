@@ -65,9 +65,7 @@ def bootstrap(
                 again = type(model)._from_design(
                     draw(rng), getattr(model, "formula", None), model.use_sqrt
                 )
-                # What is held fixed is held where it was.
-                start = None if results.freepat is None else results.params_object
-                fit = again.fit(start, reml=results.reml, free=results.freepat, method=method)
+                fit = results._refit(again, method)
                 if not fit.converged:
                     raise LmmcoreError(str(fit.convergence).splitlines()[0])
                 value = np.atleast_1d(np.asarray(statistic(fit), dtype=float))

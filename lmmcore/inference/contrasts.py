@@ -15,7 +15,7 @@ from scipy import special
 from ..arguments import numbers, whole_number
 from ..errors import DataValueError, FormulaError, OptionError
 from .equations import read_equations
-from .wald import interval
+from .wald import interval, product
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def t_test(
             "fixed effects"
         )
     effect = matrix @ beta
-    sd = np.sqrt(np.einsum("ij,jk,ik->i", matrix, cov, matrix))
+    sd = np.sqrt(np.diag(product(matrix, cov, matrix)))
     z = (effect - values) / sd
     tail = special.ndtr(-np.abs(z)) if df is None else special.stdtr(df, -np.abs(z))
     return ContrastResults(
@@ -268,7 +268,7 @@ def wald_test(
         )
     distance = matrix @ beta - values
     if inverse is None:
-        spread = matrix @ cov @ matrix.T
+        spread = product(matrix, cov, matrix)
         # As correlations, since fixed effects may have very different units.
         sd = np.sqrt(np.maximum(spread.diagonal(), 0.0))
         if not (np.isfinite(spread).all() and sd.all()) or (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import number, numbers
-from ..errors import DataValueError
+from ..errors import DataValueError, LmmcoreWarning
 from .contrasts import ContrastResults, constraints, t_test, wald_test
 from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
@@ -198,9 +199,25 @@ class Inference:
         Returns
         -------
         ContrastResults
-            Standard errors are those of `bse_fe`.
+            Standard errors are those of `bse_fe`. A hypothesis about a coefficient that a penalty has at
+            zero has none.
         """
-        return t_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_t))
+        found = t_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_t))
+        lost = np.isnan(found.sd) if found.sd is not None else np.zeros(0, dtype=bool)
+        if lost.any():
+            warnings.warn(
+                f"no standard errors of {', '.join(n for n, no in zip(found.c_names, lost) if no)}: the "
+                f"penalised fit has {', '.join(self._left_out)} at zero. Test coefficients that are not",
+                LmmcoreWarning,
+                stacklevel=2,
+            )
+        return found
+
+    @property
+    def _left_out(self) -> list[str]:
+        """Names of the fixed effects without standard errors: a penalty has them at zero."""
+        names = self.model.exog_names
+        return [names[j] for j in np.flatnonzero(np.isnan(np.diag(self._cov_fe)))]
 
     def wald_test(
         self,
@@ -270,15 +287,16 @@ class Inference:
         -------
         TermTests
             With ``table``; each term is tested beside all others (as type III with the coding that the
-            formula has).
+            formula has). Coefficients that a penalty has at zero are not tested: `left_out` names them.
         """
 
         def test(matrix: np.ndarray) -> ContrastResults:
             return self.wald_test(matrix, scalar=scalar)
 
         return wald_terms(
-            self.model, test, skip_single, extra_constraints or (), combine_terms or ()
-        )
+            self.model, test, skip_single, extra_constraints or (), combine_terms or (),
+            self._left_out,
+        )  # fmt: skip
 
     def t_test_pairwise(
         self,
@@ -306,7 +324,9 @@ class Inference:
         PairwiseTests
             With ``result_frame``.
         """
-        return pairwise(self.model, self.t_test, term_name, method, alpha, factor_labels)
+        return pairwise(
+            self.model, self.t_test, term_name, method, alpha, factor_labels, self._left_out
+        )
 
     def get_nlfun(
         self, fun: Callable[[np.ndarray], Any], deriv: Callable[[np.ndarray], Any] | None = None

@@ -52,9 +52,16 @@ def pairwise(
     method: str | Sequence[str],
     alpha: float,
     factor_labels: Sequence[str] | None,
+    left_out: Sequence[str] = (),
 ) -> PairwiseTests:
     """Compare the levels of a factor; see ``MixedLMResults.t_test_pairwise``."""
     encoding, columns, levels = _encoding(model, term_name)
+    zero = [name for name in left_out if name in [model.exog_names[j] for j in columns]]
+    if zero:
+        raise DataValueError(
+            f"the levels of {term_name} cannot be compared: the penalised fit has {', '.join(zero)} at "
+            "zero, without a standard error. Test the others by t_test, or penalise the factor as a group"
+        )
     if factor_labels is not None:
         if len(factor_labels) != len(levels):
             raise DataValueError(
@@ -86,12 +93,12 @@ def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, l
             + (f"expected one of {', '.join(factors)}" if factors else "it has no factor alone")
         )
     where = info.term_name_slices[term_name]
-    kept = np.asarray(model._kept_columns)
+    kept = model._built_columns
     columns = np.flatnonzero((kept >= where.start) & (kept < where.stop))
     if len(columns) != where.stop - where.start:
         raise DesignError(
-            f"the levels of {term_name} cannot be compared: columns of it were dropped, as others "
-            f"determine them ({', '.join(model.dropped)})"
+            f"the levels of {term_name} cannot be compared: columns of it are not in the fit"
+            + (f", as others determine them ({', '.join(model.dropped)})" if model.dropped else "")
         )
     matrix, levels = factors[term_name]
     return matrix, columns, [str(x) for x in levels]

@@ -58,7 +58,7 @@ def profile_variance(
         held[0] = np.sqrt(value) / term.basis[column, column]
         structures = list(likelihood.structures)
         structures[t] = FixedPattern(free, held, order)
-        restricted = model._likelihood(results.reml, structures, plain)
+        restricted = model._likelihood(results.reml, structures, plain, likelihood.penalty)
         start = restricted.parameters(covariances)
         found = estimate(
             restricted, optimizers, model._term_names, model._term_groups, start, options

@@ -31,7 +31,7 @@ def covariance_of_theta(results: MixedLMResults) -> tuple[np.ndarray, str]:
     likelihood, boundary = results._likelihood, results.convergence.boundary
     m = likelihood.n_parameters
     nothing = np.full((m, m), np.nan)
-    hessian = results._point.hessian
+    hessian = results._theta_hessian
     if boundary or hessian is None:
         return nothing, (
             "no standard errors of variance parameters: the estimate lies on the boundary ("

@@ -25,10 +25,13 @@ class TermTests:
     distribution : {"chi2", "F"}
     table : DataFrame
         Columns statistic, pvalue, df_constraint (and df_denom for F), a row for each term.
+    left_out : tuple of str
+        Coefficients that a penalty has at zero: they are not among what is tested.
     """
 
     distribution: str
     table: pd.DataFrame
+    left_out: tuple[str, ...] = ()
 
     @property
     def statistic(self) -> np.ndarray:
@@ -56,7 +59,12 @@ class TermTests:
         return self.table.set_axis(self.col_names, axis=1)
 
     def __str__(self) -> str:
-        return self.summary_frame().to_string()
+        text = self.summary_frame().to_string()
+        if not self.left_out:
+            return text
+        return (
+            f"{text}\nNot tested, as the penalised fit has them at zero: {', '.join(self.left_out)}"
+        )
 
     def __repr__(self) -> str:
         return str(self)
@@ -71,7 +79,7 @@ def columns_of_terms(model: MixedLM) -> dict[str, np.ndarray]:
     slices = getattr(model.design.fixed_info, "term_name_slices", None)
     if slices is None:
         return {name: np.array([j]) for j, name in enumerate(model.exog_names)}
-    kept = np.asarray(model._kept_columns)
+    kept = model._built_columns
     return {
         name: np.flatnonzero((kept >= where.start) & (kept < where.stop))
         for name, where in slices.items()
@@ -84,10 +92,12 @@ def wald_terms(
     skip_single: bool,
     extra_constraints: Sequence[tuple[str, Any]],
     combine_terms: Sequence[str],
+    left_out: Sequence[str] = (),
 ) -> TermTests:
     """Test each term; see ``MixedLMResults.wald_test_terms``."""
     identity = np.eye(model.k_fe)
-    terms = columns_of_terms(model)
+    stays = np.array([name not in left_out for name in model.exog_names], dtype=bool)
+    terms = {name: where[stays[where]] for name, where in columns_of_terms(model).items()}
     hypotheses = [
         (name, identity[where])
         for name, where in terms.items()
@@ -104,8 +114,8 @@ def wald_terms(
     hypotheses += [(name, np.atleast_2d(np.asarray(m, float))) for name, m in extra_constraints]
     if not hypotheses:
         raise OptionError(
-            "no term is left to test: every term has one column and skip_single is true; expected "
-            "skip_single=False, or extra_constraints"
+            "no term is left to test: every term has one column and skip_single is true, or the penalised "
+            "fit has all coefficients at zero; expected skip_single=False, or extra_constraints"
         )
     rows, names, distribution = [], [], "chi2"
     for name, matrix in hypotheses:
@@ -120,4 +130,4 @@ def wald_terms(
             row["df_denom"] = found.df_denom
         rows.append(row)
         names.append(name)
-    return TermTests(distribution, pd.DataFrame(rows, index=names))
+    return TermTests(distribution, pd.DataFrame(rows, index=names), tuple(left_out))

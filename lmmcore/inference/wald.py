@@ -145,4 +145,15 @@ def combine(cov: np.ndarray, r_matrix: Any, column: Any, other: Any) -> np.ndarr
             raise DataValueError(
                 f"{name} has shape {matrix.shape}; expected {len(cov)} columns, one for each parameter"
             )
-    return left @ cov @ right.T
+    return product(left, cov, right)
+
+
+def product(left: np.ndarray, cov: np.ndarray, right: np.ndarray) -> Any:
+    """Return ``left C right'``, NaN where a combination has a parameter without a standard error."""
+    missing = np.isnan(np.diag(cov))
+    if not missing.any():
+        return left @ cov @ right.T
+    known = np.ix_(~missing, ~missing)
+    out = np.asarray(left[..., ~missing] @ cov[known] @ right[..., ~missing].T)
+    lost = np.any(left[..., missing] != 0.0, axis=-1), np.any(right[..., missing] != 0.0, axis=-1)
+    return np.where(np.logical_or.outer(*lost), np.nan, out)

@@ -45,10 +45,14 @@ class Coordinates:
         """Return the GLS estimate of β (p,)."""
         return self.of_solution(state.solution)
 
+    def at(self, b: np.ndarray) -> np.ndarray:
+        """Return β (p,) for coordinates b (p,)."""
+        beta: np.ndarray = self.matrix @ b - self.shift
+        return beta
+
     def of_solution(self, solution: np.ndarray) -> np.ndarray:
         """Return β (p,) for ``[−b; 1]`` (p + 1,), which makes the residual from [X y]."""
-        beta: np.ndarray = -self.matrix @ solution[:-1] - self.shift
-        return beta
+        return self.at(-solution[:-1])
 
     def solution(self, beta: np.ndarray) -> np.ndarray:
         """Return ``[−b; 1]`` (p + 1,) for β (p,)."""

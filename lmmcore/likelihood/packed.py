@@ -1,8 +1,7 @@
 """The likelihood at any parameters, in the parameterisation of statsmodels.
 
 Parameters are β, the lower triangle of the covariance matrix of the random coefficients and the
-variance components, both divided by σ²; σ² is always profiled out, β only when asked for. The
-engine's derivative sums serve here too: they take the residual of any β in place of the best one.
+variance components, both divided by σ²; σ² is always profiled out, β only when asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
 from .coordinates import Coordinates
 from .engine import Engine, Sums
-from .independent import _groups
+from .residual import Residual, derivatives, gradient
 from .state import State
 
 
@@ -148,17 +147,6 @@ class PackedLikelihood:
             value += point.state.log_det_h - self.coordinates.log_det
         return -0.5 * float(value)
 
-    def _sums(
-        self, point: PackedPoint, reml: bool, with_quad: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if point.sums is not None:
-            return point.sums
-        inverse = point.state.inverse.copy()
-        inverse[-1] = point.u / point.qf**0.5
-        at_point = State(point.state.log_det_v, point.state.root, inverse)
-        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
-        return self.engine.derivatives(point.factors, at_point, reml, weights, with_quad)
-
     def score_fe(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in β (p,): X'V⁻¹e / σ̂²."""
         p = self.engine.p
@@ -168,37 +156,40 @@ class PackedLikelihood:
 
     def score_cov(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in the packed covariance parameters, β held fixed."""
-        m = float(self.n_eff(reml))
-        gradient, _ = _groups.assemble(*self._sums(point, reml), self.engine.p, reml, m, 0.0, 0.0)
-        return -0.5 * gradient @ self.jacobian
+        residual = Residual(point.u, point.qf)
+        found = gradient(self.engine, point.factors, point.state, residual, reml, point.sums)
+        return np.asarray(-0.5 * found @ self.jacobian)
+
+    def _outer(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        if point.sums is not None:
+            return point.sums[2]
+        at_point = Residual(point.u, point.qf).state(point.state)
+        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
+        return self.engine.derivatives(point.factors, at_point, reml, weights, False)[2]
 
     def log_scale_slope(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative of log σ̂² in the packed covariance parameters."""
-        _, _, outer = self._sums(point, reml)
-        return -outer[:, -1] @ self.jacobian
+        return np.asarray(-self._outer(point, reml)[:, -1] @ self.jacobian)
+
+    def crossed(self, point: PackedPoint, reml: bool) -> np.ndarray:
+        """Return −∂(X'V⁻¹e)/∂(packed covariance parameters) (k, p), V relative to σ², β held fixed."""
+        p, coordinates = self.engine.p, self.coordinates
+        last = p * (p + 1) // 2
+        root = np.tril(point.state.root)[:p, :p]
+        w = self._outer(point, reml)[:, last : last + p] @ root.T * point.qf**0.5
+        return np.asarray(self.jacobian.T @ w @ np.linalg.inv(coordinates.matrix)) / (
+            coordinates.y_scale**2
+        )
 
     def hessian(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
-        p, m = self.engine.p, float(self.n_eff(reml))
-        trace, quad, outer = self._sums(point, reml, with_quad=True)
-        # β is a parameter here, so that nothing is subtracted for profiling it: no terms in w.
-        last = p * (p + 1) // 2
-        crossed = outer[:, last : last + p].copy()
-        quantities = outer.copy()
-        quantities[:, last : last + p] = 0.0
-        _, hessian = _groups.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
-        k = self.jacobian.shape[1]
-        out = np.zeros((p + k, p + k))
-        out[p:, p:] = -0.5 * self.jacobian.T @ hessian @ self.jacobian
-        root = np.tril(point.state.root)
+        p, k = self.engine.p, self.jacobian.shape[1]
+        residual = Residual(point.u, point.qf)
+        found = derivatives(self.engine, point.factors, point.state, residual, reml, point.sums)
         to_raw = np.linalg.inv(self.coordinates.matrix)  # b = to_raw (β + shift)
-        h = to_raw.T @ (root[:p, :p] @ root[:p, :p].T) @ to_raw
-        xe = to_raw.T @ (root @ (root.T @ point.u))[:p]
-        out[:p, :p] = -m * h / point.qf + 2.0 * m * np.outer(xe, xe) / point.qf**2
-        # w_c = X'V⁻¹Z E_c Z'V⁻¹e, from the metric of the sums; q_c = e'V⁻¹Z E_c Z'V⁻¹e / qf.
-        w = crossed @ root[:p, :p].T @ to_raw * point.qf**0.5
-        q = outer[:, last + p]
-        mixed = -m * w / point.qf + m * np.outer(q, xe) / point.qf
-        out[p:, :p] = self.jacobian.T @ mixed
+        out = np.zeros((p + k, p + k))
+        out[p:, p:] = -0.5 * self.jacobian.T @ found.gamma_gamma @ self.jacobian
+        out[:p, :p] = -0.5 * to_raw.T @ found.b_b @ to_raw
+        out[p:, :p] = -0.5 * self.jacobian.T @ found.gamma_b @ to_raw
         out[:p, p:] = out[p:, :p].T
         return out

@@ -13,12 +13,13 @@ from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..extension.protocols import CovarianceStructure
 from ..linalg._dense import cholesky_inverse
-from ..linalg.matrices import semidefinite_cholesky
+from ..linalg.matrices import eigh, semidefinite_cholesky
 from .coordinates import Coordinates
 from .crossed.engine import CrossedEngine
 from .engine import Engine, Sums
 from .independent import _groups
 from .independent.engine import IndependentEngine
+from .penalised import SmoothPenalties
 from .state import State, TermShape
 
 
@@ -64,6 +65,8 @@ class ProfiledLikelihood:
     sizes : sequence of int
         Columns per level of each term.
     reml : bool
+    penalty : SmoothPenalties, optional
+        Makes it the penalised criterion, β at its penalised optimum for θ.
     """
 
     def __init__(
@@ -73,10 +76,11 @@ class ProfiledLikelihood:
         sizes: Sequence[int],
         reml: bool,
         engine: Engine | None = None,
+        penalty: SmoothPenalties | None = None,
     ) -> None:
         self.engine: Engine = engine if engine is not None else build_engine(cp, sizes)
         self.structures = tuple(structures)
-        self.reml = reml
+        self.reml, self.penalty = reml, penalty
         self.n_eff = self.engine.n - (self.engine.p if reml else 0)
         self.coordinates = Coordinates(cp.basis)
         self._constant = (
@@ -131,16 +135,24 @@ class ProfiledLikelihood:
             factors = [_square(root) for root in roots]
             state = self.engine.state(factors)
             self.evaluations += 1
-            last = self._last = Point(theta, roots, factors, state, self._value(state))
-        if last.state is None or order == 0:
+            last = self._last = Point(theta, roots, factors, state, self._value(state, factors))
+        if last.state is None or order == 0 or last.value == np.inf:
             return last
         if order == 1 and not self.engine.is_exact:
             if last.gradient is None:
-                g = self.engine.gradient(last.factors, last.state, self.reml)
+                g = (
+                    self.engine.gradient(last.factors, last.state, self.reml)
+                    if self.penalty is None
+                    else self.penalty.gradient(self.engine, last.factors, last.state, self.reml)
+                )
                 last.gamma_gradient = g
                 last.gradient = self._chain(last, g, np.zeros((len(g), len(g))))[0]
         elif last.hessian is None:
-            if self.engine.is_exact:
+            if self.penalty is not None:
+                g, h = self.penalty.gradient_hessian(
+                    self.engine, last.factors, last.state, self.reml
+                )
+            elif self.engine.is_exact:
                 last.sums = self.exact_sums(last)
                 g, h = self._assembled(last.sums)
             else:
@@ -161,10 +173,15 @@ class ProfiledLikelihood:
         m = float(self.n_eff)
         return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m)
 
-    def _value(self, state: State | None) -> float:
+    def _value(self, state: State | None, factors: Sequence[np.ndarray]) -> float:
         if state is None or not state.r2 > 0.0:
             return np.inf
-        value = state.log_det_v + self.n_eff * log(state.r2) + self._constant
+        square, price = state.r2, 0.0
+        if self.penalty is not None:
+            found = self.penalty.at(state, self.n_eff)
+            square = found.residual.qf
+            price = found.value + self.penalty.of_covariances(self.terms, factors)
+        value = state.log_det_v + self.n_eff * log(square) + self._constant + price
         return value + state.log_det_h if self.reml else value
 
     def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +205,8 @@ class ProfiledLikelihood:
         """The criterion where all G_t are zero: that of least squares."""
         gram = self.engine.total.copy()
         inverse, ok = cholesky_inverse(gram)
-        return self._value(State(0.0, gram, inverse) if ok else None)
+        nothing = [np.zeros((t.k, t.k)) for t in self.terms]
+        return self._value(State(0.0, gram, inverse) if ok else None, nothing)
 
     # The objective of an optimizer
 
@@ -218,10 +236,26 @@ class ProfiledLikelihood:
         point = self.point(theta, order=1)
         if point.gamma_gradient is None:
             return point.theta
+        if self.penalty is not None:  # the step of the likelihood may go too far
+            return self._damped_em_step(point)
+        return self._em_step(point, 1.0)
+
+    def _damped_em_step(self, point: Point) -> np.ndarray:
+        for halvings in range(30):
+            moved = self._em_step(point, 0.5**halvings)
+            if self.value(moved) <= point.value:
+                return moved
+        return point.theta
+
+    def _em_step(self, point: Point, length: float) -> np.ndarray:
+        assert point.gamma_gradient is not None
         new = []
         for term, factor in zip(self.terms, point.factors):
             d = term.matrix(point.gamma_gradient)
-            inner = np.eye(term.k) - factor.T @ d @ factor / term.levels
+            inner = np.eye(term.k) - length * (factor.T @ d @ factor) / term.levels
+            if self.penalty is not None:
+                values, vectors = eigh(inner)
+                inner = (vectors * np.maximum(values, 0.0)) @ vectors.T
             new.append(factor @ inner @ factor.T)
         return self.parameters(new)
 
@@ -229,6 +263,8 @@ class ProfiledLikelihood:
 
     def sigma2(self, state: State) -> float:
         """Return σ̂² in the basis (the response scaled)."""
+        if self.penalty is not None:
+            return self.penalty.at(state, self.n_eff).residual.qf / self.n_eff
         return state.r2 / self.n_eff
 
 

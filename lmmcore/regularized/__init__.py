@@ -5,19 +5,20 @@ from .choice import CrossValidation, StabilitySelection
 from .fit import fit_penalised
 from .path import RegularizationPath
 from .random import RandomEffectsPath, random_effects_path
-from .results import JointResults, RegularizedResults
-from .smooth import fit_smooth, with_alpha
+from .results import HeldResults, JointResults, RegularizedResults, SmoothResults
+from .smooth import with_alpha
 
 __all__ = [
     "CrossValidation",
+    "HeldResults",
     "JointResults",
     "RandomEffectsPath",
     "RegularizationPath",
     "RegularizedResults",
+    "SmoothResults",
     "StabilitySelection",
     "fit_path",
     "fit_penalised",
-    "fit_smooth",
     "random_effects_path",
     "with_alpha",
 ]

@@ -72,7 +72,7 @@ def fit_path(
             model, name, 2.0 * strengths, pd.DataFrame(beta, columns=model.exog_names), np.array(df),
             deviance, np.array([s.gap / max(s.objective, 1e-300) for s in solutions]),
             np.array([s.residual for s in solutions]), terms, implementation,
-            (plain, problem, solutions), None, sweeps,
+            (plain, problem, solutions), None, sweeps, "", fit_kwargs,
         )  # fmt: skip
     start = np.zeros(model.k_fe)
     joint: list[JointFit] = []
@@ -102,7 +102,7 @@ def fit_path(
         np.array([j.variances.criterion for j in joint]),
         np.array([j.solution.gap / max(j.solution.objective, 1e-300) for j in joint]),
         np.array([j.problem.residual(j.beta, x) for j, x in zip(joint, strengths)]),
-        terms, implementation, None, joint, sweeps, note,
+        terms, implementation, None, joint, sweeps, note, fit_kwargs,
     )  # fmt: skip
 
 

@@ -69,15 +69,16 @@ class PenalisedFits:
             √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalised (jointly: the null) fit and
             without what unpenalised columns explain; or units in place of these.
         variances : {"held", "joint"}
-            Whether variances are those of the unpenalised fit, or estimated together with the penalised
-            coefficients, which needs no more rows than columns.
+            Whether variances are those of the unpenalised fit, σ² among them, or estimated together with
+            the penalised coefficients, which does not need more rows than columns.
         **fit_kwargs
             Arguments of the `fit` of the variances, such as `reml`.
 
         Returns
         -------
         RegularizedResults
-            With `penalty` in words and the certificate: `gap`, `residual`.
+            With `penalty` in words and the certificate: `gap`, `residual`. Of a smooth penalty the
+            certificate is `convergence`, as of any fit.
 
         Notes
         -----

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from ..estimation import Estimate
 from ..extension.guarded_penalty import guarded_penalty
 from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
+from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
-from .results import JointResults, RegularizedResults
+from .results import HeldResults, JointResults
 from .terms import alpha_weights, penalised_terms, with_information_units
 from .variances import JointFit, fit_jointly, null_fit, quadratic_at
 
@@ -81,7 +82,7 @@ def fit_penalised(
     standardize: Any,
     variances: str,
     fit_kwargs: Mapping[str, Any],
-) -> RegularizedResults:
+) -> HeldResults:
     """Return the fit with a penalty; see ``MixedLM.fit_regularized``."""
     penalty, name = named_penalty(method, "method")
     weights = alpha_weights(alpha, model.k_fe, model.exog_names)
@@ -91,27 +92,82 @@ def fit_penalised(
     terms = penalised_terms(
         model, weights / top if top > 0 else np.ones(model.k_fe), unpenalized, groups, standardize
     )
-    tolerance = min(1e-12, float(ptol) ** 2)
-    strength = 0.5 * top  # of half of −2 log-likelihood
+    recipe = Recipe(
+        penalty, name, terms, 0.5 * top, variances == "joint", min(1e-12, float(ptol) ** 2), sweeps,
+        fit_kwargs if start_params is None else {**fit_kwargs, "start_params": start_params},
+    )  # fmt: skip
     if variances == "joint":
         if start_params is not None:
             raise OptionError("start_params was given with variances='joint'; expected one of them")
-        start = np.zeros(model.k_fe)
         if isinstance(standardize, str):
-            null = null_fit(model, terms, start, fit_kwargs)
+            null = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
             rows = quadratic_at(model, null)
-            terms = with_information_units(terms, rows, null.scale, model.nobs)
-        joint = fit_jointly(
-            model, terms, penalty, strength, fit_kwargs, start, None, None, tolerance, sweeps
-        )
-        return joint_results(model, joint, name, strength)
-    plain = model.fit(start_params, **fit_kwargs)
+            recipe = recipe.of(with_information_units(terms, rows, null.scale, model.nobs))
+        return recipe.fit(model)
+    plain = model.fit(**recipe.fit_kwargs)
     rows = quadratic_at(model, plain)
     if isinstance(standardize, str):
-        terms = with_information_units(terms, rows, plain.scale, model.nobs)
-    problem = PenalisedQuadratic(rows, terms, penalty)
-    found = problem.solve(strength, None, tolerance, sweeps)
-    return held_results(model, plain, problem, found, name, strength)
+        recipe = recipe.of(with_information_units(terms, rows, plain.scale, model.nobs))
+    return recipe.fit_held(model, plain, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """A penalised fit with all that was chosen for it, to be done with other data.
+
+    Attributes
+    ----------
+    penalty : Penalty
+    name : str
+    terms : Terms
+    strength : float
+        Of half of −2 log-likelihood.
+    joint : bool
+    tolerance : float
+    sweeps : int
+    fit_kwargs : mapping
+    """
+
+    penalty: Any
+    name: str
+    terms: Terms
+    strength: float
+    joint: bool
+    tolerance: float
+    sweeps: int
+    fit_kwargs: Mapping[str, Any]
+
+    def of(self, terms: Terms) -> Recipe:
+        """Return the same with other units."""
+        return replace(self, terms=terms)
+
+    def fit(self, model: MixedLM, method: Any = None) -> HeldResults:
+        """Return the fit of a model, by another optimizer if one is named.
+
+        Raises
+        ------
+        DesignError
+            The model has other columns, as some of them were dropped.
+        """
+        if tuple(model.exog_names) != self.terms.names:
+            raise DesignError("columns of exog were dropped, as others determine them")
+        recipe = self
+        if method is not None:
+            recipe = replace(self, fit_kwargs={**self.fit_kwargs, "method": method})
+        if not self.joint:
+            plain = model.fit(**recipe.fit_kwargs)
+            return recipe.fit_held(model, plain, quadratic_at(model, plain))
+        found = fit_jointly(
+            model, self.terms, self.penalty, self.strength, recipe.fit_kwargs, np.zeros(model.k_fe),
+            None, None, self.tolerance, self.sweeps,
+        )  # fmt: skip
+        return joint_results(model, found, recipe)
+
+    def fit_held(self, model: MixedLM, plain: MixedLMResults, rows: Whitened) -> HeldResults:
+        """Return the fit at the variances of the unpenalised one."""
+        problem = PenalisedQuadratic(rows, self.terms, self.penalty)
+        found = problem.solve(self.strength, None, self.tolerance, self.sweeps)
+        return held_results(model, plain, problem, found, self)
 
 
 def _words(name: str, terms: Terms, beta: np.ndarray) -> str:
@@ -125,27 +181,27 @@ def held_results(
     plain: MixedLMResults,
     problem: PenalisedQuadratic,
     found: Solution,
-    name: str,
-    strength: float,
-) -> RegularizedResults:
+    recipe: Recipe,
+) -> HeldResults:
     """Return the results of coefficients at the variances of an unpenalised fit."""
     beta = problem.coefficients(found)
-    return RegularizedResults(
+    out = HeldResults(
         model,
         plain._likelihood,
         Estimate(plain._point, plain.convergence),
         plain.reml,
         beta,
-        _words(name, problem.terms, beta) + " held at the unpenalised estimates",
+        _words(recipe.name, problem.terms, beta) + " held at the unpenalised estimates",
         2.0 * found.gap,
-        plain.scale,
         plain.freepat,
         residual=found.residual,
-        df=problem.degrees_of_freedom(found, strength),
+        df=problem.degrees_of_freedom(found, recipe.strength),
     )
+    out.__dict__.update(_variances=plain, _again=recipe.fit)
+    return out
 
 
-def joint_results(model: MixedLM, joint: JointFit, name: str, strength: float) -> JointResults:
+def joint_results(model: MixedLM, joint: JointFit, recipe: Recipe) -> JointResults:
     """Return the results of coefficients and variances that were estimated together."""
     fit, terms = joint.variances, joint.problem.terms
     certificate = replace(fit.convergence, optimizer=f"{fit.convergence.optimizer} (joint)")
@@ -155,12 +211,13 @@ def joint_results(model: MixedLM, joint: JointFit, name: str, strength: float) -
         Estimate(fit._point, certificate),
         fit.reml,
         joint.beta,
-        _words(name, terms, joint.beta) + " estimated jointly, the penalty in units of σ",
+        _words(recipe.name, terms, joint.beta) + " estimated jointly, the penalty in units of σ",
         2.0 * joint.solution.gap,
-        None,
         fit.freepat,
-        residual=joint.problem.residual(joint.beta, strength),
-        df=joint.problem.degrees_of_freedom(joint.solution, strength),
+        residual=joint.problem.residual(joint.beta, recipe.strength),
+        df=joint.problem.degrees_of_freedom(joint.solution, recipe.strength),
     )
-    out.__dict__.update(rounds=joint.rounds, _variances=fit, _quadratic=joint.problem.quadratic)
+    out.__dict__.update(
+        rounds=joint.rounds, _variances=fit, _quadratic=joint.problem.quadratic, _again=recipe.fit
+    )
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..results import MixedLMResults
 from .choice import CrossValidation, StabilitySelection, cross_validate, stability
-from .fit import held_results, joint_results
+from .fit import Recipe, held_results, joint_results
 from .plots import plot_path
 from .results import RegularizedResults
 from .variances import JointFit
@@ -70,6 +70,7 @@ class RegularizationPath:
     _joint: list[JointFit] | None = field(repr=False)
     _maxit: int = field(repr=False)
     note: str = ""
+    _fit_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.alphas)
@@ -123,12 +124,15 @@ class RegularizationPath:
     def fit(self, at: int) -> RegularizedResults:
         """Return the results at the weight of a number."""
         i = self._index(at)
-        strength = 0.5 * float(self.alphas[i])
+        recipe = Recipe(
+            self._implementation, self.penalty, self.terms, 0.5 * float(self.alphas[i]), self.joint,
+            1e-12, self._maxit, self._fit_kwargs,
+        )  # fmt: skip
         if self._joint is not None:
-            return joint_results(self.model, self._joint[i], self.penalty, strength)
+            return joint_results(self.model, self._joint[i], recipe)
         assert self._held is not None
         plain, problem, solutions = self._held
-        return held_results(self.model, plain, problem, solutions[i], self.penalty, strength)
+        return held_results(self.model, plain, problem, solutions[i], recipe)
 
     def refit(self, at: int | None = None, **fit_kwargs: Any) -> MixedLMResults:
         """Return the ordinary fit of the columns that are not zero at a weight, without a penalty.
@@ -230,11 +234,5 @@ def refit_columns(
     """Return the ordinary fit of some columns of a model."""
     from ..model import MixedLM  # which imports this package
 
-    columns = model._kept_columns[keep]
-    design = replace(
-        model.design,
-        fixed=tuple(model.design.fixed[j] for j in columns),
-        fixed_names=tuple(model.design.fixed_names[j] for j in columns),
-        fixed_info=None,
-    )
+    design = model.design.take_fixed(model._kept_columns[keep])
     return MixedLM._from_design(design, None, model.use_sqrt).fit(**fit_kwargs)

@@ -318,14 +318,17 @@ def with_random(design: Design, left: np.ndarray) -> Design:
     for term in design.terms:
         on = left[at : at + len(term.names)]
         random += [c for c, use in zip(design.random[at : at + len(on)], on) if use]
-        names = tuple(n for n, use in zip(term.names, on) if use)
-        if names:
-            terms.append(replace(term, names=names, info=term.info if on.all() else None))
+        if on.any():
+            terms.append(term if on.all() else term.take(np.flatnonzero(on)))
         at += len(on)
-    own = design.components
+    own, formulas = design.components, design.component_info
     if own is not None:
         own = _components_with(own, left[at:])
-    return replace(design, terms=tuple(terms), random=tuple(random), components=own)
+    names = () if own is None else own.names
+    formulas = tuple(formula for formula in formulas if formula.name in names)
+    return replace(
+        design, terms=tuple(terms), random=tuple(random), components=own, component_info=formulas
+    )
 
 
 def _components_with(own: Components, left: np.ndarray) -> Components | None:

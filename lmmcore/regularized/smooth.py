@@ -1,25 +1,31 @@
-"""Smooth penalties on β and on the covariance matrix, estimated together with everything else."""
+"""Smooth penalties on β and on the covariance matrix, estimated together with everything else.
+
+The penalised criterion is a `ProfiledLikelihood` like any other (see `likelihood.penalised`): optimizers,
+starts, boundary and certificate are those of every fit.
+"""
 
 from __future__ import annotations
 
 import copy
-import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..convergence import Convergence
-from ..errors import ConvergenceWarning
-from ..estimation import Estimate
-from ..linalg.matrices import lower_indices, semidefinite_cholesky
+from ..estimation import Estimate, estimate
+from ..extension import Optimizer
+from ..likelihood.penalised import SmoothPenalties
+from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..params import MixedLMParams
-from ..results import MixedLMResults
-from .results import RegularizedResults
+from .results import SmoothResults
 from .terms import alpha_weights
 
 if TYPE_CHECKING:
     from ..model import MixedLM
+
+SIZES = np.geomspace(1e-3, 1e4, 15)  # of G, for columns of Z of a mean square of one
+MOST = 6  # further starts
 
 
 def with_alpha(penalty: Any, alpha: Any) -> Any:
@@ -32,123 +38,85 @@ def with_alpha(penalty: Any, alpha: Any) -> Any:
     return out
 
 
-def fit_smooth(
-    model: MixedLM,
-    plain: MixedLMResults,
-    fe_pen: Any,
-    cov_pen: Any,
-    maxiter: int = 1000,
-) -> RegularizedResults:
-    """Maximise log-likelihood − fe_pen(β) − cov_pen(G, G⁻¹) over β and the covariance parameters.
+def smooth_penalties(model: MixedLM, fe_pen: Any, cov_pen: Any) -> SmoothPenalties | None:
+    """Return what the likelihood is penalised by, None without penalties."""
+    if fe_pen is None and cov_pen is None:
+        return None
+    return SmoothPenalties(fe_pen, cov_pen, model._packed.coordinates, model.k_re)
 
-    σ² is profiled out at every β. G is the covariance matrix of the random coefficients relative to σ²;
-    the optimizer moves its Cholesky factor and the roots of the components.
+
+def estimate_penalised(
+    likelihood: ProfiledLikelihood,
+    optimizers: Sequence[tuple[str, Optimizer]],
+    names: Sequence[Sequence[str]],
+    groups: Sequence[str],
+    start: np.ndarray | None,
+    options: Mapping[str, Any],
+    callback: Callable[[int, float], None] | None,
+) -> Estimate:
+    """Minimise the penalised criterion as `estimate` does, from more starts.
+
+    Where a shrunken coefficient can also be explained by a variance, there is an optimum with each of
+    the two: the valleys along the size of the covariance matrices are all followed down.
     """
-    packed, reml = model._packed, plain.reml
-    p, k, m = model.k_fe, model.k_re, model.k_re2
-    units = np.concatenate([np.asarray(plain.bse_fe), _spread(plain)])
-    block = np.zeros((k, k), dtype=bool)  # entries between different terms stay zero
-    at = 0
-    for term in model.design.terms:
-        size = len(term.names)
-        block[at : at + size, at : at + size] = True
-        at += size
-    rows, cols = lower_indices(k)
-    free = np.concatenate([np.ones(p, dtype=bool), block[rows, cols], np.ones(model.k_vc, bool)])
-    if plain.freepat is not None:
-        mask = plain.freepat.get_packed(use_sqrt=False, has_fe=True) == 1.0
-        free[p:] &= mask[p:]
-
-    def params_at(x: np.ndarray) -> MixedLMParams:
-        factor = np.zeros((k, k))
-        factor[rows, cols] = x[p : p + m]
-        return MixedLMParams.from_components(x[:p], factor @ factor.T, vcomp=x[p + m :] ** 2)
-
-    def objective(scaled: np.ndarray) -> tuple[float, np.ndarray]:
-        x = whole.copy()
-        x[free] = scaled * units[free]
-        params = params_at(x)
-        point = packed.at(params, profile_fe=False)
-        value = -packed.loglike(point, reml)
-        slope_fe = -packed.score_fe(point, reml)
-        slope = -packed.score_cov(point, reml)
-        if fe_pen is not None:
-            value += float(np.sum(fe_pen.func(params.fe_params)))
-            slope_fe = slope_fe + np.asarray(fe_pen.deriv(params.fe_params), dtype=float)
-        if cov_pen is not None and k:
-            try:
-                inverse = np.linalg.inv(params.cov_re)
-            except np.linalg.LinAlgError:
-                return np.inf, np.zeros(len(scaled))
-            value += float(cov_pen.func(params.cov_re, inverse))
-            slope[:m] += np.asarray(cov_pen.deriv(params.cov_re, inverse), dtype=float)
-        # From entries of G to entries of its factor.
-        d = np.zeros((k, k))
-        d[rows, cols] = d[cols, rows] = slope[:m]
-        d[~np.eye(k, dtype=bool)] *= 0.5
-        factor = np.zeros((k, k))
-        factor[rows, cols] = x[p : p + m]
-        gradient = np.concatenate(
-            [slope_fe, (2.0 * d @ factor)[rows, cols], 2.0 * slope[m:] * x[p + m :]]
-        )
-        if not np.isfinite(value) or not np.isfinite(gradient).all():
-            return np.inf, np.zeros(len(scaled))
-        return value, (gradient * units)[free]
-
-    start = plain.params_object
-    factor = semidefinite_cholesky(start.cov_re) if k else np.zeros((0, 0))
-    if cov_pen is not None and k:
-        # A penalty of the inverse needs a start inside.
-        factor = factor + 0.1 * np.diag(units[p : p + m][rows == cols]) * (np.diag(factor) == 0)
-    whole = np.concatenate([start.fe_params, factor[rows, cols], np.sqrt(start.vcomp)])
-    from scipy import optimize  # imported with the first fit that needs it
-
-    outcome = optimize.minimize(
-        objective, (whole / units)[free], jac=True, method="BFGS",
-        options={"maxiter": maxiter, "gtol": 1e-7},
-    )  # fmt: skip
-    final = whole.copy()
-    final[free] = outcome.x * units[free]
-    params = params_at(final)
-    slope = float(np.abs(outcome.jac).max(initial=0.0))
-    converged = bool(outcome.success) or slope < 1e-4
-    if not converged:
-        warnings.warn(
-            f"the penalised fit did not converge: {outcome.message} (largest slope {slope:.1e} per "
-            "standard error). Lower the weight of the penalty, or raise maxiter",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
-    likelihood = model._likelihood(reml)
-    blocks = [*model._blocks(params.cov_re), *(np.array([[v]]) for v in params.vcomp)]
-    theta = likelihood.parameters([t.to_engine(g) for t, g in zip(likelihood.terms, blocks)])
-    point = likelihood.point(theta, order=2)
+    best = estimate(likelihood, optimizers, names, groups, start, options, callback)
+    if start is not None or not optimizers or likelihood.n_parameters == 0:
+        return best
+    first = best.convergence
+    evaluations, iterations, seconds = first.evaluations, first.iterations, first.seconds
+    for other in _valleys(likelihood, best.point):
+        found = estimate(likelihood, optimizers, names, groups, other, options, callback)
+        evaluations += found.convergence.evaluations
+        iterations += found.convergence.iterations
+        seconds += found.convergence.seconds
+        lower = found.point.value < best.point.value - 1e-9 * (1.0 + abs(best.point.value))
+        if lower and (found.convergence.converged or not best.convergence.converged):
+            best = found
     certificate = replace(
-        plain.convergence, converged=converged, optimizer="BFGS (penalised)", boundary=(),
-        singular=False, message=str(outcome.message), newton_decrement=slope**2,
-        evaluations=plain.nfev + int(outcome.nfev), iterations=int(outcome.nit),
-        min_hessian_eigenvalue=float("nan"),
-    )  # fmt: skip
-    assert isinstance(certificate, Convergence)
+        best.convergence, evaluations=evaluations, iterations=iterations, seconds=seconds
+    )
+    return Estimate(best.point, certificate)
+
+
+def _valleys(likelihood: ProfiledLikelihood, point: Point) -> list[np.ndarray]:
+    """Return θ in the valleys along the size of G, of all terms together and of each one.
+
+    None where there is but one, with nothing lower than the point.
+    """
+    here = likelihood.covariances(point.theta)
+    n_terms = len(here)
+    out: list[tuple[float, np.ndarray]] = []
+    for moved in [range(n_terms)] + ([[t] for t in range(n_terms)] if n_terms > 1 else []):
+        line = []
+        for size in SIZES if likelihood.hessian_is_cheap else SIZES[::3]:
+            at = [size * np.eye(len(g)) if t in moved else g for t, g in enumerate(here)]
+            theta = likelihood.parameters(at)
+            line.append((likelihood.value(theta), theta))
+        values = np.array([np.inf, *(value for value, _ in line), np.inf])
+        low = np.flatnonzero((values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:]))
+        if len(low) > 1 or any(values[1 + i] < point.value for i in low):
+            out += [line[i] for i in low]
+    return [theta for _, theta in sorted(out, key=lambda found: found[0])[:MOST]]
+
+
+def smooth_results(
+    model: MixedLM,
+    likelihood: ProfiledLikelihood,
+    found: Estimate,
+    reml: bool,
+    free: MixedLMParams | None,
+    full_output: bool,
+) -> SmoothResults:
+    """Return the results of a fit that maximises log-likelihood − fe_pen(β) − cov_pen(G, G⁻¹)."""
+    penalty, state = likelihood.penalty, found.point.state
+    assert penalty is not None
+    assert state is not None
     names = [
         f"{what} by {type(pen).__name__}"
-        for what, pen in (("fixed effects", fe_pen), ("cov_re", cov_pen))
+        for what, pen in (("fixed effects", penalty.fe_pen), ("cov_re", penalty.cov_pen))
         if pen is not None
     ]
-    return RegularizedResults(
-        model, likelihood, Estimate(point, certificate), reml, params.fe_params,
-        " and ".join(names), free=plain.freepat,
+    return SmoothResults(
+        model, likelihood, found, reml, penalty.beta(state, likelihood.n_eff), " and ".join(names),
+        free=free, full_output=full_output,
     )  # fmt: skip
-
-
-def _spread(fit: MixedLMResults) -> np.ndarray:
-    """Return natural units of the entries of the factor of cov_re and of the roots of vcomp."""
-    least = [term.levels / fit._likelihood.engine.n for term in fit._likelihood.terms]
-    sd: list[float] = []
-    roots: list[float] = []
-    n_terms = len(fit.model.design.terms)
-    for t, (term, small) in enumerate(zip(fit._likelihood.terms, least)):
-        size = np.abs(np.diag(term.basis)) * np.sqrt(small)
-        (sd if t < n_terms else roots).extend(size)
-    rows, _ = lower_indices(fit.k_re)
-    return np.concatenate([np.asarray(sd)[rows] if sd else np.zeros(0), np.asarray(roots)])

@@ -113,7 +113,7 @@ def _formula_terms(model: MixedLM) -> dict[str, list[int]]:
     slices = getattr(model.design.fixed_info, "term_name_slices", None)
     if slices is None:
         return {}
-    position = {int(c): j for j, c in enumerate(model._kept_columns)}
+    position = {int(c): j for j, c in enumerate(model._built_columns)}
     return {
         name: [position[c] for c in range(s.start, s.stop) if c in position]
         for name, s in slices.items()

@@ -24,6 +24,7 @@ from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
+from .anderson import Anderson
 from .quadratic import rows_of_engine, whitened_rows
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ def null_fit(
         column = design.fixed[model._kept_columns[j]]
         response -= beta[j] * (1.0 if column is None else column)
     free = model._kept_columns[terms.weights == 0.0]
-    reduced = replace(
-        design,
-        endog=response,
-        fixed=tuple(design.fixed[j] for j in free),
-        fixed_names=tuple(design.fixed_names[j] for j in free),
-        fixed_info=None,
-    )
+    reduced = replace(design.take_fixed(free), endog=response)
     inner = MixedLM._from_design(reduced, None, model.use_sqrt)
+    if isinstance(
+        fit_kwargs.get("free"), MixedLMParams
+    ):  # its fixed effects are those of the model
+        free_of = fit_kwargs["free"].copy()
+        free_of.fe_params = np.ones(inner.k_fe)
+        fit_kwargs = {**fit_kwargs, "free": free_of}
     with warnings.catch_warnings():
         # A warning here is one of many rounds; the last fit's certificate is in the results.
         warnings.simplefilter("ignore", LmmcoreWarning)
@@ -139,8 +140,10 @@ def fit_jointly(
         After `ROUNDS` rounds a step still moves the coefficients.
     """
     beta = np.array(start, dtype=float)
-    scale = 1.0
-    solution: Solution | None = None
+    scale, off = 1.0, np.inf
+    solution: Solution | None = None  # the coefficients are those of a problem, not extrapolated
+    penalised = terms.weights > 0.0
+    memory = Anderson()
     for count in range(1, ROUNDS + 1):
         fit = null_fit(model, terms, beta, fit_kwargs)
         scale = fit.scale
@@ -150,16 +153,26 @@ def fit_jointly(
             pilot = np.zeros(len(terms.names))
             pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
         current = beta.copy()
-        current[terms.weights == 0.0] = fit._beta
-        if solution is not None and problem.residual(current, strength) <= STATIONARY:
+        current[~penalised] = fit._beta
+        off = problem.residual(current, strength)
+        if solution is not None and off <= STATIONARY:
             return JointFit(current, fit, problem, solution, count)
-        first = solution is None and not start.any()
-        solution = problem.solve(strength, None if first else current, tolerance, maxit)
-        beta = problem.coefficients(solution)
+        first = count == 1 and not start.any()
+        found = problem.solve(strength, None if first else current, tolerance, maxit)
+        image = problem.coefficients(found)
+        beta, solution = image, found
+        if off > STATIONARY and not first:
+            units = np.sqrt(problem.quadratic.diagonal)
+            beta = np.where(penalised, memory.next(current, image, units), image)
+            solution = found if np.array_equal(beta, image) else None
         many = np.count_nonzero(beta) > 0.5 * model.nobs
         if many and scale < SATURATED * float(np.var(model.endog)):
-            break
+            raise ConvergenceError(
+                f"coefficients and variances did not settle in {count} rounds (σ² = {scale:.3g}): the fixed "
+                "effects reproduce the response, as there are many columns and little penalty. Raise alpha"
+            )
     raise ConvergenceError(
-        f"coefficients and variances did not settle in {count} rounds (σ² = {scale:.3g}). Raise alpha: "
-        "with many columns and little penalty the fixed effects reproduce the response"
+        f"coefficients and variances did not settle in {ROUNDS} rounds: at the variances of the last one "
+        f"the slopes of the coefficients are off by {off:.1e} of the largest. There may be no coefficients "
+        "and variances that hold together at this alpha; give another one, or use variances='held'"
     )

@@ -32,7 +32,7 @@ def accumulate(
 
 
 def whiten(s: np.ndarray, w: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of ``_grouped.whiten`` for one group: R with s = R'R and R'⁻¹w; zero rows where singular."""
+    """Twin of ``_groups.whiten`` for one group: R with s = R'R and R'⁻¹w; zero rows where singular."""
     k = len(s)
     r = np.zeros((k, k))
     out = np.zeros_like(w)

@@ -153,7 +153,7 @@ class IndependentEngine:
         Z_g = Q_g R_g for the columns of the engine.
         """
         g, k, _ = block.s.shape
-        unit, w = np.ascontiguousarray(self._unit(block)), np.ascontiguousarray(w)
+        unit, w = np.ascontiguousarray(self.unit(block)), np.ascontiguousarray(w)
         r, white = np.zeros((g, k, k)), np.empty_like(w)
         seen = np.empty((g, k), dtype=np.bool_)
 
@@ -166,7 +166,7 @@ class IndependentEngine:
         map_chunks(work, -(-g // (8 * CHUNK)))
         return r, white, seen
 
-    def _unit(self, block: GroupBlock) -> np.ndarray:
+    def unit(self, block: GroupBlock) -> np.ndarray:
         """Return (stored Z)⁻¹(Z of the engine) of a block of groups."""
         unit = self.basis(tuple(width // t.k for width, t in zip(block.widths, self.terms)))
         z_map = self._cp.z_map
@@ -299,7 +299,7 @@ class IndependentEngine:
     ) -> ProductDerivative:
         """Return the derivative in the cross-products; see `Engine.product_derivative`."""
         roots = [
-            self._unit(b)
+            self.unit(b)
             @ self.factor(tuple(w // t.k for w, t in zip(b.widths, self.terms)), factors)
             for b in self._cp.blocks
         ]

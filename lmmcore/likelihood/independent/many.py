@@ -147,6 +147,27 @@ class ManyResponses:
         kept = self._cp.basis.kept
         return WhitenedResponses(tuple(ys), block.xy[kept].T, block.yy)
 
+    def block(self, responses: WhitenedResponses) -> ResponseBlock:
+        """Return responses in the coordinates of the groups as residuals from X: the inverse of `whiten`."""
+        cp = self._cp
+        kept, width = cp.basis.kept, len(cp.basis.order) + 1
+        b = np.linalg.solve(self.xx, responses.xy.T)  # (p, r)
+        yy = responses.yy - np.einsum("jr,rj->r", b, responses.xy)
+        scale = np.exp2(np.round(0.5 * np.log2(self.n / yy)))
+        zy, ys = [], iter(zip(self.groups, responses.y))
+        for part in cp.blocks:
+            if not part.s.shape[1]:
+                zy.append(np.zeros((len(part.groups), 0, len(yy))))
+                continue
+            group, y = next(ys)
+            unit = np.linalg.inv(self._engine.unit(part)).T
+            of_engine = np.einsum("gba,rgb->gar", group.r, y)
+            zy.append((unit @ of_engine - part.w[:, :, kept] @ b) * scale)
+        new = np.zeros((width, len(yy)))
+        new[kept] = -(cp.basis.map[np.ix_(kept, kept)] @ b) * scale
+        new[-1] = scale * cp.basis.map[-1, -1]
+        return ResponseBlock(tuple(zy), yy * scale**2, np.zeros((width - 1, len(yy))), new)
+
     def states(self, factors: list[np.ndarray], responses: WhitenedResponses) -> States:
         """Return the pieces of the criterion; NaN where it is not finite.
 
