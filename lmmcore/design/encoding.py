@@ -20,7 +20,7 @@ import patsy.builtins
 from ..errors import DataTypeError, DataValueError, FormulaError, NameNotFoundError, suggest
 from .columns import Column
 from .expression import KNOWN, Expression
-from .variables import Categories, matched, read
+from .variables import Categories, matched, read, with_missing
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -48,8 +48,9 @@ class Variable:
     def values(self, table: pd.DataFrame, unknown: str) -> np.ndarray:
         """Return numbers, or codes of levels (-1 missing, -2 not known), in new rows."""
         name = self.name
-        value = self._value(table)
+        value, missing = self._value(table)
         found = read(value, name, len(table), categorical=self.levels is not None)
+        found = with_missing(found, missing)
         if self.levels is not None:
             assert isinstance(found, Categories)
             codes, strange = matched(found, self.levels)
@@ -70,7 +71,7 @@ class Variable:
             )
         return found
 
-    def _value(self, table: pd.DataFrame) -> Any:
+    def _value(self, table: pd.DataFrame) -> tuple[Any, np.ndarray]:
         try:
             return self.expression.evaluate(table)
         except Exception as exc:

@@ -23,7 +23,7 @@ from .columns import Column, as_column, is_date, stack, table_column
 from .encoding import Encoding, Labels, Variable, encode, failure, variables_of_terms
 from .expression import Expression, first_evaluation
 from .formula import MixedFormula, Terms
-from .variables import Categories, kind_of, read
+from .variables import Categories, kind_of, read, with_missing
 
 
 class Evaluator:
@@ -190,8 +190,8 @@ class Evaluator:
     ) -> tuple[np.ndarray | Categories, Expression]:
         """Return the values of an expression in all rows of the table, and the expression."""
         try:
-            value, expression = first_evaluation(code, self.table, self.frame, self.keep)
-            return read(value, name, len(self.table)), expression
+            value, missing, expression = first_evaluation(code, self.table, self.frame, self.keep)
+            return with_missing(read(value, name, len(self.table)), missing), expression
         except Exception as exc:
             raise failure(exc, what, self.table) from exc
 
