@@ -17,7 +17,14 @@ import pandas as pd
 import patsy
 import patsy.builtins
 
-from ..errors import DataTypeError, DataValueError, FormulaError, NameNotFoundError, suggest
+from ..errors import (
+    DataTypeError,
+    DataValueError,
+    FormulaError,
+    LmmcoreError,
+    NameNotFoundError,
+    suggest,
+)
 from .columns import Column
 from .expression import KNOWN, Expression
 from .variables import Categories, matched, read, with_missing
@@ -58,12 +65,12 @@ class Variable:
                 raise _unknown_level(name, strange[0], self.levels)
             return codes
         if isinstance(found, Categories):
-            if found.levels != (False, True):
+            if not all(isinstance(level, bool) for level in found.levels):
                 raise DataTypeError(
                     f"{name!r} has the category {found.levels[:1]} in the new rows; expected numbers, as "
                     "in the rows of the model"
                 )
-            return np.append([0.0, 1.0], np.nan)[found.codes]
+            return np.append(np.array(found.levels, dtype=float), np.nan)[found.codes]
         width = 1 if found.ndim == 1 else found.shape[1]
         if width != self.width:
             raise DataValueError(
@@ -74,6 +81,8 @@ class Variable:
     def _value(self, table: pd.DataFrame) -> tuple[Any, np.ndarray]:
         try:
             return self.expression.evaluate(table)
+        except LmmcoreError:
+            raise
         except Exception as exc:
             raise failure(exc, f"in the new rows, {self.name!r}", table) from exc
 
@@ -176,8 +185,6 @@ class Encoding:
 
 def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
     """Return the error that says why an expression cannot be evaluated."""
-    if isinstance(exc, (FormulaError, DataValueError, DataTypeError)):
-        return exc
     if isinstance(exc, (NameError, KeyError)):
         name = getattr(exc, "name", None) or (exc.args[0] if exc.args else "")
         quoted = str(name).split("'")

@@ -14,6 +14,7 @@ import patsy
 from ..errors import (
     DataValueError,
     FormulaError,
+    LmmcoreError,
     NameNotFoundError,
     NotFiniteError,
     RankDeficientWarning,
@@ -192,6 +193,8 @@ class Evaluator:
         try:
             value, missing, expression = first_evaluation(code, self.table, self.frame, self.keep)
             return with_missing(read(value, name, len(self.table)), missing), expression
+        except LmmcoreError:
+            raise
         except Exception as exc:
             raise failure(exc, what, self.table) from exc
 
