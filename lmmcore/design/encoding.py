@@ -17,10 +17,17 @@ import pandas as pd
 import patsy
 import patsy.builtins
 
-from ..errors import DataTypeError, DataValueError, FormulaError, NameNotFoundError, suggest
+from ..errors import (
+    DataTypeError,
+    DataValueError,
+    FormulaError,
+    LmmcoreError,
+    NameNotFoundError,
+    suggest,
+)
 from .columns import Column
 from .expression import KNOWN, Expression
-from .variables import Categories, matched, read
+from .variables import Categories, matched, read, with_missing
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -48,8 +55,9 @@ class Variable:
     def values(self, table: pd.DataFrame, unknown: str) -> np.ndarray:
         """Return numbers, or codes of levels (-1 missing, -2 not known), in new rows."""
         name = self.name
-        value = self._value(table)
+        value, missing = self._value(table)
         found = read(value, name, len(table), categorical=self.levels is not None)
+        found = with_missing(found, missing)
         if self.levels is not None:
             assert isinstance(found, Categories)
             codes, strange = matched(found, self.levels)
@@ -57,12 +65,12 @@ class Variable:
                 raise _unknown_level(name, strange[0], self.levels)
             return codes
         if isinstance(found, Categories):
-            if found.levels != (False, True):
+            if not all(isinstance(level, bool) for level in found.levels):
                 raise DataTypeError(
                     f"{name!r} has the category {found.levels[:1]} in the new rows; expected numbers, as "
                     "in the rows of the model"
                 )
-            return np.append([0.0, 1.0], np.nan)[found.codes]
+            return np.append(np.array(found.levels, dtype=float), np.nan)[found.codes]
         width = 1 if found.ndim == 1 else found.shape[1]
         if width != self.width:
             raise DataValueError(
@@ -70,9 +78,11 @@ class Variable:
             )
         return found
 
-    def _value(self, table: pd.DataFrame) -> Any:
+    def _value(self, table: pd.DataFrame) -> tuple[Any, np.ndarray]:
         try:
             return self.expression.evaluate(table)
+        except LmmcoreError:
+            raise
         except Exception as exc:
             raise failure(exc, f"in the new rows, {self.name!r}", table) from exc
 
@@ -175,8 +185,6 @@ class Encoding:
 
 def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
     """Return the error that says why an expression cannot be evaluated."""
-    if isinstance(exc, (FormulaError, DataValueError, DataTypeError)):
-        return exc
     if isinstance(exc, (NameError, KeyError)):
         name = getattr(exc, "name", None) or (exc.args[0] if exc.args else "")
         quoted = str(name).split("'")

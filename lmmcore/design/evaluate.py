@@ -14,6 +14,7 @@ import patsy
 from ..errors import (
     DataValueError,
     FormulaError,
+    LmmcoreError,
     NameNotFoundError,
     NotFiniteError,
     RankDeficientWarning,
@@ -25,7 +26,7 @@ from .expression import Expression, first_evaluation
 from .formula import MixedFormula
 from .terms import Expression as Written
 from .terms import Terms
-from .variables import Categories, kind_of, read
+from .variables import Categories, kind_of, read, with_missing
 
 
 class Evaluator:
@@ -189,8 +190,10 @@ class Evaluator:
     ) -> tuple[np.ndarray | Categories, Expression]:
         """Return the values of an expression in all rows of the table, and the expression."""
         try:
-            value, expression = first_evaluation(code, self.table, self.frame, self.keep)
-            return read(value, name, len(self.table)), expression
+            value, missing, expression = first_evaluation(code, self.table, self.frame, self.keep)
+            return with_missing(read(value, name, len(self.table)), missing), expression
+        except LmmcoreError:
+            raise
         except Exception as exc:
             raise failure(exc, what, self.table) from exc
 

@@ -64,26 +64,32 @@ class Expression:
     kept: Mapping[str, Kept]
     transforms: Mapping[int, Transform]
 
-    def evaluate(self, table: pd.DataFrame) -> Any:
-        """Return the value in a table of new rows; errors of Python are left as they are."""
+    def evaluate(self, table: pd.DataFrame) -> tuple[Any, np.ndarray]:
+        """Return the value in a table of new rows, and in which of them it is missing.
+
+        Errors of Python are left as they are.
+        """
+        rows: dict[str, Any] = {}
 
         def read(name: str) -> Any:
             if name in self.kept:
                 return self.kept[name].value
             if name in table.columns:
-                return series(table, name)
+                rows[name] = series(table, name)
+                return rows[name]
             return KNOWN[name]
 
         def call(name: str) -> Any:
             return self.kept[name].value if name in self.kept else _function(name)
 
-        return _evaluate(self.code, self.transforms, read, call)
+        value = _evaluate(self.code, self.transforms, read, call)
+        return value, _missing(self.code, rows, len(table))
 
 
 def first_evaluation(
     code: str, table: pd.DataFrame, frame: FrameType | None, keep: np.ndarray | None
-) -> tuple[Any, Expression]:
-    """Evaluate code in all rows of a table; return the value and the expression for other rows.
+) -> tuple[Any, np.ndarray, Expression]:
+    """Evaluate code in all rows of a table.
 
     Names are looked up in the columns of data, then in the caller's variables, then among those in `KNOWN`.
 
@@ -92,12 +98,21 @@ def first_evaluation(
     frame : frame of the caller, or None
     keep : bool array or None
         The rows that stateful transforms learn from; all by default.
+
+    Returns
+    -------
+    value : object
+    missing : bool array (n,)
+        Where the value is missing although it may not show it.
+    expression : Expression
+        What other rows need.
     """
     scope = _Scope(table, frame)
     learning = {i: _Learning(kind, keep) for i, kind in _stateful(code, scope).items()}
     value = _evaluate(code, learning, scope.read, scope.call)
     transforms = {i: t.result for i, t in learning.items() if t.result is not None}
-    return value, Expression(code, tuple(scope.columns), scope.kept, transforms)
+    expression = Expression(code, tuple(scope.rows), scope.kept, transforms)
+    return value, _missing(code, scope.rows, len(table)), expression
 
 
 def series(table: pd.DataFrame, name: Any) -> pd.Series:
@@ -123,22 +138,54 @@ def plain_dtype(values: pd.Series) -> pd.Series:
     return values
 
 
+# Expressions with one of these names say themselves what becomes of missing values.
+_OF_MISSING = frozenset(
+    {
+        "isna", "isnull", "notna", "notnull", "isnan", "isfinite", "fillna", "nan_to_num", "ffill", "bfill",
+        "interpolate", "combine_first", "shift", "diff", "rolling",
+    }
+)  # fmt: skip
+
+
+def _missing(code: str, rows: Mapping[str, Any], n: int) -> np.ndarray:
+    """Return the rows where a variable of an expression is missing.
+
+    The value need not show it: ``x > 2`` is false where x is missing.
+    """
+    out = np.zeros(n, dtype=bool)
+    if code in rows or _says_what_is_missing(code):
+        return out
+    for values in rows.values():
+        kind = getattr(getattr(values, "dtype", None), "kind", "O")
+        if kind in "iub" or not _is_rows(values, n):
+            continue
+        missing = np.asarray(pd.isna(values))
+        out |= missing.any(axis=1) if missing.ndim == 2 else missing
+    return out
+
+
+@lru_cache(maxsize=512)
+def _says_what_is_missing(code: str) -> bool:
+    names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(_parsed(code))}
+    return not names.isdisjoint(_OF_MISSING)
+
+
 class _Scope:
     """Names of the first evaluation; it remembers where they were found."""
 
     def __init__(self, table: pd.DataFrame, frame: FrameType | None) -> None:
         self.table = table
         self.frame = frame
-        self.columns: dict[str, None] = {}
+        self.rows: dict[str, Any] = {}
         self.kept: dict[str, Kept] = {}
 
     def read(self, name: str) -> Any:
         if name in self.table.columns:
-            self.columns[name] = None
-            return series(self.table, name)
+            self.rows[name] = series(self.table, name)
+            return self.rows[name]
         for value in self._of_caller(name):
             if _is_rows(value, len(self.table)):  # as good as a column; new rows have their own
-                self.columns[name] = None
+                self.rows[name] = value
             else:
                 self.kept[name] = Kept(name, value)
             return value

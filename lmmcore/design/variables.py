@@ -66,6 +66,17 @@ def _contrast(contrast: Any, levels: tuple[Any, ...], used: np.ndarray) -> Any:
     return contrast
 
 
+def with_missing(values: np.ndarray | Categories, rows: np.ndarray) -> np.ndarray | Categories:
+    """Return values that are missing in some rows."""
+    if not rows.any():
+        return values
+    if isinstance(values, Categories):
+        return replace(values, codes=np.where(rows, -1, values.codes))
+    out = values.astype(np.float64)
+    out[rows] = np.nan
+    return out
+
+
 def read(value: Any, name: str, n: int, categorical: bool = False) -> np.ndarray | Categories:
     """Return the value of an expression as numbers (n,) or (n, k), or as categories.
 

@@ -63,6 +63,13 @@ CASES = {
     "offset": ("y ~ x + offset(np.log(w)) + (1 | g)", {}, {"w": [3, 50]}),
     "centred column": ("y ~ center(x) + (1 | g)", {}, {"x": [3, 50], "y": [60]}),
     "spline": ("y ~ bs(x, df=4) + (1 | g)", {}, {"x": [3, 50], "y": [60]}),
+    "condition": ("y ~ (x > 2) + (x > 2 | g)", {}, {"x": [3, 50]}),
+    "condition on a category": ("y ~ np.where(f == 'a', 1, 0) + (1 | g)", {}, {"f": [3, 50]}),
+    "classes": ("y ~ C(np.digitize(x, [2, 3])) + (1 | g)", {}, {"x": [3, 50]}),
+    "condition of an offset": ("y ~ offset(x > 2) + (1 | g)", {}, {"x": [3, 50]}),
+    "condition of a component": (
+        "y ~ 1", {"groups": "g", "vc_formula": {"s": "0 + C(x > 2)"}}, {"x": [3, 50]},
+    ),
     "two dimensions": ("y ~ np.column_stack([x, z]) + (1 | g)", {}, {"x": [3], "z": [50]}),
 }  # fmt: skip
 
@@ -206,6 +213,16 @@ def test_new_rows_with_missing_values_are_predicted_as_missing():
     assert list(np.flatnonzero(predicted.isna())) == [2, 3, 4]
     rest = predicted.index.difference(["row 2", "row 3", "row 4"])
     np.testing.assert_allclose(predicted[rest], fit.predict(data)[rest], rtol=1e-12)
+
+
+def test_a_condition_on_a_missing_value_is_predicted_as_missing():
+    data = table()
+    fit = lmmcore.mixedlm("y ~ (x > 2) + z:f + offset(w > 1.5) + (x > 2 | g)", data).fit()
+    new = data.copy()
+    new.loc["row 2", "x"] = np.nan
+    new.loc["row 4", "w"] = np.nan
+    predicted = fit.predict(new, random_effects=True)
+    assert list(np.flatnonzero(predicted.isna())) == [2, 4]
 
 
 def test_rows_that_were_removed():
