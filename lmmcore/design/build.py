@@ -69,13 +69,15 @@ def from_formula(
     if subset is not None:
         whole = table.index
         try:
+            subset = subset(table) if callable(subset) else subset
+            positions = pd.Series(np.arange(len(whole)), whole).loc[subset].to_numpy()
             table = table.loc[subset]
-        except (KeyError, IndexError, TypeError, ValueError) as exc:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:
             raise DataValueError(
                 f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
                 f"its index, or True or False for each of its {len(table)} rows"
             ) from exc
-        groups, weights = (in_subset(v, whole, subset) for v in (groups, weights))
+        groups, weights = (in_subset(v, whole, positions) for v in (groups, weights))
     groups = column_of(groups, table)
     rows = [("data", table)] if is_labelled(data) else []
     check_alignment([*rows, ("groups", groups), ("weights", weights)])
