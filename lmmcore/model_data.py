@@ -106,7 +106,9 @@ class ModelData:
         """The rows of the table that a formula was evaluated in."""
         table = self._model.design.table
         if table is None:
-            raise AttributeError("a model of arrays, or one that was read from a file, has no frame")
+            raise AttributeError(
+                "a model of arrays, or one that was read from a file, has no frame"
+            )
         return table
 
     @property

@@ -62,7 +62,9 @@ def bootstrap(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", LmmcoreWarning)
-                again = type(model)._from_design(draw(rng), getattr(model, "formula", None), model.use_sqrt)
+                again = type(model)._from_design(
+                    draw(rng), getattr(model, "formula", None), model.use_sqrt
+                )
                 # What is held fixed is held where it was.
                 start = None if results.freepat is None else results.params_object
                 fit = again.fit(start, reml=results.reml, free=results.freepat, method=method)
