@@ -102,12 +102,8 @@ def _component_part(
             "random_effects=True needs the columns of the variance components of the new rows, which "
             "come from a frame through vc_formula; this model was given exog_vc, or exog is an array"
         )
-    own = design.grouping.labels.tolist()
-    known = {
-        label: own[level]
-        for label, level in zip(grouping.labels.tolist(), at.tolist())
-        if level >= 0
-    }
+    own = design.grouping.keys
+    known = {label: own[level] for label, level in zip(grouping.keys, at.tolist()) if level >= 0}
     left = () if design.components is None else design.components.names
     formulas = tuple(c for c in design.component_info if c.name in left)
     found = components_of_new_rows(formulas, frame, grouping, known, new_groups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..errors import DataValueError
@@ -59,11 +60,10 @@ def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValu
     )
 
 
-def in_subset(values: Any, index: pd.Index, subset: Any) -> Any:
-    """Return the rows of a subset, where values are labelled as the whole table is; else all values."""
-    if subset is None or not isinstance(values, (pd.Series, pd.DataFrame)):
-        return values
-    return values.loc[subset] if values.index.equals(index) else values
+def in_subset(values: Any, index: pd.Index, rows: np.ndarray) -> Any:
+    """Return some rows where values are labelled as the whole table is; else all values."""
+    labelled = isinstance(values, (pd.Series, pd.DataFrame)) and values.index.equals(index)
+    return values.iloc[rows] if labelled else values
 
 
 def is_labelled(data: Any) -> bool:

@@ -78,8 +78,7 @@ def from_formula(
     if subset is not None:
         whole = table.index
         table, rows = _subset(table, subset)
-        chosen = table.index if callable(subset) else subset
-        groups, weights = (in_subset(v, whole, chosen) for v in (groups, weights))
+        groups, weights = (in_subset(v, whole, rows) for v in (groups, weights))
     if not len(table):
         of = "data" if subset is None else "the subset of data"
         raise DataValueError(f"{of} has no rows; expected a row for each observation")

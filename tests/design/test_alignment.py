@@ -107,7 +107,7 @@ def test_a_subset_is_taken_of_what_is_labelled_as_the_data():
     data, groups, weights = frames()
     part = data[data["x"] > 0]
     expected = lmmcore.mixedlm("y ~ x", part, groups="g", weights=weights[part.index]).fit()
-    for subset in (data["x"] > 0, part.index):
+    for subset in (data["x"] > 0, part.index, lambda d: d["x"] > 0, (data["x"] > 0).to_numpy()):
         for given in ((groups, weights), (groups[part.index], weights[part.index])):
             fit = lmmcore.mixedlm("y ~ x", data, groups=given[0], weights=given[1], subset=subset)
             assert fit.fit().criterion == expected.criterion
