@@ -270,8 +270,9 @@ class _Search:
             part = 1.0 + float(z @ z) / self.n_eff
             g = 2.0 * z / part + 2.0 * self.map.T @ self._slope(self.beta + self.map @ z)
             h = (2.0 / part) * np.eye(len(z)) + self.curvature(z)
-            h -= (4.0 / self.n_eff / part**2) * np.outer(z, z)
-            values, vectors = eigh(h)
+            values, vectors = eigh(h - (4.0 / self.n_eff / part**2) * np.outer(z, z))
+            if values[0] <= 0.0:  # far from β̂ the logarithm is concave: its tangent lies above it
+                values, vectors = eigh(h)
             size = max(abs(float(values[0])), abs(float(values[-1])), 1e-300)
             slope = vectors.T @ g
             along = slope / np.maximum(np.abs(values), 1e-10 * size)
