@@ -17,6 +17,8 @@ import numpy as np
 from .convergence import Convergence, TermAtOptimum
 from .errors import ConvergenceError
 from .extension import OptimizeOutcome, Optimizer, eigh
+from .identification import in_words, null_directions
+from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
 
@@ -84,12 +86,15 @@ def estimate(
         name, message = "none", "nothing was optimised"
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
+    flat = null_directions(likelihood, best.point, best.spectra, best.smallest) if optimizers else []
     certificate = Convergence(
         converged=best.holds,
         newton_decrement=best.decrement,
         min_hessian_eigenvalue=best.smallest,
         boundary=words,
         singular=bool(words),
+        not_identified=tuple(in_words(flat, names, groups)),
+        null_directions=tuple(flat),
         optimizer=name,
         message=message,
         evaluations=likelihood.evaluations,
@@ -351,7 +356,3 @@ def _boundary_words(
                 "do not support this many random coefficients"
             )
     return words
-
-
-def _shown(name: str, group: str) -> str:
-    return f"the random intercept of {group}" if name == group else f"{name} | {group}"
