@@ -122,5 +122,11 @@ class Convergence:
         for term, shares in self.components.items():
             shown = ", ".join(f"{100 * share:.1f}" for share in shares)
             lines.append(f"  Principal components of {term}, per cent: {shown}")
-        said = (*self.not_identified, *self.boundary)
+        said = list(self.not_identified)
+        if said:
+            said.append(
+                "the estimates of these parameters are one choice of many; standard errors that depend on "
+                "them are NaN"
+            )
+        said += self.boundary
         return "\n".join([*lines, *(f"  {sentence}" for sentence in said)])

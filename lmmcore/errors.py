@@ -93,6 +93,10 @@ class ConvergenceWarning(LmmcoreWarning):
     """The optimizer stopped before the certificate of an optimum held."""
 
 
+class NotIdentifiedWarning(LmmcoreWarning):
+    """Covariance parameters that the data cannot tell apart: the likelihood is as high elsewhere."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` or the list of what is known, for an error message."""
     known = [str(k) for k in known]

@@ -86,7 +86,9 @@ def estimate(
         name, message = "none", "nothing was optimised"
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
-    flat = null_directions(likelihood, best.point, best.spectra, best.smallest) if optimizers else []
+    flat = (
+        null_directions(likelihood, best.point, best.spectra, best.smallest) if optimizers else []
+    )
     certificate = Convergence(
         converged=best.holds,
         newton_decrement=best.decrement,

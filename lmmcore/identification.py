@@ -19,7 +19,9 @@ from .likelihood import _grouped
 from .likelihood.grouped import GroupedEngine, State
 from .likelihood.profiled import Point, ProfiledLikelihood
 
-SIGN = 1e-3  # curvature, as a part of that of a well-determined parameter, below which we look closer
+SIGN = (
+    1e-3  # curvature, as a part of that of a well-determined parameter, below which we look closer
+)
 NULL = 1e-8  # the same, of the expected information of a direction that may be flat
 ZERO = 1e-8  # a variance this small beside its sampling error is on the boundary
 PART = 1e-5  # part of the largest change below which a parameter does not move
@@ -229,24 +231,22 @@ def _proven(
         g[lower_indices(term.k)] = gamma[term.coordinates]
         changes.append(g + np.tril(g, -1).T)
     assert point.state is not None
-    room = False
+    moved: tuple[np.ndarray, np.ndarray] | None = None
     fixed_cov, fixed_shift = _fixed(likelihood, point.state)
-    moved_cov, moved_shift = np.zeros_like(fixed_cov), np.zeros_like(fixed_shift)
     for sign in (1.0, -1.0):
         state = _moved(likelihood, point, changes, sign, sizes)
         if state is None:
             continue
         if abs(likelihood._value(state) - point.value) > 1e-6 + 1e-9 * abs(point.value):
             return None
-        room = True
         cov, shift = _fixed(likelihood, state)
-        moved_cov = np.maximum(moved_cov, np.abs(cov - fixed_cov))
-        moved_shift = np.maximum(moved_shift, np.abs(shift - fixed_shift))
-    if not room:
+        moved = moved or (cov - fixed_cov, shift - fixed_shift)
+    if moved is None:
         return None
+    moved_cov, moved_shift = moved
     size = np.sqrt(np.diag(fixed_cov))
-    moved_cov[moved_cov <= 1e-6 * np.outer(size, size)] = 0.0
-    moved_shift[moved_shift <= 1e-6 * size] = 0.0
+    moved_cov[np.abs(moved_cov) <= 1e-6 * np.outer(size, size)] = 0.0
+    moved_shift[np.abs(moved_shift) <= 1e-6 * size] = 0.0
     relative = [term.to_user(c) for term, c in zip(terms, changes)]
     absolute = [
         term.to_user(c + residual * (f @ f.T)) for term, c, f in zip(terms, changes, point.factors)

@@ -28,6 +28,7 @@ from .errors import (
     DataValueError,
     DesignError,
     FormulaError,
+    NotIdentifiedWarning,
     OptionError,
     RankDeficientWarning,
     UnusedArgumentWarning,
@@ -402,6 +403,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         -----
         ConvergenceWarning
             When the certificate does not hold.
+        NotIdentifiedWarning
+            When the data cannot tell covariance parameters apart.
         UnusedArgumentWarning
             When an argument does nothing here.
         """
@@ -448,6 +451,14 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 f"the fit did not converge: {found.convergence.message} (Newton decrement "
                 f"{found.convergence.newton_decrement:.1e}). {what}",
                 ConvergenceWarning,
+                stacklevel=2,
+            )
+        if not found.convergence.identified:
+            warnings.warn(
+                f"the model is not identified: {'; '.join(found.convergence.not_identified)}. The "
+                "estimates of these parameters are one choice of many with the same likelihood; remove "
+                "one of the terms",
+                NotIdentifiedWarning,
                 stacklevel=2,
             )
         results = MixedLMResults(self, likelihood, found, bool(reml), free, full_output)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from ..arguments import numbers, whole_number
 from ..errors import DataValueError, FormulaError, OptionError
-from .wald import interval
+from .wald import interval, spread_of
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def t_test(
             "fixed effects"
         )
     effect = matrix @ beta
-    sd = np.sqrt(np.einsum("ij,jk,ik->i", matrix, cov, matrix))
+    sd = np.sqrt(spread_of(matrix, cov).diagonal())
     z = (effect - values) / sd
     tail = stats.norm.sf(np.abs(z)) if df is None else stats.t.sf(np.abs(z), df)
     return ContrastResults(
@@ -269,7 +269,7 @@ def wald_test(
         )
     distance = matrix @ beta - values
     if inverse is None:
-        spread = matrix @ cov @ matrix.T
+        spread = spread_of(matrix, cov)
         # As correlations, since fixed effects may have very different units.
         sd = np.sqrt(np.maximum(spread.diagonal(), 0.0))
         if not (np.isfinite(spread).all() and sd.all()) or (
