@@ -64,6 +64,9 @@ class Convergence:
     not_identified : tuple of str
         The covariance parameters that the data cannot tell apart, in words. The likelihood is as high
         elsewhere: the estimates of these parameters are one choice of many.
+    caution : str
+        What could not be ruled out; not empty where random effects of a singular covariance matrix may
+        reproduce all rows, so that the optimum may be a local one of an unbounded likelihood.
     optimizer : str
     message : str
         Why the optimizer stopped.
@@ -88,6 +91,7 @@ class Convergence:
     seconds: float
     path: tuple[tuple[int, float], ...] = ()
     not_identified: tuple[str, ...] = ()
+    caution: str = ""
     terms: tuple[TermAtOptimum, ...] = field(default=(), repr=False, compare=False)
     null_directions: tuple[NullDirection, ...] = field(default=(), repr=False, compare=False)
 
@@ -129,4 +133,6 @@ class Convergence:
                 "them are NaN"
             )
         said += self.boundary
+        if self.caution:
+            said.append(self.caution)
         return "\n".join([*lines, *(f"  {sentence}" for sentence in said)])

@@ -21,6 +21,7 @@ from .identification import in_words, null_directions
 from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
+from .saturation import caution, is_saturated, large_starts, refuse_vanishing_residual
 
 DECREMENT = 1e-6  # largest decrement of a converged fit
 LONG = 8  # iterations of a descent that did not go straight
@@ -62,6 +63,7 @@ def estimate(
     likelihood.evaluations = 0
     likelihood._last = None
     _refuse_no_residual(likelihood)
+    saturated = start is None and is_saturated(likelihood)
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
@@ -84,6 +86,14 @@ def estimate(
     if best is None or likelihood.n_parameters == 0:
         best = _examine(likelihood, theta)
         name, message = "none", "nothing was optimised"
+    if saturated and optimizers:
+        for large in large_starts(likelihood, best.point):
+            found, outcome = _descend(likelihood, optimizers[0][1], large, options or {}, callback)
+            iterations += outcome.iterations
+            path += outcome.path
+            if found.point.value < best.point.value - _rounding(best.point.value):
+                best = found
+        refuse_vanishing_residual(likelihood, best.point)
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
     flat = (
@@ -97,6 +107,7 @@ def estimate(
         singular=bool(words),
         not_identified=tuple(in_words(flat, names, groups)),
         null_directions=tuple(flat),
+        caution=caution(likelihood) if saturated else "",
         optimizer=name,
         message=message,
         evaluations=likelihood.evaluations,

@@ -208,7 +208,7 @@ def _reduced(columns: np.ndarray) -> np.ndarray:
     for j in range(a.shape[1]):
         rest = np.abs(a[:, j:])
         row, shift = np.unravel_index(int(np.argmax(rest)), rest.shape)
-        a[:, [j, j + shift]] = a[:, [j + shift, j]]
+        a[:, (j, j + int(shift))] = a[:, (j + int(shift), j)]
         a[:, j] /= a[row, j]
         others = np.arange(a.shape[1]) != j
         a[:, others] -= np.outer(a[:, j], a[row, others])
@@ -224,9 +224,8 @@ def _proven(
     sizes: Sequence[float],
 ) -> NullDirection | None:
     """Return the direction if there is room to move along it and the criterion stays as it is."""
-    terms, n = likelihood.terms, likelihood.engine.n
     changes = []
-    for term in terms:
+    for term in likelihood.terms:
         g = np.zeros((term.k, term.k))
         g[lower_indices(term.k)] = gamma[term.coordinates]
         changes.append(g + np.tril(g, -1).T)
@@ -245,8 +244,20 @@ def _proven(
         return None
     moved_cov, moved_shift = moved
     size = np.sqrt(np.diag(fixed_cov))
-    moved_cov[np.abs(moved_cov) <= 1e-6 * np.outer(size, size)] = 0.0
-    moved_shift[np.abs(moved_shift) <= 1e-6 * size] = 0.0
+    moved[0][np.abs(moved[0]) <= 1e-6 * np.outer(size, size)] = 0.0
+    moved[1][np.abs(moved[1]) <= 1e-6 * size] = 0.0
+    return _in_users_columns(likelihood, point, changes, residual, moved)
+
+
+def _in_users_columns(
+    likelihood: ProfiledLikelihood,
+    point: Point,
+    changes: Sequence[np.ndarray],
+    residual: float,
+    fixed: tuple[np.ndarray, np.ndarray],
+) -> NullDirection:
+    """Return a direction for the columns of Z as given, and what moves along it beyond rounding."""
+    terms, n = likelihood.terms, likelihood.engine.n
     relative = [term.to_user(c) for term, c in zip(terms, changes)]
     absolute = [
         term.to_user(c + residual * (f @ f.T)) for term, c, f in zip(terms, changes, point.factors)
@@ -262,8 +273,7 @@ def _proven(
         tuple(s > PART * most for s in shares),
         tuple(s > PART * max(float(r.max()) for r in ratios) for s in ratios),
         residual if abs(residual) > PART * most else 0.0,
-        moved_cov,
-        moved_shift,
+        *fixed,
     )
 
 
