@@ -97,6 +97,11 @@ class NotIdentifiedWarning(LmmcoreWarning):
     """Covariance parameters that the data cannot tell apart: the likelihood is as high elsewhere."""
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 group"``, ``"2,000 groups"`` for a message."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` or the list of what is known, for an error message."""
     known = [str(k) for k in known]

@@ -242,7 +242,6 @@ def _proven(
         moved = moved or (cov - fixed_cov, shift - fixed_shift)
     if moved is None:
         return None
-    moved_cov, moved_shift = moved
     size = np.sqrt(np.diag(fixed_cov))
     moved[0][np.abs(moved[0]) <= 1e-6 * np.outer(size, size)] = 0.0
     moved[1][np.abs(moved[1]) <= 1e-6 * size] = 0.0

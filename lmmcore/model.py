@@ -32,6 +32,7 @@ from .errors import (
     OptionError,
     RankDeficientWarning,
     UnusedArgumentWarning,
+    counted,
 )
 from .estimation import estimate
 from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
@@ -269,9 +270,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         n, p = self.design.n_rows, len(self.design.fixed)
         if n <= p:
             raise DesignError(
-                f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "
-                "rows than columns of exog. Remove columns or add rows, or penalise them: "
-                "fit_regularized(..., variances='joint')"
+                f"{counted(n, 'row')} cannot determine {counted(p, 'fixed effect')} and a residual "
+                "variance; expected more rows than columns of exog. Remove columns or add rows, or "
+                "penalise them: fit_regularized(..., variances='joint')"
             )
         cp = self._products()
         if cp.basis.dependent:

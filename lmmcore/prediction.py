@@ -13,7 +13,7 @@ from .design.columns import matrix_columns, stack
 from .design.design import Design
 from .design.evaluate import Evaluator, rebuild
 from .design.groups import Grouping, code_groups, interaction
-from .errors import DataValueError, NameNotFoundError, OptionError, suggest
+from .errors import DataValueError, NameNotFoundError, OptionError, counted, suggest
 
 if TYPE_CHECKING:
     from .results import MixedLMResults
@@ -143,11 +143,12 @@ def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.nd
     """Return the level of the model for each level of the new rows, -1 where there is none."""
     at = pd.Index(known.labels).get_indexer(pd.Index(grouping.labels))
     if (at < 0).any() and new_groups == "error":
+        number = int((at < 0).sum())
         unknown = [str(x) for x in np.asarray(grouping.labels)[at < 0][:3]]
         raise DataValueError(
-            f"{int((at < 0).sum())} groups of {known.name!r} are not in the model, such as "
-            f"{', '.join(unknown)}; expected groups that were fitted. Use new_groups='zero' to predict "
-            "these by the fixed effects"
+            f"{counted(number, 'group')} of {known.name!r} {'is' if number == 1 else 'are'} not in the "
+            f"model, such as {', '.join(unknown)}; expected groups that were fitted. Use "
+            "new_groups='zero' to predict these by the fixed effects"
         )
     return at
 

@@ -28,7 +28,7 @@ from ..extension.matrices import eigh, lower_indices, symmetric
 from ..parallel import map_chunks
 from ._crossed import Elimination
 from .crossed_derivatives import CrossedDerivatives, alone, vanish
-from .grouped import State, TermShape
+from .grouped import SMALLEST, State, TermShape, zero_words
 from .moments import frobenius
 from .structure import Structure, check_memory
 from .symbolic import Symbolic, analyse, order_of_factors
@@ -133,11 +133,11 @@ class CrossedEngine(CrossedDerivatives):
     def _refuse_zero(
         self, cp: CrossedProducts, factor: FactorProducts, square: np.ndarray, users: np.ndarray
     ) -> None:
-        bad = np.flatnonzero(~(square > 1e-26 * users) | (square <= 0.0))
+        bad = np.flatnonzero(~(square > 1e-26 * users) | (square <= SMALLEST * cp.n))
         if len(bad):
             names = [x for t in factor.terms for x in cp.term_columns[t]]
-            zero = not users[bad[0]] > 0.0
-            what = "is zero in every row" if zero else "does not vary beside the constant"
+            zero = not users[bad[0]] > SMALLEST * cp.n
+            what = zero_words(users[bad] / cp.n) if zero else "does not vary beside the constant"
             raise DesignError(
                 f"the random effects column {names[bad[0]]!r} of {factor.name} {what}; expected a column "
                 "that varies. Remove it"

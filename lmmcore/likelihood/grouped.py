@@ -27,6 +27,14 @@ CHUNK = 256  # lane blocks
 LANES = _grouped.LANES
 WIDE = 4  # columns from which the sums of the Hessian are a product of matrices
 RANK_TOLERANCE = 1e-13
+SMALLEST = 1e-150  # mean square of a column of Z whose variance can be squared
+
+
+def zero_words(squares: np.ndarray) -> str:
+    """Say what is wrong with a column of Z by the mean squares, the smallest of which is too small."""
+    if squares.min() > 0.0:
+        return f"has a mean square of {squares.min():.1g}, too small for floating point: rescale it"
+    return "is zero in every row"
 
 
 @dataclass(frozen=True)
@@ -164,11 +172,9 @@ class GroupedEngine:
         for t, k in enumerate(sizes):
             columns = slice(n_levels_columns[t], n_levels_columns[t + 1])
             size = square[columns] / cp.n
-            if not (size - 1e-26 / cp.n * raw[columns]).min() > 0.0:
+            if not (size - 1e-26 / cp.n * raw[columns]).min() > SMALLEST:
                 which = cp.term_columns[t][int(np.argmin(size))]
-                what = (
-                    "does not vary beside the constant" if self._shifted else "is zero in every row"
-                )
+                what = "does not vary beside the constant" if self._shifted else zero_words(size)
                 raise DesignError(
                     f"the random effects column {which!r} {what}; expected a column that varies. "
                     "Remove it"
