@@ -7,6 +7,7 @@ ecosystem raises in the same place, so that existing ``except ValueError`` claus
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "LmmcoreError",
     "LmmcoreWarning",
     "NameNotFoundError",
+    "NotIdentifiedWarning",
     "OptionError",
     "PluginError",
     "RankDeficientWarning",
@@ -95,6 +97,14 @@ class ConvergenceWarning(LmmcoreWarning):
 
 class NotIdentifiedWarning(LmmcoreWarning):
     """Covariance parameters that the data cannot tell apart: the likelihood is as high elsewhere."""
+
+
+def users_line() -> int:
+    """Return the stacklevel of a warning, issued where this is called, that points outside the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__package__", "").startswith("lmmcore"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

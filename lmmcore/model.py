@@ -33,6 +33,7 @@ from .errors import (
     RankDeficientWarning,
     UnusedArgumentWarning,
     counted,
+    users_line,
 )
 from .estimation import estimate
 from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky
@@ -460,7 +461,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 "estimates of these parameters are one choice of many with the same likelihood; remove "
                 "one of the terms",
                 NotIdentifiedWarning,
-                stacklevel=2,
+                stacklevel=users_line(),
             )
         results = MixedLMResults(self, likelihood, found, bool(reml), free, full_output)
         if fe_pen is None and cov_pen is None:
