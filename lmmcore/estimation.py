@@ -21,7 +21,13 @@ from .identification import in_words, null_directions
 from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
-from .saturation import caution, is_saturated, large_starts, refuse_vanishing_residual
+from .saturation import (
+    caution,
+    is_saturated,
+    large_starts,
+    refuse_vanishing_residual,
+    where_digits_are_left,
+)
 
 DECREMENT = 1e-6  # largest decrement of a converged fit
 LONG = 8  # iterations of a descent that did not go straight
@@ -87,13 +93,7 @@ def estimate(
         best = _examine(likelihood, theta)
         name, message = "none", "nothing was optimised"
     if saturated and optimizers:
-        for large in large_starts(likelihood, best.point):
-            found, outcome = _descend(likelihood, optimizers[0][1], large, options or {}, callback)
-            iterations += outcome.iterations
-            path += outcome.path
-            if found.point.value < best.point.value - _rounding(best.point.value):
-                best = found
-        refuse_vanishing_residual(likelihood, best.point)
+        best = _best_of_saturated(likelihood, best, optimizers[0][1], options or {}, callback)
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
     flat = (
@@ -122,6 +122,26 @@ def estimate(
         ),
     )
     return Estimate(best.point, certificate)
+
+
+def _best_of_saturated(
+    likelihood: ProfiledLikelihood,
+    best: _Candidate,
+    optimizer: Optimizer,
+    options: Mapping[str, Any],
+    callback: Callable[[int, float], None] | None,
+) -> _Candidate:
+    """Look where a residual variance of zero leads, in a design that can reproduce all rows."""
+    best = _examine(likelihood, where_digits_are_left(likelihood, best.point.theta))
+    for start in large_starts(likelihood, best.point):
+        found, _ = _descend(likelihood, optimizer, start, options, callback)
+        theta = where_digits_are_left(likelihood, found.point.theta)
+        if theta is not found.point.theta:
+            found = _examine(likelihood, theta)
+        if found.point.value < best.point.value - _rounding(best.point.value):
+            best = found
+    refuse_vanishing_residual(likelihood, best.point)
+    return best
 
 
 def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:

@@ -22,6 +22,9 @@ from .likelihood.profiled import Point, ProfiledLikelihood
 COLUMNS = 1500  # columns of crossed factors up to which their rank is found
 LARGE = 1e4  # relative variance at which a residual hardly matters
 RANK = 1e-9
+DIGITS = (
+    1e-8  # part of the residual sum of squares, known to 1e-15 of the whole, that can be trusted
+)
 LEAST_PART = 1e-5  # part of the residual in all variance below which nothing depends on it
 
 
@@ -64,9 +67,10 @@ def _rank(gram: np.ndarray) -> int:
 
 
 def large_starts(likelihood: ProfiledLikelihood, point: Point) -> Iterator[np.ndarray]:
-    """Yield θ of large relative variances: as at a point, all alike, and each direction by itself."""
+    """Yield θ of variance one, then of large ones: all alike, as at a point, each direction by itself."""
     here = likelihood.covariances(point.theta)
     units = [np.eye(t.k) for t in likelihood.terms]
+    yield likelihood.parameters(units)
     shapes = [units, [g / max(float(np.trace(g)), 1e-10) + 1e-4 * u for g, u in zip(here, units)]]
     for t, term in enumerate(likelihood.terms):
         if term.k == 1 and len(units) == 1:
@@ -81,6 +85,16 @@ def large_starts(likelihood: ProfiledLikelihood, point: Point) -> Iterator[np.nd
         yield likelihood.parameters([LARGE * g for g in shape])
 
 
+def where_digits_are_left(likelihood: ProfiledLikelihood, theta: np.ndarray) -> np.ndarray:
+    """Return θ, or θ of smaller variances where rounding would decide the residual sum of squares."""
+    for _ in range(12):
+        state = likelihood.point(theta).state
+        if state is not None and state.r2 > DIGITS * likelihood.engine.residual:
+            break
+        theta = likelihood.parameters([0.01 * g for g in likelihood.covariances(theta)])
+    return theta
+
+
 def refuse_vanishing_residual(likelihood: ProfiledLikelihood, point: Point) -> None:
     """Refuse a point where the residual variance has no part in the likelihood, or a smaller one is better.
 
@@ -88,8 +102,8 @@ def refuse_vanishing_residual(likelihood: ProfiledLikelihood, point: Point) -> N
     ------
     ConvergenceError
     """
-    if point.state is None:
-        return
+    if point.state is None or likelihood.value_without_effects <= point.value + 1e-6:
+        return  # nothing varies with the groups, so that all is residual
     larger = likelihood.engine.state([10.0 * f for f in point.factors])
     if (
         likelihood._value(larger) > point.value
