@@ -102,7 +102,10 @@ class NotIdentifiedWarning(LmmcoreWarning):
 def users_line() -> int:
     """Return the stacklevel of a warning, issued where this is called, that points outside the package."""
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__package__", "").startswith("lmmcore"):
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] != package:
+            break
         frame, level = frame.f_back, level + 1
     return level
 

@@ -22,10 +22,12 @@ from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
 from .saturation import (
+    ZERO_WORDS,
     caution,
     is_saturated,
     large_starts,
-    refuse_vanishing_residual,
+    nearer_zero,
+    residual_is_zero,
     where_digits_are_left,
 )
 
@@ -69,7 +71,7 @@ def estimate(
     likelihood.evaluations = 0
     likelihood._last = None
     _refuse_no_residual(likelihood)
-    saturated = start is None and is_saturated(likelihood)
+    saturated, no_residual = start is None and is_saturated(likelihood), False
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
@@ -94,6 +96,11 @@ def estimate(
         name, message = "none", "nothing was optimised"
     if saturated and optimizers:
         best = _best_of_saturated(likelihood, best, optimizers[0][1], options or {}, callback)
+        no_residual = residual_is_zero(likelihood, best.point)
+        if no_residual:
+            best = _examine(likelihood, nearer_zero(likelihood, best.point))
+            # The common scale of all variances is a flat direction there, known to fewer digits.
+            best.holds = best.holds or best.decrement <= 10 * DECREMENT
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
     flat = (
@@ -103,7 +110,7 @@ def estimate(
         converged=best.holds,
         newton_decrement=best.decrement,
         min_hessian_eigenvalue=best.smallest,
-        boundary=words,
+        boundary=(ZERO_WORDS, *words) if no_residual else words,
         singular=bool(words),
         not_identified=tuple(in_words(flat, names, groups)),
         null_directions=tuple(flat),
@@ -133,14 +140,13 @@ def _best_of_saturated(
 ) -> _Candidate:
     """Look where a residual variance of zero leads, in a design that can reproduce all rows."""
     best = _examine(likelihood, where_digits_are_left(likelihood, best.point.theta))
-    for start in large_starts(likelihood, best.point):
+    for start in large_starts(likelihood, best.point, bool(caution(likelihood))):
         found, _ = _descend(likelihood, optimizer, start, options, callback)
         theta = where_digits_are_left(likelihood, found.point.theta)
         if theta is not found.point.theta:
             found = _examine(likelihood, theta)
         if found.point.value < best.point.value - _rounding(best.point.value):
             best = found
-    refuse_vanishing_residual(likelihood, best.point)
     return best
 
 

@@ -22,8 +22,10 @@ from .likelihood.profiled import Point, ProfiledLikelihood
 COLUMNS = 1500  # columns of crossed factors up to which their rank is found
 LARGE = 1e4  # relative variance at which a residual hardly matters
 RANK = 1e-9
-DIGITS = (
-    1e-8  # part of the residual sum of squares, known to 1e-15 of the whole, that can be trusted
+DIGITS = 1e-8  # part of the residual sum of squares that is known to enough digits
+ZERO_WORDS = (
+    "the residual variance is zero beside the random effects, which can reproduce every row: their "
+    "covariance matrix (cov_re, vcomp) is estimated, its ratio to the residual variance is not"
 )
 LEAST_PART = 1e-5  # part of the residual in all variance below which nothing depends on it
 
@@ -66,18 +68,19 @@ def _rank(gram: np.ndarray) -> int:
     return int((np.linalg.eigvalsh(gram / np.outer(size, size)) > RANK).sum())
 
 
-def large_starts(likelihood: ProfiledLikelihood, point: Point) -> Iterator[np.ndarray]:
-    """Yield θ of variance one, then of large ones: all alike, as at a point, each direction by itself."""
+def large_starts(
+    likelihood: ProfiledLikelihood, point: Point, directions: bool
+) -> Iterator[np.ndarray]:
+    """Yield θ of variance one, then of large ones: all alike, as at a point, single directions."""
     here = likelihood.covariances(point.theta)
     units = [np.eye(t.k) for t in likelihood.terms]
     yield likelihood.parameters(units)
     shapes = [units, [g / max(float(np.trace(g)), 1e-10) + 1e-4 * u for g, u in zip(here, units)]]
     for t, term in enumerate(likelihood.terms):
-        if term.k == 1 and len(units) == 1:
-            continue
+        if not directions:
+            break
         rng = np.random.default_rng(0)
-        directions = [*eigh(here[t])[1].T, *rng.standard_normal((2 * term.k, term.k))]
-        for v in directions:
+        for v in [*eigh(here[t])[1].T, *rng.standard_normal((2 * term.k, term.k))]:
             shape = [1e-4 * u for u in units]
             shape[t] = shape[t] + np.outer(v, v) / float(v @ v)
             shapes.append(shape)
@@ -95,26 +98,33 @@ def where_digits_are_left(likelihood: ProfiledLikelihood, theta: np.ndarray) -> 
     return theta
 
 
-def refuse_vanishing_residual(likelihood: ProfiledLikelihood, point: Point) -> None:
-    """Refuse a point where the residual variance has no part in the likelihood, or a smaller one is better.
+def nearer_zero(likelihood: ProfiledLikelihood, point: Point) -> np.ndarray:
+    """Return θ with variances as large as digits allow, so that the criterion is that of the limit."""
+    assert point.state is not None
+    ratio = point.state.r2 / (3.0 * DIGITS * likelihood.engine.residual)
+    return likelihood.parameters([max(ratio, 1.0) * g for g in likelihood.covariances(point.theta)])
+
+
+def residual_is_zero(likelihood: ProfiledLikelihood, point: Point) -> bool:
+    """Return whether the likelihood is highest, and finite, where the residual variance goes to zero.
 
     Raises
     ------
     ConvergenceError
+        The likelihood rises beyond all bounds there.
     """
     if point.state is None or likelihood.value_without_effects <= point.value + 1e-6:
-        return  # nothing varies with the groups, so that all is residual
+        return False  # nothing varies with the groups, so that all is residual
     larger = likelihood.engine.state([10.0 * f for f in point.factors])
-    if (
-        likelihood._value(larger) > point.value
-        and _residual_part(likelihood, point.factors, point.state, likelihood.reml) > LEAST_PART
-    ):
-        return
-    raise ConvergenceError(
-        "the likelihood has no maximum: it is highest where the residual variance goes to zero. Fixed and "
-        f"random effects together can reproduce all {likelihood.engine.n} rows. Remove random "
-        "coefficients, or use a covariance structure of fewer parameters"
-    )
+    fall = point.value - likelihood._value(larger)
+    if fall > 1.0:  # without bound by log 100 at least, else by next to nothing at an optimum
+        raise ConvergenceError(
+            "the likelihood is unbounded: it rises for ever as the residual variance goes to zero. Random "
+            f"effects of a singular covariance matrix reproduce all {likelihood.engine.n} rows. Remove "
+            "random coefficients, or use a covariance structure of fewer parameters"
+        )
+    part = _residual_part(likelihood, point.factors, point.state, likelihood.reml)
+    return fall > -1e-6 or part <= LEAST_PART
 
 
 def _residual_part(

@@ -32,7 +32,9 @@ def test_there_are_examples():
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["write_a_plugin.md", "optimizers.md", "covariance_structures.md"])
+@pytest.mark.parametrize(
+    "page", ["write_a_plugin.md", "optimizers.md", "covariance_structures.md", "convergence.md"]
+)
 def test_the_code_of_a_page_runs(page, capsys, monkeypatch):
     """All Python of a page, in order, in one module."""
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.M | re.S)
