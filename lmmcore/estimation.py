@@ -17,7 +17,7 @@ import numpy as np
 from .convergence import Convergence, TermAtOptimum
 from .errors import ConvergenceError
 from .extension import OptimizeOutcome, Optimizer, eigh
-from .identification import in_words, null_directions
+from .identification import NullDirection, in_words, null_directions
 from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
@@ -94,7 +94,7 @@ def estimate(
     if best is None or likelihood.n_parameters == 0:
         best = _examine(likelihood, theta)
         name, message = "none", "nothing was optimised"
-    if saturated and optimizers:
+    if saturated and optimizers and likelihood.n_parameters:
         best = _best_of_saturated(likelihood, best, optimizers[0][1], options or {}, callback)
         no_residual = residual_is_zero(likelihood, best.point)
         if no_residual:
@@ -103,9 +103,9 @@ def estimate(
             best.holds = best.holds or best.decrement <= 10 * DECREMENT
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
-    flat = (
-        null_directions(likelihood, best.point, best.spectra, best.smallest) if optimizers else []
-    )
+    flat: list[NullDirection] = []
+    if optimizers and not no_residual:
+        flat = null_directions(likelihood, best.point, best.spectra, best.smallest)
     certificate = Convergence(
         converged=best.holds,
         newton_decrement=best.decrement,
