@@ -99,8 +99,8 @@ def estimate(
         no_residual = residual_is_zero(likelihood, best.point)
         if no_residual:
             best = _examine(likelihood, nearer_zero(likelihood, best.point))
-            # The common scale of all variances is a flat direction there, known to fewer digits.
-            best.holds = best.holds or best.decrement <= 10 * DECREMENT
+            # The limit is not reached: how near it is depends on the digits that are left.
+            best.holds = best.holds or best.decrement <= 1000 * DECREMENT
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
     flat: list[NullDirection] = []

@@ -174,7 +174,10 @@ class GroupedEngine:
             size = square[columns] / cp.n
             if not (size - 1e-26 / cp.n * raw[columns]).min() > SMALLEST:
                 which = cp.term_columns[t][int(np.argmin(size))]
-                what = "does not vary beside the constant" if self._shifted else zero_words(size)
+                own = raw[columns] / cp.n
+                tiny = bool(np.any((own > 0.0) & (own <= SMALLEST)))
+                shifted = self._shifted and not tiny
+                what = "does not vary beside the constant" if shifted else zero_words(own)
                 raise DesignError(
                     f"the random effects column {which!r} {what}; expected a column that varies. "
                     "Remove it"
