@@ -112,7 +112,7 @@ def estimate(
         min_hessian_eigenvalue=best.smallest,
         boundary=(ZERO_WORDS, *words) if no_residual else words,
         singular=bool(words),
-        not_identified=tuple(in_words(flat, names, groups)),
+        not_identified=tuple(in_words(flat, names, groups)) if flat else (),
         null_directions=tuple(flat),
         caution=caution(likelihood) if saturated else "",
         optimizer=name,

@@ -80,13 +80,17 @@ def null_directions(
     """
     if point.state is None or point.gamma_gradient is None:
         return []
-    n = likelihood.engine.n
-    inside = all(v[0] > ZERO * t.levels / n for (v, _), t in zip(spectra, likelihood.terms))
-    sizes = [max(float(v[-1]), t.levels / n) for (v, _), t in zip(spectra, likelihood.terms)]
-    clear = min(size / t.levels for size, t in zip(sizes, likelihood.terms))
-    curved = not smallest * clear <= SIGN or _curved(likelihood, point, sizes)
+    n, inside, clear, sizes = likelihood.engine.n, True, np.inf, []
+    for (values, _), term in zip(spectra, likelihood.terms):
+        least = term.levels / n
+        inside = inside and values.item(0) > ZERO * least
+        sizes.append(max(values.item(-1), least))
+        clear = min(clear, sizes[-1] / term.levels)
+    curved = smallest * clear > SIGN
+    if curved and inside:
+        return []
     pushes = [] if inside else list(_pushes(likelihood, point, spectra))
-    if curved and not pushes:
+    if not pushes and (curved or _curved(likelihood, point, sizes)):
         return []
     return list(_directions(likelihood, point, pushes, sizes))
 

@@ -445,5 +445,5 @@ def test_common_weights_change_the_scale_alone(weight):
 def test_one_of_many():
     data = table()
     fit = lmmcore.mixedlm("y ~ x + (1 | g)", data).fit()
-    with pytest.raises(errors.DataValueError, match="^1 group of 'g' is not in the model"):
+    with pytest.raises(errors.DataValueError, match=r"^1 group of 'g' is not in the model"):
         fit.predict(data.assign(g=data.g.replace({data.g[0]: 99})), random_effects=True)
