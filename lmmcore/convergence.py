@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .identification import NullDirection
+
 
 @dataclass(frozen=True, eq=False)
 class TermAtOptimum:
@@ -59,6 +61,12 @@ class Convergence:
         The directions on the boundary, in words; empty for an interior optimum.
     singular : bool
         Whether an estimated covariance matrix of random effects is singular.
+    not_identified : tuple of str
+        The covariance parameters that the data cannot tell apart, in words. The likelihood is as high
+        elsewhere: the estimates of these parameters are one choice of many.
+    caution : str
+        What could not be ruled out; not empty where random effects of a singular covariance matrix may
+        reproduce all rows, so that the optimum may be a local one of an unbounded likelihood.
     optimizer : str
     message : str
         Why the optimizer stopped.
@@ -82,7 +90,15 @@ class Convergence:
     iterations: int
     seconds: float
     path: tuple[tuple[int, float], ...] = ()
+    not_identified: tuple[str, ...] = ()
+    caution: str = ""
     terms: tuple[TermAtOptimum, ...] = field(default=(), repr=False, compare=False)
+    null_directions: tuple[NullDirection, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def identified(self) -> bool:
+        """Whether the data can tell all covariance parameters apart at the optimum."""
+        return not self.not_identified
 
     @property
     def components(self) -> dict[str, tuple[float, ...]]:
@@ -97,6 +113,8 @@ class Convergence:
         if self.converged:
             where = "a boundary" if self.boundary else "an interior"
             head = f"Converged to {where} optimum"
+            if not self.identified:
+                head = "Not identified: converged to one of many optima of the same likelihood,"
         else:
             head = f"Not converged: {self.message};"
         plural = "" if self.iterations == 1 else "s"
@@ -108,4 +126,13 @@ class Convergence:
         for term, shares in self.components.items():
             shown = ", ".join(f"{100 * share:.1f}" for share in shares)
             lines.append(f"  Principal components of {term}, per cent: {shown}")
-        return "\n".join([*lines, *(f"  {sentence}" for sentence in self.boundary)])
+        said = list(self.not_identified)
+        if said:
+            said.append(
+                "the estimates of these parameters are one choice of many; standard errors that depend on "
+                "them are NaN"
+            )
+        said += self.boundary
+        if self.caution:
+            said.append(self.caution)
+        return "\n".join([*lines, *(f"  {sentence}" for sentence in said)])

@@ -7,6 +7,7 @@ ecosystem raises in the same place, so that existing ``except ValueError`` claus
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "LmmcoreError",
     "LmmcoreWarning",
     "NameNotFoundError",
+    "NotIdentifiedWarning",
     "OptionError",
     "PluginError",
     "RankDeficientWarning",
@@ -100,6 +102,26 @@ class DeprecatedFormatWarning(LmmcoreWarning, FutureWarning):
 
 class ConvergenceWarning(LmmcoreWarning):
     """The optimizer stopped before the certificate of an optimum held."""
+
+
+class NotIdentifiedWarning(LmmcoreWarning):
+    """Covariance parameters that the data cannot tell apart: the likelihood is as high elsewhere."""
+
+
+def users_line() -> int:
+    """Return the stacklevel of a warning, issued where this is called, that points outside the package."""
+    frame, level = sys._getframe(1), 1
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] != package:
+            break
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 group"``, ``"2,000 groups"`` for a message."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def refuse_sparse(given: object, name: str) -> None:

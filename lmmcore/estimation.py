@@ -17,8 +17,19 @@ import numpy as np
 from .convergence import Convergence, TermAtOptimum
 from .errors import ConvergenceError
 from .extension import OptimizeOutcome, Optimizer, eigh
+from .identification import NullDirection, in_words, null_directions
+from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
+from .saturation import (
+    ZERO_WORDS,
+    caution,
+    is_saturated,
+    large_starts,
+    nearer_zero,
+    residual_is_zero,
+    where_digits_are_left,
+)
 
 DECREMENT = 1e-6  # largest decrement of a converged fit
 LONG = 8  # iterations of a descent that did not go straight
@@ -60,6 +71,7 @@ def estimate(
     likelihood.evaluations = 0
     likelihood._last = None
     _refuse_no_residual(likelihood)
+    saturated, no_residual = start is None and is_saturated(likelihood), False
     theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
@@ -82,14 +94,27 @@ def estimate(
     if best is None or likelihood.n_parameters == 0:
         best = _examine(likelihood, theta)
         name, message = "none", "nothing was optimised"
+    if saturated and optimizers and likelihood.n_parameters:
+        best = _best_of_saturated(likelihood, best, optimizers[0][1], options or {}, callback)
+        no_residual = residual_is_zero(likelihood, best.point)
+        if no_residual:
+            best = _examine(likelihood, nearer_zero(likelihood, best.point))
+            # The limit is not reached: how near it is depends on the digits that are left.
+            best.holds = best.holds or best.decrement <= 1000 * DECREMENT
     _refuse_vanished_residual(likelihood, best)
     words = tuple(_boundary_words(likelihood, best, names, groups))
+    flat: list[NullDirection] = []
+    if optimizers and not no_residual:
+        flat = null_directions(likelihood, best.point, best.spectra, best.smallest)
     certificate = Convergence(
         converged=best.holds,
         newton_decrement=best.decrement,
         min_hessian_eigenvalue=best.smallest,
-        boundary=words,
+        boundary=(ZERO_WORDS, *words) if no_residual else words,
         singular=bool(words),
+        not_identified=tuple(in_words(flat, names, groups)) if flat else (),
+        null_directions=tuple(flat),
+        caution=caution(likelihood) if saturated else "",
         optimizer=name,
         message=message,
         evaluations=likelihood.evaluations,
@@ -104,6 +129,25 @@ def estimate(
         ),
     )
     return Estimate(best.point, certificate)
+
+
+def _best_of_saturated(
+    likelihood: ProfiledLikelihood,
+    best: _Candidate,
+    optimizer: Optimizer,
+    options: Mapping[str, Any],
+    callback: Callable[[int, float], None] | None,
+) -> _Candidate:
+    """Look where a residual variance of zero leads, in a design that can reproduce all rows."""
+    best = _examine(likelihood, where_digits_are_left(likelihood, best.point.theta))
+    for start in large_starts(likelihood, best.point, bool(caution(likelihood))):
+        found, _ = _descend(likelihood, optimizer, start, options, callback)
+        theta = where_digits_are_left(likelihood, found.point.theta)
+        if theta is not found.point.theta:
+            found = _examine(likelihood, theta)
+        if found.point.value < best.point.value - _rounding(best.point.value):
+            best = found
+    return best
 
 
 def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
@@ -351,7 +395,3 @@ def _boundary_words(
                 "do not support this many random coefficients"
             )
     return words
-
-
-def _shown(name: str, group: str) -> str:
-    return f"the random intercept of {group}" if name == group else f"{name} | {group}"

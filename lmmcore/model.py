@@ -30,9 +30,12 @@ from .errors import (
     DesignError,
     FormulaError,
     NotFiniteError,
+    NotIdentifiedWarning,
     OptionError,
     RankDeficientWarning,
     UnusedArgumentWarning,
+    counted,
+    users_line,
 )
 from .estimation import estimate
 from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky, take_options
@@ -320,9 +323,9 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         n, p = self.design.n_rows, len(self.design.fixed)
         if n <= p:
             raise DesignError(
-                f"{n} rows cannot determine {p} fixed effects and a residual variance; expected more "
-                "rows than columns of exog. Remove columns or add rows, or penalise them: "
-                "fit_regularized(..., variances='joint')"
+                f"{counted(n, 'row')} cannot determine {counted(p, 'fixed effect')} and a residual "
+                "variance; expected more rows than columns of exog. Remove columns or add rows, or "
+                "penalise them: fit_regularized(..., variances='joint')"
             )
         cp = self._products()
         if cp.basis.dependent:
@@ -461,6 +464,8 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         -----
         ConvergenceWarning
             When the certificate does not hold.
+        NotIdentifiedWarning
+            When the data cannot tell covariance parameters apart.
         UnusedArgumentWarning
             When an argument does nothing here.
         """
@@ -511,6 +516,14 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
                 f"{found.convergence.newton_decrement:.1e}). {what}",
                 ConvergenceWarning,
                 stacklevel=2,
+            )
+        if not found.convergence.identified:
+            warnings.warn(
+                f"the model is not identified: {'; '.join(found.convergence.not_identified)}. The "
+                "estimates of these parameters are one choice of many with the same likelihood; remove "
+                "one of the terms",
+                NotIdentifiedWarning,
+                stacklevel=users_line(),
             )
         results = MixedLMResults if penalty is None else smooth_results
         return results(self, likelihood, found, bool(reml), free, full_output)

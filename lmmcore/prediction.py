@@ -17,7 +17,7 @@ from .design.design import Design
 from .design.evaluate import rebuild
 from .design.groups import Grouping, code_groups, interaction
 from .design.levels import Levels, levels_of
-from .errors import DataValueError, NameNotFoundError, OptionError, suggest
+from .errors import DataValueError, NameNotFoundError, OptionError, counted, suggest
 from .random_effects import component_effects
 
 if TYPE_CHECKING:
@@ -174,13 +174,14 @@ def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.nd
     """Return the level of the model for each level of the new rows, -1 where there is none."""
     at = levels_of(known, grouping)
     if (at < 0).any() and new_groups == "error":
+        number = int((at < 0).sum())
         labels = np.asarray(grouping.labels)[at < 0]
         unknown = [str(x) for x in labels[:3]]
         types = Levels(known.labels, known.name).types(labels)
         raise DataValueError(
-            f"{int((at < 0).sum())} groups of {known.name!r} are not in the model, such as "
-            f"{', '.join(unknown)}{types}; expected groups that were fitted. Use new_groups='zero' to "
-            "predict these by the fixed effects"
+            f"{counted(number, 'group')} of {known.name!r} {'is' if number == 1 else 'are'} not in the "
+            f"model, such as {', '.join(unknown)}{types}; expected groups that were fitted. Use "
+            "new_groups='zero' to predict these by the fixed effects"
         )
     return at
 

@@ -29,6 +29,7 @@ from .inference.structure import (
     covariance_parameters,
     is_structured,
 )
+from .inference.unidentified import Unidentified, unidentified
 from .inference.wald import CovarianceOfParams
 from .likelihood.crossed.effects import CrossedConditional
 from .likelihood.independent.effects import Conditional, conditional
@@ -205,11 +206,27 @@ class MixedLMResults(Inference):
 
     @property
     def cov_fe(self) -> Frame:
-        """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe)."""
+        """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe).
+
+        Entries are NaN where they depend on variances that the data do not identify, as where the
+        grouping factor of a random intercept is a fixed effect too (`cov_params_note`).
+        """
         return self._frame(self._cov_fe.copy(), self.model.exog_names)
 
     @cached_property
+    def _unidentified(self) -> Unidentified | None:
+        """What the data do not identify."""
+        return unidentified(self, self._cov_fe_here)
+
+    @cached_property
     def _cov_fe(self) -> np.ndarray:
+        if self._unidentified is None:
+            return self._cov_fe_here
+        return np.where(self._unidentified.fixed, np.nan, self._cov_fe_here)
+
+    @cached_property
+    def _cov_fe_here(self) -> np.ndarray:
+        """The covariance matrix of the fixed effects at the estimate, identified or not."""
         return self._likelihood.coordinates.covariance(self._state, self.scale)
 
     @cached_property
@@ -299,7 +316,8 @@ class MixedLMResults(Inference):
         """The parameters of each term's covariance structure in its own terms.
 
         Columns term, parameter (such as "sd(x)", "corr"), estimate (σ² included) and std_err, by the
-        delta method from the observed information; NaN on the boundary (`cov_params_note`).
+        delta method from the observed information; NaN on the boundary and for what the data do not
+        identify (`cov_params_note`).
         """
         return covariance_parameters(self)
 

@@ -198,7 +198,7 @@ def test_predictions():
         fit.predict(part, random_effects=True), fit.fittedvalues[5:9], rtol=1e-9
     )
     new = part.assign(user=999)
-    with pytest.raises(DataValueError, match="groups of 'user' are not in the model, such as 999"):
+    with pytest.raises(DataValueError, match="1 group of 'user' is not in the model, such as 999"):
         fit.predict(new, random_effects=True)
     expected = (
         fit.predict(new)

@@ -33,7 +33,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.parametrize(
-    "page", ["write_a_plugin.md", "optimizers.md", "covariance_structures.md", "data.md"]
+    "page",
+    ["write_a_plugin.md", "optimizers.md", "covariance_structures.md", "data.md", "convergence.md"],
 )
 def test_the_code_of_a_page_runs(page, capsys, monkeypatch):
     """All Python of a page, in order, in one module."""

@@ -249,6 +249,15 @@ BY_ARRAYS = {
     "exog_vc of another type": ((Y, X, G), {"exog_vc": np.ones(3)}, errors.DataTypeError,
                                 ["exog_vc", "VCSpec"]),
     "huge values": ((Y * 1e200, X, G), {}, errors.DataValueError, ["too large"]),
+    "large values": ((Y * 1e100, X, G), {}, errors.DataValueError, ["mean square of the response"]),
+    "tiny values": ((Y * 1e-155, X, G), {}, errors.DataValueError,
+                    ["mean square of the response", "Rescale"]),
+    "tiny columns": ((Y, np.c_[X, 1e-155 * Y[::-1]], G), {}, errors.DataValueError,
+                     ["mean square of a column of exog"]),
+    "tiny random slopes": ((Y, X, G), {"exog_re": np.c_[X[:, 0], 1e-155 * Y]}, errors.DesignError,
+                           ["'x_re2'", "too small for floating point"]),
+    "tiny weights": ((Y, X, G), {"weights": np.full(24, 5e-324)}, errors.DataValueError,
+                     ["mean square of the response (with the weights"]),
 }  # fmt: skip
 
 
@@ -431,3 +440,21 @@ def test_no_rows(formula):
         lmmcore.mixedlm(formula, data.iloc[:0])
     with pytest.raises(errors.DataValueError, match="the subset of data has no rows"):
         lmmcore.mixedlm(formula, data, subset=data["x"] > 99)
+
+
+@pytest.mark.parametrize("weight", [1e-60, 1e-30, 1e30, 1e60])
+def test_common_weights_change_the_scale_alone(weight):
+    """Columns are compared with their shift in the units of the weights."""
+    data = table().assign(w=weight)
+    plain = lmmcore.mixedlm("y ~ x + (1 | g)", data).fit()
+    fit = lmmcore.mixedlm("y ~ x + (1 | g)", data, weights="w").fit()
+    assert fit.model.dropped == ()
+    np.testing.assert_allclose(fit.fe_params, plain.fe_params, rtol=1e-7)
+    assert fit.scale == pytest.approx(plain.scale * weight, rel=1e-7)
+
+
+def test_one_of_many():
+    data = table()
+    fit = lmmcore.mixedlm("y ~ x + (1 | g)", data).fit()
+    with pytest.raises(errors.DataValueError, match=r"^1 group of 'g' is not in the model"):
+        fit.predict(data.assign(g=data.g.replace({data.g[0]: 99})), random_effects=True)

@@ -19,6 +19,8 @@ from ..errors import DataValueError, DesignError
 from ..linalg._dense import cholesky_inverse
 
 EPSILON = float(np.finfo(float).eps)
+SMALLEST, LARGEST = 1e-150, 1e150
+"""Mean squares whose own squares, which standard errors of variances need, are ordinary numbers."""
 RANK_TOLERANCE = 1e-7
 """A column is dependent when less than this part of its length is new, as in R's ``lm``."""
 
@@ -91,9 +93,13 @@ def fit_basis(
             "the response is constant (or its squares are below the smallest floating point number), so "
             "that there is nothing to explain; expected values that vary, of ordinary size"
         )
+    least = norms.min()
+    if least < (SMALLEST * n) ** 0.5 or norms.max() > (LARGEST * n) ** 0.5:
+        _refuse_extreme(gram.diagonal() / n)
     # What rounding leaves of a column that equals its shift counts as nothing.
-    vanishing = norms[:p] <= 8 * EPSILON * sqrt(n) * np.abs(shift[:p])
-    length = norms if norms.min() > 0.0 else np.where(norms > 0, norms, 1.0)
+    of_ones = sqrt(n) if constant is None else norms[0] / abs(constant)  # weights count
+    vanishing = norms[:p] <= 8 * EPSILON * of_ones * np.abs(shift[:p])
+    length = norms if least > 0.0 else np.where(norms > 0, norms, 1.0)
     root = gram / (length[:, None] * length)
     inverse, regular = cholesky_inverse(root)
     dependent: tuple[int, ...] = ()
@@ -101,7 +107,10 @@ def fit_basis(
         # [X y] L'^-1 has orthonormal columns, the last of them the residual of y.
         matrix = inverse.T / length[:, None]
     else:
-        matrix, dependent = _by_rows(rows(), gram, vanishing, length)
+        x = rows()
+        if any(norms[j] == 0.0 and np.any(x[:, j]) for j in range(p)):
+            raise _extreme("a column of exog", 0.0)
+        matrix, dependent = _by_rows(x, gram, vanishing, length)
     last = float(matrix[p, p])
     matrix[:, p] *= 2.0 ** round(log2(last * sqrt(n))) / last
     basis_map = matrix
@@ -110,6 +119,22 @@ def fit_basis(
         basis_map[0] -= (shift[1:] / constant) @ matrix[1:]
     matrix = np.ascontiguousarray(matrix)
     return Basis(order, basis_map, dependent, shift, matrix), matrix
+
+
+def _refuse_extreme(squares: np.ndarray) -> None:
+    """Refuse columns of X and a response (the last) of sizes that cannot be squared twice."""
+    extreme = (squares > LARGEST) | ((squares < SMALLEST) & (squares > 0.0))
+    if extreme.any():
+        what = "the response" if extreme[-1] else "a column of exog"
+        raise _extreme(what, float(squares[extreme][-1]))
+
+
+def _extreme(what: str, square: float) -> DataValueError:
+    return DataValueError(
+        f"the mean square of {what} (with the weights, if there are any) is {square:.1g}; expected "
+        f"{SMALLEST:g} to {LARGEST:g}, since its square must be a floating point number too. Rescale the "
+        "columns of the data, or the weights"
+    )
 
 
 def _by_rows(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataValueError, DesignError, OptionError, suggest
+from ..errors import DataValueError, DesignError, OptionError, counted, suggest
 from .columns import Column, stack
 from .components import Components
 from .groups import Grouping
@@ -181,7 +181,7 @@ def check(design: Design) -> Design:
     wrong = [f"{what} has {m}" for what, m in lengths.items() if m != n]
     if wrong:
         raise DataValueError(
-            f"endog {design.endog_name!r} has {n} rows but {', '.join(wrong)}; "
+            f"endog {design.endog_name!r} has {counted(n, 'row')} but {', '.join(wrong)}; "
             "expected the same number of rows everywhere"
         )
     if n == 0:
@@ -215,7 +215,7 @@ def _check_factor(design: Design, f: int, k: int) -> None:
     q = grouping.n_levels
     if q == 1:
         raise DesignError(
-            f"all {n} rows are in one group ({grouping.name} = {grouping.labels[0]}); "
+            f"all rows ({n}) are in one group ({grouping.name} = {grouping.labels[0]}); "
             "expected at least two groups, as the variance between groups cannot be estimated "
             "from one. Remove the term, or group by another variable"
         )
@@ -230,7 +230,8 @@ def _check_factor(design: Design, f: int, k: int) -> None:
         if largest < k:
             raise DesignError(
                 f"each group of {grouping.name} has {k} random coefficients "
-                f"but no group has more than {largest} rows; expected groups with at least {k} rows. "
+                f"but no group has more than {counted(largest, 'row')}; expected groups with at least {k} "
+                "rows. "
                 "Remove random slopes"
             )
 

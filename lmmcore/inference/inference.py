@@ -17,6 +17,7 @@ from .contrasts import ContrastResults, constraints, t_test, wald_test
 from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
 from .terms import TermTests, wald_terms
+from .unidentified import Unidentified
 from .wald import (
     CovarianceOfParams,
     combine,
@@ -59,6 +60,8 @@ class Inference:
         def _beta(self) -> np.ndarray: ...
         @cached_property
         def _cov_fe(self) -> np.ndarray: ...
+        @cached_property
+        def _unidentified(self) -> Unidentified | None: ...
         def _series(self, values: np.ndarray, index: Any) -> Series: ...
         def _frame(self, values: np.ndarray, names: list[str]) -> Frame: ...
         @property
@@ -73,7 +76,9 @@ class Inference:
             fixed = np.flatnonzero(self.freepat.get_packed(use_sqrt=False, has_fe=True) == 0.0)
             fixed = fixed[fixed >= self.k_fe]
             hessian[fixed] = hessian[:, fixed] = 0.0
-        return covariance_of_params(hessian, self._cov_fe, self.convergence.boundary)
+        return covariance_of_params(
+            hessian, self._cov_fe, self.convergence.boundary, self._unidentified
+        )
 
     def cov_params(
         self,
@@ -86,7 +91,8 @@ class Inference:
         """Return the covariance matrix of `params`, the inverse observed information.
 
         Where a covariance matrix of random effects is singular, the entries of covariance parameters
-        are NaN; `cov_params_note` says why.
+        are NaN, and so are entries that depend on parameters that the data do not identify;
+        `cov_params_note` says why.
 
         Parameters
         ----------
@@ -114,7 +120,7 @@ class Inference:
 
     @property
     def cov_params_note(self) -> str:
-        """Why standard errors of covariance parameters are NaN; empty when they are not."""
+        """Why standard errors are NaN; empty when they are not."""
         return self._cov_params.reason
 
     @property
@@ -142,17 +148,22 @@ class Inference:
     def cov_variances(self) -> Frame:
         """Covariance matrix of the estimates in `cov_re` (lower triangle), `vcomp` and `scale`.
 
-        From the observed information, by the delta method; NaN on the boundary (`cov_params_note`).
+        From the observed information, by the delta method; NaN on the boundary and for what the data do
+        not identify (`cov_params_note`).
         """
         packed = self.model._packed
         point = packed.at(self.params_object, profile_fe=False)
+        found = self._cov_params
+        cov = found.values if found.whole is None else found.whole
         values = covariance_of_variances(
-            self._cov_params.values[self.k_fe :, self.k_fe :],
+            cov[self.k_fe :, self.k_fe :],
             np.asarray(self.params)[self.k_fe :],
             packed.log_scale_slope(point, self.reml),
             self.scale,
             packed.n_eff(self.reml),
         )
+        if self._unidentified is not None:
+            values[self._unidentified.absolute] = values[:, self._unidentified.absolute] = np.nan
         return self._frame(values, [*self.model.param_names[self.k_fe :], "Residual Var"])
 
     @property

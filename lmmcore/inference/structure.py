@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..likelihood.units import InUsersColumns
 from ..linalg.matrices import lower_indices
-from .wald import CovarianceOfParams
+from .wald import CovarianceOfParams, without_unidentified
 
 if TYPE_CHECKING:
     from ..results import MixedLMResults
@@ -29,6 +29,7 @@ def is_structured(results: MixedLMResults) -> bool:
 def covariance_of_theta(results: MixedLMResults) -> tuple[np.ndarray, str]:
     """Return the inverse information in θ (m, m), and why it is NaN if it is."""
     likelihood, boundary = results._likelihood, results.convergence.boundary
+    flat = results._unidentified
     m = likelihood.n_parameters
     nothing = np.full((m, m), np.nan)
     hessian = results._theta_hessian
@@ -37,16 +38,20 @@ def covariance_of_theta(results: MixedLMResults) -> tuple[np.ndarray, str]:
             "no standard errors of variance parameters: the estimate lies on the boundary ("
             + "; ".join(boundary)
             + "), where the information matrix says nothing about their spread"
+            + (f"; {flat.reason}" if flat else "")
         )
     information = 0.5 * hessian  # the criterion is −2 log-likelihood
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
-    if values[0] < -REDUNDANT * max(values[-1], 1.0):
+    if flat is None and values[0] < -REDUNDANT * max(values[-1], 1.0):
         return nothing, (
             "no standard errors of variance parameters: the observed information is not positive "
             "definite at the estimate"
         )
     kept = values > REDUNDANT * values[-1]
+    if flat is not None:
+        # θ may have parameters too many beside what the data do not identify.
+        kept[: m - int(np.linalg.matrix_rank(packed_slopes(results))) + flat.rank] = False
     inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
     return inverse / np.outer(scale, scale), ""
 
@@ -93,6 +98,8 @@ def covariance_of_structured(results: MixedLMResults) -> CovarianceOfParams:
     both = np.vstack([beta, slopes])
     out = both @ cov_theta @ both.T
     out[:p, :p] -= np.linalg.inv(hessian[:p, :p])
+    if results._unidentified is not None:
+        return without_unidentified(out, results._unidentified)
     return CovarianceOfParams(out, "")
 
 
@@ -108,6 +115,10 @@ def covariance_parameters(results: MixedLMResults) -> pd.DataFrame:
     joint = joint @ np.vstack([np.eye(len(move)), move]).T
     joint[-1, -1] += 2.0 / packed.n_eff(results.reml)
     whole = np.append(point.theta, np.log(results.scale))
+    null = np.zeros((len(whole), 0))
+    if results._unidentified is not None:
+        found = np.linalg.lstsq(slopes, results._unidentified.directions, rcond=None)[0]
+        null = np.vstack([found, move @ found])
     rows: list[dict[str, Any]] = []
     for t, (term, structure, names, group) in enumerate(
         zip(likelihood.terms, likelihood.structures, model._term_names, model._term_groups)
@@ -133,6 +144,8 @@ def covariance_parameters(results: MixedLMResults) -> pd.DataFrame:
         used = np.any(jacobian != 0.0, axis=0)
         part = jacobian[:, used]
         variances = np.einsum("ij,jk,ik->i", part, joint[np.ix_(used, used)], part)
+        size = np.abs(jacobian) @ np.abs(null)
+        variances[np.any(np.abs(jacobian @ null) > 1e-6 * size, axis=1)] = np.nan
         for (name, number), variance in zip(value.items(), variances):
             rows.append(
                 {

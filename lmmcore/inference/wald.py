@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from ..arguments import number, numbers
 from ..errors import DataValueError, OptionError
+from .unidentified import Unidentified, generalised_inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,21 @@ class CovarianceOfParams:
     values : array (k, k)
     reason : str
         Why entries are NaN; empty when none is.
+    whole : array (k, k) or None
+        A generalised inverse of the information where the data do not identify all parameters; it holds
+        for what they identify.
     """
 
     values: np.ndarray
     reason: str
+    whole: np.ndarray | None = None
 
 
 def covariance_of_params(
-    hessian: np.ndarray, cov_fe: np.ndarray, boundary: tuple[str, ...]
+    hessian: np.ndarray,
+    cov_fe: np.ndarray,
+    boundary: tuple[str, ...],
+    flat: Unidentified | None = None,
 ) -> CovarianceOfParams:
     """Invert the observed information.
 
@@ -40,6 +48,8 @@ def covariance_of_params(
         What stands for the fixed effects when the whole cannot be inverted.
     boundary : tuple of str
         The boundary directions of the fit, in words.
+    flat : Unidentified, optional
+        What moves along directions in which the likelihood is constant.
     """
     k, p = len(hessian), len(cov_fe)
     out = np.full((k, k), np.nan)
@@ -49,10 +59,18 @@ def covariance_of_params(
             out,
             "no standard errors of variance parameters: the estimate lies on the boundary ("
             + "; ".join(boundary)
-            + "), where the information matrix says nothing about their spread",
+            + "), where the information matrix says nothing about their spread"
+            + (f"; {flat.reason}" if flat else ""),
         )
     free = np.flatnonzero(np.diag(hessian) != 0.0)
     information = -hessian[np.ix_(free, free)]
+    if flat is not None:
+        directions = np.vstack([np.zeros((p, flat.rank)), flat.directions])[free]
+        inverse = generalised_inverse(information, directions)
+        if inverse is not None:
+            out[:] = 0.0
+            out[np.ix_(free, free)] = inverse
+            return without_unidentified(out, flat)
     scale = 1.0 / np.sqrt(np.abs(np.diag(information)))
     scaled = information * np.outer(scale, scale)
     if np.linalg.eigvalsh(scaled)[0] <= 1e-12:
@@ -65,6 +83,16 @@ def covariance_of_params(
     out[:] = 0.0
     out[np.ix_(free, free)] = np.linalg.inv(scaled) * np.outer(scale, scale)
     return CovarianceOfParams(out, "")
+
+
+def without_unidentified(whole: np.ndarray, flat: Unidentified) -> CovarianceOfParams:
+    """Return a covariance matrix of all parameters with NaN for what is not identified."""
+    p = len(flat.fixed)
+    out = whole.copy()
+    out[:p, :p][flat.fixed] = np.nan
+    moved = p + np.flatnonzero(flat.relative)
+    out[moved] = out[:, moved] = np.nan
+    return CovarianceOfParams(out, flat.reason, whole)
 
 
 def covariance_of_variances(
@@ -149,11 +177,10 @@ def combine(cov: np.ndarray, r_matrix: Any, column: Any, other: Any) -> np.ndarr
 
 
 def product(left: np.ndarray, cov: np.ndarray, right: np.ndarray) -> Any:
-    """Return ``left C right'``, NaN where a combination has a parameter without a standard error."""
-    missing = np.isnan(np.diag(cov))
-    if not missing.any():
+    """Return ``left C right'``, NaN only where a combination uses an entry of C that is NaN."""
+    unknown = np.isnan(cov)
+    if not unknown.any():
         return left @ cov @ right.T
-    known = np.ix_(~missing, ~missing)
-    out = np.asarray(left[..., ~missing] @ cov[known] @ right[..., ~missing].T)
-    lost = np.any(left[..., missing] != 0.0, axis=-1), np.any(right[..., missing] != 0.0, axis=-1)
-    return np.where(np.logical_or.outer(*lost), np.nan, out)
+    out = np.asarray(left @ np.where(unknown, 0.0, cov) @ right.T)
+    used = (left != 0.0).astype(float) @ unknown @ (right != 0.0).astype(float).T
+    return np.where(used > 0.0, np.nan, out)

@@ -41,6 +41,8 @@ class Engine(Protocol):
         An upper bound for the rank of Z; exact for independent groups.
     residual : float
         The residual sum of squares without random effects, in the basis.
+    columns : int
+        Columns of Z that one factorization couples.
     is_exact : bool
         Whether `gradient_hessian` gives the exact Hessian, at little cost.
     is_centred : bool
@@ -54,6 +56,7 @@ class Engine(Protocol):
     total: np.ndarray
     within: np.ndarray | None
     rank: int
+    columns: int
     residual: float
 
     @property
@@ -92,6 +95,9 @@ class Engine(Protocol):
         self, factors: Roots, state: State, reml: bool, sigma2: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and expected information (times two) in γ for a fixed σ²."""
+
+    def ranks(self) -> tuple[int, int]:
+        """Return the ranks of Z and of [Z X]; for crossed factors at the cost of `columns` cubed."""
 
     def with_response(self, cp: Any) -> Engine:
         """Return the engine of the same design with another response, from its cross-products."""

@@ -135,7 +135,7 @@ class ProfiledLikelihood:
             factors = [_square(root) for root in roots]
             state = self.engine.state(factors)
             self.evaluations += 1
-            last = self._last = Point(theta, roots, factors, state, self._value(state, factors))
+            last = self._last = Point(theta, roots, factors, state, self.value_of(state, factors))
         if last.state is None or order == 0 or last.value == np.inf:
             return last
         if order == 1 and not self.engine.is_exact:
@@ -173,7 +173,8 @@ class ProfiledLikelihood:
         m = float(self.n_eff)
         return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m)
 
-    def _value(self, state: State | None, factors: Sequence[np.ndarray]) -> float:
+    def value_of(self, state: State | None, factors: Sequence[np.ndarray]) -> float:
+        """Return the criterion for the pieces that the factors Λ_t give."""
         if state is None or not state.r2 > 0.0:
             return np.inf
         square, price = state.r2, 0.0
@@ -206,7 +207,7 @@ class ProfiledLikelihood:
         gram = self.engine.total.copy()
         inverse, ok = cholesky_inverse(gram)
         nothing = [np.zeros((t.k, t.k)) for t in self.terms]
-        return self._value(State(0.0, gram, inverse) if ok else None, nothing)
+        return self.value_of(State(0.0, gram, inverse) if ok else None, nothing)
 
     # The objective of an optimizer
 

@@ -8,6 +8,15 @@ import numpy as np
 
 from ..linalg.matrices import symmetric_index
 
+SMALLEST = 1e-150  # mean square of a column of Z whose variance can be squared
+
+
+def zero_words(squares: np.ndarray) -> str:
+    """Say what is wrong with a column of Z by the mean squares, the smallest of which is too small."""
+    if squares.min() > 0.0:
+        return f"has a mean square of {squares.min():.1g}, too small for floating point: rescale it"
+    return "is zero in every row"
+
 
 @dataclass(frozen=True)
 class TermShape:

@@ -12,6 +12,7 @@ from ._dense import cholesky_inverse
 __all__ = [
     "cholesky_inverse",
     "eigh",
+    "gram_rank",
     "lower_indices",
     "semidefinite_cholesky",
     "symmetric",
@@ -66,6 +67,12 @@ def _rotated(p: float, q: float, r: float) -> tuple[np.ndarray, np.ndarray]:
     if low <= high:
         return np.array([low, high]), np.array([[c, s], [-s, c]])
     return np.array([high, low]), np.array([[s, c], [c, -s]])
+
+
+def gram_rank(gram: np.ndarray, tolerance: float = 1e-9) -> int:
+    """Return the rank of a matrix of cross-products (m, m), columns in any units."""
+    size = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    return int((np.linalg.eigvalsh(gram / np.outer(size, size)) > tolerance).sum())
 
 
 def semidefinite_cholesky(g: np.ndarray, tolerance: float = 1e-12) -> np.ndarray:

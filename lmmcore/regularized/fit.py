@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DesignError, OptionError
+from ..errors import DesignError, OptionError, counted
 from ..estimation import Estimate
 from ..extension.guarded_penalty import guarded_penalty
 from ..penalties.descent import Solution
@@ -52,8 +52,8 @@ def check_variances(model: MixedLM, variances: str) -> None:
         raise OptionError(f"variances={variances!r}; expected 'held' or 'joint'")
     if variances == "held" and model.nobs <= model.k_fe:
         raise DesignError(
-            f"{model.nobs} rows cannot determine {model.k_fe} fixed effects, so that there is no "
-            "unpenalised fit whose variances could be held; use variances='joint'"
+            f"{counted(model.nobs, 'row')} cannot determine {counted(model.k_fe, 'fixed effect')}, so "
+            "that there is no unpenalised fit whose variances could be held; use variances='joint'"
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...crossproducts.crossed import CrossedProducts
 from ...linalg._dense import cholesky_inverse
+from ...linalg.matrices import gram_rank
 from ..engine import Roots, Sums
 from ..products import ProductDerivative
 from ..state import State, TermShape
@@ -57,6 +58,7 @@ class CrossedEngine:
         self.terms: list[TermShape] = system.terms
         self.n_coordinates = system.n_coordinates
         self.total, self.residual = system.total, system.residual
+        self.columns = system.columns
         self.rank = min(system.columns, self.n)
 
     def with_response(self, cp: CrossedProducts) -> CrossedEngine:
@@ -141,6 +143,13 @@ class CrossedEngine:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and expected information (times two) in γ for a fixed σ²."""
         return self._derivatives.scoring(factors, state, reml, sigma2)
+
+    def ranks(self) -> tuple[int, int]:
+        """Return the ranks of Z and of [Z X]."""
+        system, p = self.system, self.p
+        zz, zx = self.workspace.multiply(np.eye(system.columns)), system.zxy[:, :p]
+        whole = np.block([[zz, zx], [zx.T, self.total[:p, :p]]])
+        return gram_rank(zz), gram_rank(whole)
 
     def moments(self) -> list[np.ndarray] | None:
         """Return first estimates of the G_t, which may be indefinite; None for a model of few columns."""

@@ -17,7 +17,7 @@ import numpy as np
 from ...crossproducts.crossed import CrossedProducts, FactorProducts
 from ...errors import DesignError
 from ...linalg.matrices import symmetric
-from ..state import TermShape
+from ..state import SMALLEST, TermShape, zero_words
 from ._elimination import Elimination
 from .moments import frobenius
 from .plan import EliminationPlan
@@ -200,11 +200,11 @@ class System:
 def _refuse_zero(
     cp: CrossedProducts, factor: FactorProducts, square: np.ndarray, users: np.ndarray
 ) -> None:
-    bad = np.flatnonzero(~(square > 1e-26 * users) | (square <= 0.0))
+    bad = np.flatnonzero(~(square > 1e-26 * users) | (square <= SMALLEST * cp.n))
     if len(bad):
         names = [x for t in factor.terms for x in cp.term_columns[t]]
-        zero = not users[bad[0]] > 0.0
-        what = "is zero in every row" if zero else "does not vary beside the constant"
+        zero = not users[bad[0]] > SMALLEST * cp.n
+        what = zero_words(users[bad] / cp.n) if zero else "does not vary beside the constant"
         raise DesignError(
             f"the random effects column {names[bad[0]]!r} of {factor.name} {what}; expected a column "
             "that varies. Remove it"

@@ -19,7 +19,7 @@ from ...linalg.matrices import symmetric, symmetric_index
 from ...parallel import map_chunks
 from ..moments import spread
 from ..products import ProductDerivative
-from ..state import State, TermShape
+from ..state import SMALLEST, State, TermShape, zero_words
 from . import _groups
 from .classes import compress
 from .products import product_derivative
@@ -28,6 +28,7 @@ CHUNK = 256  # lane blocks
 LANES = _groups.LANES
 WIDE = 4  # columns from which the sums of the Hessian are a product of matrices
 RANK_TOLERANCE = 1e-13
+INSIDE = 1e-9  # part of the length of a column of X that is orthogonal to Z
 
 
 class IndependentEngine:
@@ -65,6 +66,7 @@ class IndependentEngine:
             total = total[np.ix_(index, index)]
         self.total = total
         self.rank = 0
+        self.columns = max((b.s.shape[1] for b in cp.blocks), default=0)
         self._batches: list[tuple[tuple[int, ...], _groups.Batch]] = []
         for block in cp.blocks:
             if block.s.shape[1]:
@@ -107,11 +109,12 @@ class IndependentEngine:
         for t, k in enumerate(sizes):
             columns = slice(n_levels_columns[t], n_levels_columns[t + 1])
             size = square[columns] / cp.n
-            if not (size - 1e-26 / cp.n * raw[columns]).min() > 0.0:
+            if not (size - 1e-26 / cp.n * raw[columns]).min() > SMALLEST:
                 which = cp.term_columns[t][int(np.argmin(size))]
-                what = (
-                    "does not vary beside the constant" if self._shifted else "is zero in every row"
-                )
+                own = raw[columns] / cp.n
+                tiny = bool(np.any((own > 0.0) & (own <= SMALLEST)))
+                shifted = self._shifted and not tiny
+                what = "does not vary beside the constant" if shifted else zero_words(own)
                 raise DesignError(
                     f"the random effects column {which!r} {what}; expected a column that varies. "
                     "Remove it"
@@ -289,6 +292,12 @@ class IndependentEngine:
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
         return _groups.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
+
+    def ranks(self) -> tuple[int, int]:
+        """Return the ranks of Z and of [Z X]; columns of X have length one."""
+        p = self.p
+        own = np.linalg.eigvalsh(self.within[:p, :p]) > INSIDE if p else np.zeros(0)
+        return self.rank, self.rank + int(np.count_nonzero(own))
 
     def moments(self) -> list[np.ndarray] | None:
         """Return None: a step of scoring gives first estimates."""

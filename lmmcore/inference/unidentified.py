@@ -1,0 +1,111 @@
+"""Which standard errors depend on parameters that the data cannot tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..linalg.matrices import lower_indices
+
+if TYPE_CHECKING:
+    from ..results import MixedLMResults
+
+PART = 1e-6  # change, as a part of a standard error, below which an estimate does not move
+
+
+@dataclass(frozen=True, eq=False)
+class Unidentified:
+    """What moves along the null directions of a fit.
+
+    Attributes
+    ----------
+    rank : int
+        Number of null directions.
+    reason : str
+    relative : bool array (k,)
+        Entries of cov_re / σ² (lower triangle) and vcomp / σ².
+    absolute : bool array (k + 1,)
+        Those of cov_re, vcomp and scale.
+    fixed : bool array (p, p)
+        Entries of the covariance matrix of the fixed effects.
+    directions : array (k, rank)
+        Changes of the entries of cov_re / σ² (lower triangle) and vcomp / σ².
+    """
+
+    rank: int
+    reason: str
+    relative: np.ndarray
+    absolute: np.ndarray
+    fixed: np.ndarray
+    directions: np.ndarray
+
+
+def unidentified(results: MixedLMResults, cov_fe: np.ndarray) -> Unidentified | None:
+    """Return what moves along the null directions of a fit; None where there are none.
+
+    Parameters
+    ----------
+    cov_fe : array (p, p)
+        Covariance matrix of the fixed effects at the estimate.
+    """
+    directions = results.convergence.null_directions
+    if not directions:
+        return None
+    relative = np.any([_packed(results, d.relative_moves) for d in directions], axis=0)
+    absolute = np.any([_packed(results, d.moves) for d in directions], axis=0)
+    residual = any(d.residual for d in directions)
+    back = results._likelihood.coordinates.matrix
+    se = np.sqrt(np.diag(cov_fe))
+    fixed = np.zeros(cov_fe.shape, dtype=bool)
+    for d in directions:
+        cov = back @ d.fixed_cov @ back.T
+        fixed |= np.abs(cov) > PART * np.outer(se, se)
+        moved = np.abs(back @ d.fixed_shift) > PART * se
+        fixed |= moved[:, None] | moved
+    return Unidentified(
+        len(directions),
+        "no standard errors of parameters that the data do not identify: "
+        + "; ".join(results.convergence.not_identified),
+        relative,
+        np.append(absolute, residual),
+        fixed,
+        np.column_stack([_packed(results, d.relative) for d in directions]),
+    )
+
+
+def _packed(results: MixedLMResults, terms: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return a matrix for each term as entries of cov_re (lower triangle) and components."""
+    k_re, n_terms = results.k_re, len(results.model.design.terms)
+    whole = np.zeros((k_re, k_re), dtype=terms[0].dtype)
+    at = 0
+    for matrix in terms[:n_terms]:
+        k = len(matrix)
+        whole[at : at + k, at : at + k] = matrix
+        at += k
+    components = [matrix[0, 0] for matrix in terms[n_terms:]]
+    return np.append(whole[lower_indices(k_re)], np.array(components, dtype=whole.dtype))
+
+
+def generalised_inverse(information: np.ndarray, directions: np.ndarray) -> np.ndarray | None:
+    """Return a generalised inverse of an information matrix with known null directions (k, rank).
+
+    As many parameters as there are directions are taken as known. The covariance matrix of what the data
+    identify is the same whichever these are. None where the rest is not positive definite.
+    """
+    k = len(information)
+    rest = directions / np.abs(directions).max(axis=0)
+    free = np.ones(k, dtype=bool)
+    for j in range(rest.shape[1]):
+        at = int(np.argmax(np.abs(rest[:, j])))
+        free[at] = False
+        rest = rest - np.outer(rest[:, j], rest[at] / rest[at, j])
+    inner = information[np.ix_(free, free)]
+    size = np.sqrt(np.maximum(np.diag(inner), 1e-300))
+    values, vectors = np.linalg.eigh(inner / np.outer(size, size))
+    if values.min(initial=1.0) <= 1e-12:
+        return None
+    out = np.zeros((k, k))
+    out[np.ix_(free, free)] = (vectors / values) @ vectors.T / np.outer(size, size)
+    return out
