@@ -15,7 +15,7 @@ from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..extension.matrices import semidefinite_cholesky
 from ..extension.protocols import CovarianceStructure
-from . import _grouped
+from .chain import chain_rule
 from .crossed import CrossedEngine
 from .grouped import GroupedEngine, State, TermShape
 
@@ -156,7 +156,7 @@ class ProfiledLikelihood:
             structure.factor_derivative(theta, term.k)
             for structure, theta, term in zip(self.structures, parts, self.terms)
         ]
-        gradient, hessian = _grouped.chain_rule(g, h, point.roots, slopes)
+        gradient, hessian = chain_rule(g, h, self.terms, point.roots, slopes)
         for term, structure, theta, at, factor in zip(
             self.terms, self.structures, parts, self._slices, point.roots
         ):

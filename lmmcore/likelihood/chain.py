@@ -1,0 +1,54 @@
+"""From the entries of G to the parameters θ of its structure, by products of matrices.
+
+The loops of `_grouped.chain_rule` cost O(m² k² w) for m parameters, which is most of a fit once there are
+many of them; few parameters are faster there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..extension.matrices import lower_indices
+from . import _grouped
+from .grouped import TermShape
+
+MANY = 10  # parameters of a model from which products of matrices are faster
+
+
+def chain_rule(
+    g: np.ndarray,
+    h: np.ndarray,
+    terms: Sequence[TermShape],
+    roots: Sequence[np.ndarray],
+    slopes: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return gradient (m,) and Hessian (m, m) in θ, as if each Λ were linear in θ.
+
+    Parameters
+    ----------
+    g, h : arrays
+        Gradient and Hessian in γ.
+    terms : sequence of TermShape
+    roots : sequence of arrays (k, w)
+        Λ of each term.
+    slopes : sequence of arrays (m_t, k, w)
+        ∂Λ/∂θ of each term.
+    """
+    sizes = [len(slope) for slope in slopes]
+    if sum(sizes) < MANY:
+        return _grouped.chain_rule(g, h, list(roots), list(slopes))
+    jacobian = np.zeros((sum(sizes), len(g)))
+    hessian = np.zeros((sum(sizes), sum(sizes)))
+    start = 0
+    for term, root, slope, m in zip(terms, roots, slopes, sizes):
+        rows, cols = lower_indices(term.k)
+        moved = slope @ root.T
+        at = slice(start, start + m)
+        jacobian[at, term.coordinates] = moved[:, rows, cols] + moved[:, cols, rows]
+        bent = term.matrix(g) @ slope
+        hessian[at, at] = 2.0 * slope.reshape(m, -1) @ bent.reshape(m, -1).T
+        start += m
+    hessian += jacobian @ h @ jacobian.T
+    return jacobian @ g, 0.5 * (hessian + hessian.T)
