@@ -19,6 +19,8 @@ from .errors import ConvergenceError
 from .extension import OptimizeOutcome, Optimizer, eigh
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
+from .optimizers.newton import TrustRegionNewton
+from .starts import better_start
 
 DECREMENT = 1e-6  # largest decrement of a converged fit
 LONG = 8  # iterations of a descent that did not go straight
@@ -76,6 +78,13 @@ def estimate(
             if other is None:
                 break
             starts.append(other)
+        if start is None and best is not None and not options:
+            other = better_start(likelihood, best.point, _explored(likelihood))
+            if other is not None:
+                best, outcome = _descend(likelihood, optimizer, other, options or {}, callback)
+                iterations += outcome.iterations
+                path += outcome.path
+                message = outcome.message
         if best is None or best.holds:
             break
         theta = best.point.theta
@@ -104,6 +113,12 @@ def estimate(
         ),
     )
     return Estimate(best.point, certificate)
+
+
+def _explored(likelihood: ProfiledLikelihood) -> Callable[[np.ndarray], Point]:
+    """Return the descent of further starts, which need no more digits than show a better optimum."""
+    newton, options = TrustRegionNewton(), {"tol": 1e-7, "maxiter": 30}
+    return lambda theta: _descend(likelihood, newton, theta, options, None)[0].point
 
 
 def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
