@@ -89,7 +89,7 @@ def _lowest(
         here = likelihood.covariances(theta)
         if near > value + IN_SIGHT or len(seen) > DESCENTS:
             break
-        if any(_alike(here, there) for there in seen):
+        if near >= value - BETTER and any(_alike(here, there) for there in seen):
             continue
         point = descend(theta)
         seen += [here, likelihood.covariances(point.theta)]
