@@ -22,7 +22,10 @@ from .optimizers.newton import TrustRegionNewton
 
 WORK = 40_000  # starts times levels times squared columns
 PAIRS = 5  # columns up to which two of them are left out at a time
-SCARCE = 0.3  # random effects for each row from which the data are few
+FEW_ROWS, SCARCE = (
+    100,
+    0.3,
+)  # up to so many rows, with so many random effects for each, data are few
 SINGULAR = 1e-3  # of a negligible variance
 BETTER = 1e-6  # of the criterion
 FEW = 6  # iterations after which it is seen where a start leads
@@ -50,7 +53,8 @@ def better_start(
     """
     engine, terms = likelihood.engine, likelihood.terms
     curved = [t for t in range(len(terms)) if _is_doubtful(likelihood, best, t)]
-    scarce = sum(t.levels * t.k for t in terms) >= SCARCE * engine.n
+    effects = sum(t.levels * t.k for t in terms)
+    scarce = engine.n <= FEW_ROWS and effects >= SCARCE * engine.n
     if not (curved or scarce) or not engine.is_exact:
         return None
     found = likelihood.covariances(best.theta)

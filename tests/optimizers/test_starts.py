@@ -91,5 +91,5 @@ def test_given_starts_and_ordinary_models_are_not_searched():
     model = lmmcore.mixedlm("Reaction ~ Days + csh(0 + C(Days) | Subject)", cells)
     found = model.fit()
     again = model.fit(start_params=found.params_object)
-    assert again.nfev < 10 < found.nfev
+    assert again.nfev < 0.5 * found.nfev
     assert again.criterion == pytest.approx(found.criterion, abs=1e-8)
