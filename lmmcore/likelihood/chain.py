@@ -1,7 +1,7 @@
 """From the entries of G to the parameters θ of its structure, by products of matrices.
 
 The loops of `_grouped.chain_rule` cost O(m² k² w) for m parameters, which is most of a fit once there are
-many of them; few parameters are faster there.
+many of them; few are faster there.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from ..extension.matrices import lower_indices
 from . import _grouped
 from .grouped import TermShape
 
-MANY = 10  # parameters of a model from which products of matrices are faster
+MANY = 20  # entries of G from which products of matrices are faster
 
 
 def chain_rule(
     g: np.ndarray,
     h: np.ndarray,
     terms: Sequence[TermShape],
-    roots: Sequence[np.ndarray],
-    slopes: Sequence[np.ndarray],
+    roots: list[np.ndarray],
+    slopes: list[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return gradient (m,) and Hessian (m, m) in θ, as if each Λ were linear in θ.
 
@@ -31,14 +31,14 @@ def chain_rule(
     g, h : arrays
         Gradient and Hessian in γ.
     terms : sequence of TermShape
-    roots : sequence of arrays (k, w)
+    roots : list of arrays (k, w)
         Λ of each term.
-    slopes : sequence of arrays (m_t, k, w)
+    slopes : list of arrays (m_t, k, w)
         ∂Λ/∂θ of each term.
     """
+    if len(g) < MANY:
+        return _grouped.chain_rule(g, h, roots, slopes)
     sizes = [len(slope) for slope in slopes]
-    if sum(sizes) < MANY:
-        return _grouped.chain_rule(g, h, list(roots), list(slopes))
     jacobian = np.zeros((sum(sizes), len(g)))
     hessian = np.zeros((sum(sizes), sum(sizes)))
     start = 0
