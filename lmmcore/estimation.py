@@ -21,6 +21,7 @@ from .identification import NullDirection, in_words, null_directions
 from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
+from .optimizers.newton import TrustRegionNewton
 from .saturation import (
     ZERO_WORDS,
     caution,
@@ -30,6 +31,7 @@ from .saturation import (
     residual_is_zero,
     where_digits_are_left,
 )
+from .starts import better_start
 
 DECREMENT = 1e-6  # largest decrement of a converged fit
 LONG = 8  # iterations of a descent that did not go straight
@@ -88,6 +90,13 @@ def estimate(
             if other is None:
                 break
             starts.append(other)
+        if start is None and best is not None and not options:
+            other = better_start(likelihood, best.point, _explored(likelihood))
+            if other is not None:
+                best, outcome = _descend(likelihood, optimizer, other, options or {}, callback)
+                iterations += outcome.iterations
+                path += outcome.path
+                message = outcome.message
         if best is None or best.holds:
             break
         theta = best.point.theta
@@ -148,6 +157,12 @@ def _best_of_saturated(
         if found.point.value < best.point.value - _rounding(best.point.value):
             best = found
     return best
+
+
+def _explored(likelihood: ProfiledLikelihood) -> Callable[[np.ndarray], Point]:
+    """Return the descent of further starts, which need no more digits than show a better optimum."""
+    newton, options = TrustRegionNewton(), {"tol": 1e-7, "maxiter": 30}
+    return lambda theta: _descend(likelihood, newton, theta, options, None)[0].point
 
 
 def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..extension.structures import SECOND_STEP, STEP
+
 
 class Correlation(Protocol):
     """A family of k × k correlation matrices."""
@@ -30,6 +32,27 @@ class Correlation(Protocol):
     def describe(self, phi: np.ndarray, names: Sequence[str]) -> dict[str, float]:
         """Return the correlations in words."""
         ...
+
+
+def root_derivative(family: Correlation, phi: np.ndarray, k: int) -> np.ndarray:
+    """Return ∂L/∂φ (n, k, k), to rounding (by the complex step)."""
+    out = np.zeros((len(phi), k, k))
+    for a in range(len(phi)):
+        moved = phi.astype(complex)
+        moved[a] += 1j * STEP
+        out[a] = family.root(moved, k).imag / STEP
+    return out
+
+
+def root_second_derivative(family: Correlation, phi: np.ndarray, k: int) -> np.ndarray:
+    """Return ∂²L/∂φ∂φ (n, n, k, k): central differences of first derivatives."""
+    out = np.zeros((len(phi), len(phi), k, k))
+    for a in range(len(phi)):
+        step = np.zeros(len(phi))
+        step[a] = SECOND_STEP * max(1.0, abs(phi[a]))
+        up, down = (root_derivative(family, phi + s, k) for s in (step, -step))
+        out[a] = (up - down) / (2.0 * step[a])
+    return 0.5 * (out + out.swapaxes(0, 1))
 
 
 def mean_known(values: np.ndarray) -> float:

@@ -115,7 +115,9 @@ class FactorAnalytic:
             for _ in range(100):
                 values, vectors = np.linalg.eigh(g - np.diag(psi))
                 common = vectors[:, -r:] * np.sqrt(np.maximum(values[-r:], 0.0))
-                psi = np.maximum(np.diag(g) - np.sum(common**2, axis=1), 0.0)
+                before, psi = psi, np.maximum(np.diag(g) - np.sum(common**2, axis=1), 0.0)
+                if np.abs(psi - before).max() <= 1e-12 * values[-1]:
+                    break
         values, vectors = np.linalg.eigh(g - np.diag(psi))
         common = vectors[:, -r:] * np.sqrt(np.maximum(values[-r:], 0.0))
         # Rotate into lower trapezoidal form.

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..extension import DerivedStructure
-from .correlation import Correlation
+from .correlation import Correlation, root_derivative, root_second_derivative
 
 
 def _correlation_of(g: np.ndarray) -> np.ndarray:
@@ -19,7 +18,7 @@ def _correlation_of(g: np.ndarray) -> np.ndarray:
     return out
 
 
-class Homogeneous(DerivedStructure):
+class Homogeneous:
     """One standard deviation for all columns: θ is the relative sd and the angles."""
 
     def __init__(self, correlation: Correlation, title: str) -> None:
@@ -38,12 +37,26 @@ class Homogeneous(DerivedStructure):
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
         return theta[0] * self.correlation.root(theta[1:], k)
 
+    def factor_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
+        theta = np.asarray(theta, dtype=float)
+        root = self.correlation.root(theta[1:], k)
+        return np.concatenate(
+            [root[None], theta[0] * root_derivative(self.correlation, theta[1:], k)]
+        )
+
+    def factor_second_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
+        theta = np.asarray(theta, dtype=float)
+        out = np.zeros((len(theta), len(theta), k, k))
+        out[0, 1:] = out[1:, 0] = root_derivative(self.correlation, theta[1:], k)
+        out[1:, 1:] = theta[0] * root_second_derivative(self.correlation, theta[1:], k)
+        return out
+
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
         sd = {"sd": float(sigma * abs(theta[0]))}
         return sd | self.correlation.describe(theta[1:], names)
 
 
-class Heterogeneous(DerivedStructure):
+class Heterogeneous:
     """A standard deviation for each column: θ is the roots of the relative sds, and the angles.
 
     An sd of negative sign would turn the signs of its column's correlations, which is another family:
@@ -65,6 +78,26 @@ class Heterogeneous(DerivedStructure):
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
         return theta[:k, None] ** 2 * self.correlation.root(theta[k:], k)
+
+    def factor_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
+        theta = np.asarray(theta, dtype=float)
+        out = np.zeros((len(theta), k, k))
+        i = np.arange(k)
+        out[i, i] = 2.0 * theta[:k, None] * self.correlation.root(theta[k:], k)
+        out[k:] = theta[:k, None] ** 2 * root_derivative(self.correlation, theta[k:], k)
+        return out
+
+    def factor_second_derivative(self, theta: np.ndarray, k: int) -> np.ndarray:
+        theta = np.asarray(theta, dtype=float)
+        m, i = len(theta), np.arange(k)
+        out = np.zeros((m, m, k, k))
+        out[i, i, i] = 2.0 * self.correlation.root(theta[k:], k)
+        by_angle = 2.0 * theta[:k, None] * root_derivative(self.correlation, theta[k:], k)
+        for a, slope in enumerate(by_angle, start=k):
+            out[i, a, i] = out[a, i, i] = slope
+        second = root_second_derivative(self.correlation, theta[k:], k)
+        out[k:, k:] = theta[:k, None] ** 2 * second
+        return out
 
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
         sd = {f"sd({name})": float(sigma * t**2) for name, t in zip(names, theta)}

@@ -14,6 +14,7 @@ from ..crossproducts.crossproducts import CrossProducts
 from ..extension.protocols import CovarianceStructure
 from ..linalg._dense import cholesky_inverse
 from ..linalg.matrices import eigh, semidefinite_cholesky
+from .chain import chain_rule
 from .coordinates import Coordinates
 from .crossed.engine import CrossedEngine
 from .engine import Engine, Sums
@@ -192,7 +193,7 @@ class ProfiledLikelihood:
             structure.factor_derivative(theta, term.k)
             for structure, theta, term in zip(self.structures, parts, self.terms)
         ]
-        gradient, hessian = _groups.chain_rule(g, h, point.roots, slopes)
+        gradient, hessian = chain_rule(g, h, self.terms, point.roots, slopes)
         for term, structure, theta, at, factor in zip(
             self.terms, self.structures, parts, self.slices, point.roots
         ):

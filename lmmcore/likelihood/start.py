@@ -17,15 +17,20 @@ FLOOR = 0.1  # least start variance, as a part of the sampling variance of one l
 
 def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
     """Return θ to start from."""
+    return likelihood.parameters(scored_covariances(likelihood))
+
+
+def scored_covariances(likelihood: ProfiledLikelihood) -> list[np.ndarray]:
+    """Return a positive definite G_t of each term, whatever its structure."""
     engine = likelihood.engine
     moments = engine.moments()
     if moments is not None:
-        return likelihood.parameters(raised(likelihood, moments))
+        return raised(likelihood, moments)
     unit = [np.eye(t.k) for t in likelihood.terms]
     state = engine.state(unit)
     likelihood.evaluations += 1
     if state is None:
-        return likelihood.parameters(unit)
+        return unit
     sigma2 = _within_variance(likelihood)
     if sigma2 is None:
         sigma2 = likelihood.sigma2(state)
@@ -44,7 +49,7 @@ def start_values(likelihood: ProfiledLikelihood) -> np.ndarray:
         g[rows, cols] += part
         g[cols, rows] = g[rows, cols]
         moved.append(g)
-    return likelihood.parameters(raised(likelihood, moved))
+    return raised(likelihood, moved)
 
 
 def raised(likelihood: ProfiledLikelihood, covariances: list[np.ndarray]) -> list[np.ndarray]:
