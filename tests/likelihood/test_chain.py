@@ -31,5 +31,5 @@ def test_many_parameters_go_by_products(monkeypatch):
     z = np.column_stack([np.ones(360), rng.standard_normal((360, 9))])
     model = lmmcore.MixedLM(rng.standard_normal(360), z[:, :1], g, exog_re=z)
     likelihood = model._likelihood(True)
-    monkeypatch.setattr(_grouped, "chain_rule", None)
+    monkeypatch.setattr(_groups, "chain_rule", None)
     assert likelihood.point(np.full(55, 0.3), order=2).hessian.shape == (55, 55)
