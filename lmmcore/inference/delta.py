@@ -97,8 +97,9 @@ class DeltaMethod:
         part = self.cov_params[np.ix_(used, used)]
         if np.isnan(part).any():
             raise DataValueError(
-                "fun depends on covariance parameters that have no standard errors, as the estimate "
-                "lies on the boundary (see cov_params_note); expected a function of the fixed effects"
+                "fun depends on parameters that have no standard errors, as the estimate lies on the "
+                "boundary or the data do not identify them (see cov_params_note); expected a function of "
+                "the others, such as the fixed effects"
             )
         return jacobian[:, used] @ part @ jacobian[:, used].T
 
