@@ -149,7 +149,7 @@ def compare_plain(drawn: Drawn, rng: np.random.Generator) -> Row:
     fit = model.fit(reml=drawn.reml)
     seconds = time.perf_counter() - began
     dense = drawn.dense()
-    at_fit = dense.at(fit._relative)[0]
+    at_fit = dense.at(fit.fit.relative)[0]
     return Row(
         fit.criterion - dense.least(rng), abs(fit.criterion - at_fit), 0.0, fit.converged, seconds
     )
@@ -165,7 +165,7 @@ def compare_smooth(drawn: Drawn, rng: np.random.Generator) -> Row:
     seconds = time.perf_counter() - began
     beta = np.asarray(fit.fe_params)
     dense = drawn.dense(weights)
-    at_fit = dense.at(fit._relative, beta)[0]
+    at_fit = dense.at(fit.fit.relative, beta)[0]
     value = -2.0 * fit.llf + 2.0 * float(weights @ beta**2)
     return Row(at_fit - dense.least(rng), abs(value - at_fit), 0.0, fit.converged, seconds)
 
@@ -180,7 +180,7 @@ def compare_joint(drawn: Drawn, rng: np.random.Generator) -> Row:
         method="lasso", alpha=alpha, unpenalized="Intercept", variances="joint", reml=drawn.reml
     )
     seconds = time.perf_counter() - began
-    beta, g = np.asarray(fit.fe_params), fit._relative
+    beta, g = np.asarray(fit.fe_params), fit.fit.relative
     rest = drawn.frame["y"].to_numpy() - drawn.x[:, 1:] @ beta[1:]
     dense = Dense(rest, drawn.x[:, :1], drawn.terms, drawn.reml)
     at_fit = dense.at(g)[0]

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 from . import __version__, datasets
 from .errors import LmmcoreError, LmmcoreWarning
 from .extension import plugins
-from .model import DEFAULT_METHOD, mixedlm
+from .fitting.options import DEFAULT_METHOD
+from .model import mixedlm
 from .tables import read_table
 
 # What messages call an argument, and how it is spelled here.

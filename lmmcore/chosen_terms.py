@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +12,8 @@ from .design.design import Design, RandomTerm
 from .design.formula import Bar, parse_formula
 from .errors import FormulaError, OptionError, suggest
 
-if TYPE_CHECKING:
-    from .model import MixedLM
 
-
-def chosen_terms(model: MixedLM, given: Any) -> frozenset[int]:
+def chosen_terms(model: Any, given: Any) -> frozenset[int]:
     """Return the numbers of the terms that ``predict(random_effects=given)`` includes.
 
     The terms of the formula come first, then the variance components.
@@ -45,7 +42,7 @@ def chosen_terms(model: MixedLM, given: Any) -> frozenset[int]:
     return frozenset(found)
 
 
-def _refused(model: MixedLM, given: Any, hint: str) -> OptionError:
+def _refused(model: Any, given: Any, hint: str) -> OptionError:
     known = ", ".join(map(repr, _known(model)))
     hint = hint if "did you mean" in hint else ""
     return OptionError(
@@ -54,7 +51,7 @@ def _refused(model: MixedLM, given: Any, hint: str) -> OptionError:
     )
 
 
-def _known(model: MixedLM) -> list[str]:
+def _known(model: Any) -> list[str]:
     """Return the names of all grouping factors, terms and variance components."""
     design = model.design
     names = [g.name for g in design.groupings]
@@ -62,7 +59,7 @@ def _known(model: MixedLM) -> list[str]:
     return list(dict.fromkeys([*names, *model.vcomp_names]))
 
 
-def _named(model: MixedLM, name: str) -> list[int]:
+def _named(model: Any, name: str) -> list[int]:
     """Return the terms that a name means, none when it means nothing."""
     design, name = model.design, name.strip()
     if "|" in name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,9 @@ import pandas as pd
 from .errors import ConvergenceWarning, LmmcoreError, OptionError
 from .extension.manager import names
 
-if TYPE_CHECKING:
-    from .model import MixedLM
-
 
 def compare_optimizers(
-    model: MixedLM,
+    model: Any,
     methods: Sequence[str] | None = None,
     *,
     reml: bool = True,
@@ -77,7 +74,7 @@ def compare_optimizers(
     return table
 
 
-def _row(model: MixedLM, method: str, reml: bool, options: dict[str, Any]) -> dict[str, Any]:
+def _row(model: Any, method: str, reml: bool, options: dict[str, Any]) -> dict[str, Any]:
     labels = [*model.param_names, "scale"]
     held = model.reml
     try:

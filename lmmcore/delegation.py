@@ -6,6 +6,7 @@ and the types of the function. So a class can be a table of its methods, and fun
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -16,15 +17,20 @@ T = TypeVar("T")
 
 
 def method_of(
-    attribute: str,
+    attribute: str = "",
 ) -> Callable[[Callable[Concatenate[Any, P], R]], Callable[Concatenate[Any, P], R]]:
-    """Return a function that makes a method of a function of ``self.<attribute>``."""
+    """Return what makes a method of a function of ``self.<attribute>``, or of ``self`` itself."""
 
     def of(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
         @wraps(function)
         def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-            return function(getattr(self, attribute), *args, **kwargs)
+            return function(getattr(self, attribute) if attribute else self, *args, **kwargs)
 
+        signature = inspect.signature(function)
+        first, *others = signature.parameters.values()
+        method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[first.replace(name="self", annotation=first.empty), *others]
+        )
         return method
 
     return of
@@ -40,7 +46,7 @@ class Value(Generic[T]):
         What the function is given; "" is the object itself.
     """
 
-    def __init__(self, function: Callable[[Any], T], attribute: str) -> None:
+    def __init__(self, function: Callable[[Any], T], attribute: str = "") -> None:
         self.function, self.attribute = function, attribute
         self.__doc__ = function.__doc__
         self.name = function.__name__

@@ -11,58 +11,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .arguments import check_components, has_parameters, number, numbers, whole_number
-from .at_parameters import AtParameters, as_params, closed_under
-from .crossproducts.accumulate import cross_products
-from .crossproducts.crossed import CrossedProducts, crossed_products, refuse_equal_factors
+from .arguments import check_components, number
+from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
+from .crossproducts.form import form_many, form_products, formed_at_once
+from .delegation import Value, method_of
 from .design.arrays import from_arrays
-from .design.build import as_frame, check_missing, from_formula
-from .design.columns import matrix_columns, stack
+from .design.build import check_formula_arguments, from_formula
 from .design.components import VCSpec
 from .design.design import Design, with_covariance
-from .design.evaluate import rebuild
-from .design.factors import crossed_factors
-from .errors import (
-    ConvergenceWarning,
-    DataTypeError,
-    DataValueError,
-    DesignError,
-    FormulaError,
-    NotFiniteError,
-    NotIdentifiedWarning,
-    OptionError,
-    RankDeficientWarning,
-    UnusedArgumentWarning,
-    counted,
-    users_line,
-)
-from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky, take_options
-from .extension.guarded_optimizer import guarded_optimizer
+from .design.spec import ModelSpec
+from .errors import DataValueError, NotFiniteError, RankDeficientWarning, users_line
+from .fitting.equations import Equations, bound_structures
 from .fitting.estimate import estimate
-from .fitting.patterns import order_that_holds
+from .fitting.options import chosen_optimizers
+from .fitting.run import run
 from .likelihood.coordinates import Coordinates
-from .likelihood.fixed import FixedPattern
-from .likelihood.penalised import SmoothPenalties
-from .likelihood.profiled import Engine, ProfiledLikelihood
-from .likelihood.start import neutral_start
-from .likelihood.units import InUsersColumns
-from .model_rows import ModelRows
 from .params import MixedLMParams
-from .regularized.doors import PenalisedFits, check_smooth
+from .prediction import linear_predictor
+from .regularized import doors
 from .regularized.smooth import estimate_penalised, smooth_penalties, smooth_results
 from .results import MixedLMResults
 from .row_for_row import check_like, with_columns, with_data
 from .simulate import MixedLMDistribution
 from .spellings import FORMULA_ARGUMENTS, INIT_ARGUMENTS, refuse_arguments
+from .statsmodels import at_parameters, rows
 
-DEFAULT_METHOD = "newton"
-MANY = 2000  # fixed effects above which cross-products wait until an ordinary fit needs them
-# Arguments of the fits of other classes of statsmodels.
-UNUSED = frozenset({"cov_type", "cov_kwds", "use_t", "retall", "skip_hessian", "warn_convergence"})
+method = method_of()
 
 
-class MixedLM(ModelRows, AtParameters, PenalisedFits):
+class MixedLM:
     """A linear mixed-effects model.
 
     ``y = X β + Z b + e`` within groups, ``b ~ N(0, σ² G)`` independently for each group,
@@ -224,22 +202,12 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
             model = cls.__new__(cls)
             model._setup(with_data(like, data), like.use_sqrt, like.formula, form=False)
             return model
-        parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
-        for argument, given in (
-            ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
-        ):  # fmt: skip
-            if given is not None and not isinstance(given, str):
-                raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
-        if isinstance(groups, (bool, int, float)):
-            raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
-        if formula is None:
-            raise FormulaError("no formula was given; expected text such as 'y ~ x + (1 | g)'")
-        check_missing(missing)
+        check_formula_arguments(formula, re_formula, vc_formula, groups, missing)
         arguments = (formula, data, groups, re_formula, vc_formula, weights, subset)
         frame = sys._getframe(_depth)
         try:  # most data miss nothing, so that what is missing is looked for once something is met
             design = with_covariance(from_formula(*arguments, frame, look=False), covariance)
-            if missing == "raise" or _formed_at_once(design):
+            if missing == "raise" or formed_at_once(design):
                 return cls._from_design(design, formula, use_sqrt)
         except NotFiniteError:
             if missing == "raise":
@@ -267,52 +235,34 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         self, design: Design, use_sqrt: bool, formula: str | None, form: bool = True
     ) -> None:
         self.design = design
-        self.use_sqrt = use_sqrt
         self.reml = True
         if formula is not None:  # as in statsmodels, a model of arrays has no such attribute
             self.formula = formula
-        self.dropped: tuple[str, ...] = ()
-        self._kept_columns = np.arange(len(design.fixed))
-        self._n_given = len(design.fixed) if design.fixed_built is None else design.fixed_given
-        if form and _formed_at_once(design):
-            self._form(self._products())
-        self.exog_names = [design.fixed_names[j] for j in self._kept_columns]
+        kept = np.arange(len(design.fixed))
+        if form and formed_at_once(design):
+            self.crossproducts = form_products(design)
+            kept = Coordinates(self.crossproducts.basis).columns
+        self.spec = ModelSpec.of(design, kept, formula, use_sqrt)
+        self.structures = bound_structures(design, self.spec.layout)
+        self.use_sqrt = use_sqrt
+        self.dropped = self.spec.dropped
+        self.exog_names = self.spec.exog_names
         self.endog_names = design.endog_name
-        self.nobs = design.n_rows
-        self.k_fe = len(self.exog_names)
-        self.k_re = len(design.random)
-        self.k_re2 = self.k_re * (self.k_re + 1) // 2
-        self.k_vc = 0 if design.components is None else len(design.components.names)
+        self.nobs = self.n_totobs = design.n_rows
+        layout = self.spec.layout
+        self.k_fe, self.k_re, self.k_re2 = self.spec.k_fe, layout.k_re, layout.k_re2
+        self.k_vc, self.k_params = layout.k_vc, self.k_fe + self.k_re2
         self.n_groups = design.grouping.n_levels
-        self.n_totobs = self.nobs
-        self.k_params = self.k_fe + self.k_re2
-        self._structures  # noqa: B018 — so that an unknown structure is refused here, not by a fit
-
-    def _products(self) -> CrossProducts | CrossedProducts:
-        """Form the cross-products of all columns."""
-        factors = crossed_factors(self.design)
-        if factors is None:
-            return cross_products(self.design)
-        found = crossed_products(self.design, factors)
-        refuse_equal_factors(found, factors)
-        return found
-
-    def _form(self, cp: CrossProducts | CrossedProducts) -> None:
-        """Take in the cross-products: which columns are kept, and where they are in the basis."""
-        basis, design = cp.basis, self.design
-        self.crossproducts = cp
-        self.dropped = tuple(design.fixed_names[basis.order[j]] for j in basis.dependent)
         if self.dropped:
             warnings.warn(
                 f"dropped {', '.join(map(repr, self.dropped))} from the fixed effects: other columns "
                 "determine them. Remove these columns to silence this warning",
                 RankDeficientWarning,
-                stacklevel=5,
+                stacklevel=users_line(),
             )
-        self._kept_columns = Coordinates(basis).columns
 
     @cached_property
-    def crossproducts(self) -> CrossProducts | CrossedProducts:  # type: ignore[override]
+    def crossproducts(self) -> CrossProducts | CrossedProducts:
         """Cross-products of all columns, formed with the model, or when first needed with many columns.
 
         Raises
@@ -320,84 +270,48 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         DesignError
             There are no fewer columns than rows, or too many that determine each other.
         """
-        n, p = self.design.n_rows, len(self.design.fixed)
-        if n <= p:
-            raise DesignError(
-                f"{counted(n, 'row')} cannot determine {counted(p, 'fixed effect')} and a residual "
-                "variance; expected more rows than columns of exog. Remove columns or add rows, or "
-                "penalise them: fit_regularized(..., variances='joint')"
-            )
-        cp = self._products()
-        if cp.basis.dependent:
-            names = [self.design.fixed_names[cp.basis.order[j]] for j in cp.basis.dependent]
-            raise DesignError(
-                f"{', '.join(map(repr, names[:10]))} are determined by other columns; with {p} columns "
-                "nothing is dropped. Remove them"
-            )
-        return cp
+        return form_many(self.design)
 
-    @property
-    def _cross_products_formed(self) -> bool:
-        return "crossproducts" in self.__dict__
+    @cached_property
+    def equations(self) -> Equations:
+        """Cross-products, covariance structures and engines: all of which likelihoods are made."""
+        return Equations(self.spec.layout, self.crossproducts, self.structures)
 
-    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> MixedLMDistribution:
-        """Return the distribution of the response at given parameters; ``rvs`` draws from it.
+    # Rows and names, as statsmodels has them
 
-        Parameters
-        ----------
-        params : array (k_fe + k_re2 + k_vc,)
-            As ``results.params``: covariances relative to σ².
-        scale : float
-            σ².
-        exog : array (n, k_fe), optional
-            Columns of the fixed effects; by default those of the model.
-        """
-        scale = number(scale, "scale", "a positive residual variance")
-        return MixedLMDistribution(self, params, scale, exog)
+    endog = cached_property(rows.endog)
+    exog = cached_property(rows.exog)
+    exog_re = cached_property(rows.exog_re)
+    exog_vc = cached_property(rows.exog_vc)
+    groups = cached_property(rows.groups)
+    group_sizes = cached_property(rows.group_sizes)
+    row_indices = cached_property(rows.row_indices)
+    endog_li = cached_property(rows.endog_li)
+    exog_li = cached_property(rows.exog_li)
+    exog_re_li = cached_property(rows.exog_re_li)
+    exog_re2_li = cached_property(rows.exog_re2_li)
+    exog_re_names = Value(rows.exog_re_names)
+    vcomp_names = Value(rows.vcomp_names)
+    param_names = Value(rows.param_names)
+    group_labels = Value(rows.group_labels)
+    group_name = Value(rows.group_name)
+    n_levels = Value(rows.n_levels)
+    rows_used = Value(rows.rows_used)
+    k_constant = Value(rows.k_constant)
+    structure = Value(rows.structure)
+    data = Value(rows.data)
+    group_list = method(rows.group_list)
 
-    def predict(self, params: Any, exog: Any = None) -> np.ndarray:
-        """Return X β (m,) for the fixed effects β, for the model's rows or others.
+    # The likelihood at given parameters
 
-        Parameters
-        ----------
-        params : MixedLMParams or array_like
-            The first k_fe entries of an array are β.
-        exog : DataFrame or array_like (m, k_fe), optional
-            New rows: a frame with the variables of the formula, or the columns of exog: those with a
-            coefficient, or all that the model was given.
-        """
-        given = params.fe_params if has_parameters(params) else params
-        beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
-        if beta.ndim != 1 or len(beta) < self.k_fe or not np.isfinite(beta[: self.k_fe]).all():
-            raise DataValueError(
-                f"params is {beta.tolist()!r}; expected {self.k_fe} finite fixed effects first: "
-                f"{', '.join(self.exog_names)}"
-            )
-        return self._rows_of(exog) @ beta[: self.k_fe]
-
-    def _rows_of(self, exog: Any) -> np.ndarray:
-        if exog is None:
-            return self.exog
-        info = self.design.fixed_info
-        if info is not None and not isinstance(exog, np.ndarray):
-            return rebuild(info, as_frame(exog))[:, self._built_columns]
-        if isinstance(exog, pd.DataFrame):
-            names = [str(name) for name in exog.columns]
-            if set(self.exog_names) <= set(names):
-                exog = exog.iloc[:, [names.index(name) for name in self.exog_names]]
-        columns, _ = matrix_columns(exog, None, "x", "exog")
-        if len(columns) != self.k_fe and len(columns) == self._n_given:
-            # those of columns left out are among them
-            columns = tuple(columns[j] for j in self._built_columns)
-        if len(columns) != self.k_fe:
-            all_of = (
-                f", or all {self._n_given} that were given" if self._n_given > self.k_fe else ""
-            )
-            raise DataValueError(
-                f"exog has {len(columns)} columns; expected {self.k_fe}: "
-                f"{', '.join(self.exog_names)}{all_of}"
-            )
-        return stack(columns, len(columns[0]))
+    loglike = method(at_parameters.loglike)
+    score = method(at_parameters.score)
+    score_full = method(at_parameters.score_full)
+    score_sqrt = method(at_parameters.score_sqrt)
+    hessian = method(at_parameters.hessian)
+    information = method(at_parameters.information)
+    get_fe_params = method(at_parameters.get_fe_params)
+    get_scale = method(at_parameters.get_scale)
 
     def fit(
         self,
@@ -413,7 +327,7 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         *,
         callback: Callable[[int, float], None] | None = None,
         **options: Any,
-    ) -> MixedLMResults:
+    ) -> Any:
         """Estimate the parameters by restricted maximum likelihood or maximum likelihood.
 
         Parameters
@@ -469,204 +383,42 @@ class MixedLM(ModelRows, AtParameters, PenalisedFits):
         UnusedArgumentWarning
             When an argument does nothing here.
         """
-        if not isinstance(reml, (bool, np.bool_)):
-            raise OptionError(f"reml={reml!r}; expected True (REML) or False (ML)")
-        for name, penalty in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
-            if penalty is not None:
-                check_smooth(penalty, name)
-        if callback is not None and not callable(callback):
-            raise OptionError(
-                f"callback={callback!r}; expected a function of the iteration and −2 log-likelihood"
-            )
-        optimizers, options = self._optimizers(method, options)
-        if free is not None:
-            if not has_parameters(free):
-                raise DataTypeError(
-                    f"free is a {type(free).__name__}; expected MixedLMParams that hold 1 (estimated) or "
-                    "0 (held fixed), such as MixedLMParams.from_components(np.ones(k_fe), np.eye(k_re))"
-                )
-            free = as_params(free)
-        engine = self._engine if free is None else self._plain_engine
+        for name, given in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
+            if given is not None:
+                doors.check_smooth(given, name)
+        optimizers, options = chosen_optimizers(method, options)
         penalty = smooth_penalties(self, fe_pen, cov_pen)
-        likelihood = self._likelihood(bool(reml), None, engine, penalty)
-        start = None if start_params is None else self._start(likelihood, start_params)
-        if free is not None:
-            at = likelihood.covariances(start) if start is not None else None
-            structures = self._fixed_pattern(likelihood, free, start)
-            likelihood = self._likelihood(bool(reml), structures, engine, penalty)
-            start = None if at is None else likelihood.parameters(at)
-        if not do_cg:
-            take_options("none", options, {})
-            start = neutral_start(likelihood) if start is None else start
-            optimizers = []
-        search = estimate if penalty is None else estimate_penalised
-        found = search(
-            likelihood, optimizers, self._term_names, self._term_groups, start, options, callback
-        )
-        self.reml = bool(reml)
-        if optimizers and not found.convergence.converged:
-            what = "Use the default method, or raise maxiter"
-            if self._engine.rank >= self.nobs - self.k_fe:
-                what = (
-                    "The random effects can reproduce every observation, so that the residual "
-                    "variance is hardly identified: remove random coefficients"
-                )
-            warnings.warn(
-                f"the fit did not converge: {found.convergence.message} (Newton decrement "
-                f"{found.convergence.newton_decrement:.1e}). {what}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        if not found.convergence.identified:
-            warnings.warn(
-                f"the model is not identified: {'; '.join(found.convergence.not_identified)}. The "
-                "estimates of these parameters are one choice of many with the same likelihood; remove "
-                "one of the terms",
-                NotIdentifiedWarning,
-                stacklevel=users_line(),
-            )
-        results = MixedLMResults if penalty is None else smooth_results
-        return results(self, likelihood, found, bool(reml), free, full_output)
+        fit = run(
+            self.spec, self.equations, reml, optimizers, options, start_params, free, callback, do_cg,
+            penalty, estimate if penalty is None else estimate_penalised,
+        )  # fmt: skip
+        self.reml = fit.reml
+        if penalty is not None:
+            return smooth_results(self, fit, full_output)
+        return MixedLMResults(self, fit, full_output)
 
-    def _optimizers(
-        self, method: str | Sequence[str] | None, options: dict[str, Any]
-    ) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
-        """Return the optimizers of the argument `method`, and the options that they may be given."""
-        if options.get("maxiter") is not None:
-            options = {**options, "maxiter": whole_number(options["maxiter"], "maxiter", 1)}
-        return _optimizers(method), _used(options)
+    # Fits with a penalty
 
-    def _fixed_pattern(
-        self, likelihood: ProfiledLikelihood, free: MixedLMParams, start: np.ndarray | None
-    ) -> list[CovarianceStructure]:
-        """Return structures that hold entries of the factors where they start."""
-        mask_fe = free.fe_params
-        # All zeros are what MixedLMParams(k_fe, k_re, k_vc) holds before anything is set.
-        if mask_fe.shape != (self.k_fe,) or not ((mask_fe == 1.0).all() or not mask_fe.any()):
-            raise DataValueError(
-                f"free has fe_params {mask_fe.tolist()}; expected {self.k_fe} ones: the fixed effects are "
-                "always estimated. To hold one fixed, subtract its column times its value from endog"
-            )
-        if free.cov_re.shape != (self.k_re, self.k_re) or len(free.vcomp) != self.k_vc:
-            raise DataValueError(
-                f"free has cov_re of shape {free.cov_re.shape} and {len(free.vcomp)} components; "
-                f"expected ({self.k_re}, {self.k_re}) and {self.k_vc}, as the model has"
-            )
-        masks = [*self._blocks(free.cov_re), *(np.array([[v]]) for v in free.vcomp)]
-        out: list[CovarianceStructure] = []
-        for t, (term, mask) in enumerate(zip(likelihood.terms, masks)):
-            factor = likelihood.factors(start)[t] if start is not None else None
-            if factor is None:  # the identity, in the engine
-                factor = np.linalg.inv(term.basis)
-            index = lower_indices(term.k)
-            if not np.isin(mask[index], (0.0, 1.0)).all():
-                raise DataValueError(
-                    f"free has entries {mask[index].tolist()}; expected 1 (estimated) or 0 (held fixed)"
-                )
-            if self.use_sqrt:
-                out.append(FixedPattern(mask[index] == 1.0, factor[index]))
-                continue
-            estimated = np.tril(mask == 1.0)
-            estimated |= estimated.T
-            g = factor @ factor.T
-            order = order_that_holds(estimated, g)
-            where = np.ix_(order, order)
-            values = semidefinite_cholesky(g[where])[index]
-            out.append(FixedPattern(estimated[where][index], values, order))
-        return out
+    fit_regularized = method(doors.fit_regularized)
+    fit_regularized_path = method(doors.fit_regularized_path)
+    select_random_effects = method(doors.select_random_effects)
 
-    def _blocks(self, matrix: np.ndarray) -> list[np.ndarray]:
-        """Return the diagonal block of each term of a (k_re, k_re) matrix."""
-        out, at = [], 0
-        for term in self.design.terms:
-            k = len(term.names)
-            out.append(np.asarray(matrix)[at : at + k, at : at + k])
-            at += k
-        return out
+    predict = method(linear_predictor)
 
-    def _likelihood(
-        self,
-        reml: bool,
-        structures: Sequence[CovarianceStructure] | None = None,
-        engine: Engine | None = None,
-        penalty: SmoothPenalties | None = None,
-    ) -> ProfiledLikelihood:
-        engine = engine or self._engine
-        if structures is None:
-            structures = [
-                s if closed_under(s) != "nothing" else InUsersColumns(s, term.basis)
-                for s, term in zip(self._structures, engine.terms)
-            ]
-        sizes = [len(names) for names in self._term_names]
-        return ProfiledLikelihood(self.crossproducts, structures, sizes, reml, engine, penalty)
+    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> MixedLMDistribution:
+        """Return the distribution of the response at given parameters; ``rvs`` draws from it.
 
-    def _start(
-        self, likelihood: ProfiledLikelihood, given: MixedLMParams | np.ndarray
-    ) -> np.ndarray:
-        if has_parameters(given):
-            params = as_params(given)
-        else:
-            packed = numbers(given, "start_params", "MixedLMParams, or a vector of parameters")
-            size = self.k_re2 + self.k_vc
-            if packed.shape not in ((size,), (size + self.k_fe,)) or not np.all(
-                np.isfinite(packed)
-            ):
-                raise DataValueError(
-                    f"start_params has shape {packed.shape}; expected {size} finite covariance "
-                    f"parameters, or {self.k_fe} fixed effects and these"
-                )
-            params = MixedLMParams.from_packed(
-                packed, self.k_fe, self.k_re, self.use_sqrt, len(packed) != size
-            )
-        if params.cov_re.shape != (self.k_re, self.k_re) or len(params.vcomp) != self.k_vc:
-            raise DataValueError(
-                f"start_params has cov_re of shape {params.cov_re.shape} and {len(params.vcomp)} "
-                f"components; expected ({self.k_re}, {self.k_re}) and {self.k_vc}"
-            )
-        if len(params.fe_params) not in (0, self.k_fe):
-            raise DataValueError(
-                f"start_params has {len(params.fe_params)} fixed effects; expected {self.k_fe}, or none"
-            )
-        params.check("start_params")
-        blocks = self._blocks(params.cov_re)
-        blocks += [np.array([[v]]) for v in params.vcomp]
-        scaled = [t.to_engine(g) for g, t in zip(blocks, likelihood.terms)]
-        return likelihood.parameters(scaled)
-
-
-def _formed_at_once(design: Design) -> bool:
-    """Return whether a model forms its cross-products when it is built."""
-    return design.n_rows > len(design.fixed) and len(design.fixed) <= MANY
-
-
-def _optimizers(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
-    """Return the optimizers of the argument `method`."""
-    if method is None:
-        names: list[str] = [DEFAULT_METHOD]
-    elif isinstance(method, str):
-        names = [method]
-    else:
-        names = list(method) if isinstance(method, Sequence) else []
-    if not names or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"method={method!r}; expected the name of an optimizer or several names")
-    for name in names:
-        if name.lower() in ("ml", "reml"):
-            raise OptionError(
-                f"method={name!r} is no optimizer; did you mean reml={name.lower() == 'reml'}?"
-            )
-    return [(name, guarded_optimizer(name)) for name in names]
-
-
-def _used(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options without those that fits of other statsmodels classes take."""
-    unused = [name for name in options if name in UNUSED]
-    for name in unused:
-        warnings.warn(
-            f"Argument {name} not used by MixedLM.fit; leave it out",
-            UnusedArgumentWarning,
-            stacklevel=4,
-        )
-    return {name: value for name, value in options.items() if name not in unused}
+        Parameters
+        ----------
+        params : array (k_fe + k_re2 + k_vc,)
+            As ``results.params``: covariances relative to σ².
+        scale : float
+            σ².
+        exog : array (n, k_fe), optional
+            Columns of the fixed effects; by default those of the model.
+        """
+        scale = number(scale, "scale", "a positive residual variance")
+        return MixedLMDistribution(self, params, scale, exog)
 
 
 def mixedlm(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .arguments import numbers, whole_number
 from .errors import DataValueError
-from .extension import semidefinite_cholesky
+from .linalg.matrices import semidefinite_cholesky
 
 
 @dataclass(eq=False)
@@ -159,3 +160,11 @@ class MixedLMParams:
         return MixedLMParams.from_components(
             self.fe_params.copy(), self.cov_re.copy(), vcomp=self.vcomp.copy()
         )
+
+
+def as_params(given: Any) -> MixedLMParams:
+    """Return parameters as arrays: those of statsmodels' class, or ours with frames or lists set."""
+    parts = (given.fe_params, given.cov_re, given.vcomp)
+    if isinstance(given, MixedLMParams) and all(type(part) is np.ndarray for part in parts):
+        return given
+    return MixedLMParams.from_components(given.fe_params, given.cov_re, vcomp=given.vcomp)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .arguments import has_parameters, numbers
+from .chosen_terms import chosen_terms
 from .design.alignment import check_alignment
 from .design.build import as_frame
 from .design.columns import matrix_columns, stack
@@ -17,25 +19,79 @@ from .design.design import Design
 from .design.evaluate import rebuild
 from .design.groups import Grouping, code_groups, interaction
 from .design.levels import Levels, levels_of
+from .design.spec import ModelSpec
 from .errors import DataValueError, NameNotFoundError, OptionError, counted, suggest
-from .random_effects import component_effects
+from .random_effects import (
+    component_effects,
+    crossed_effects_of,
+    independent_effects,
+    random_effects_of,
+)
 
-if TYPE_CHECKING:
-    from .results import MixedLMResults
+Series = pd.Series | np.ndarray
 
 
-def offset_part(design: Design, exog: Any) -> np.ndarray | float:
+def linear_predictor(model: Any, params: Any, exog: Any = None) -> np.ndarray:
+    """Return X β (m,) for the fixed effects β, for the model's rows or others.
+
+    Parameters
+    ----------
+    params : MixedLMParams or array_like
+        The first k_fe entries of an array are β.
+    exog : DataFrame or array_like (m, k_fe), optional
+        New rows: a frame with the variables of the formula, or the columns of exog: those with a
+        coefficient, or all that the model was given.
+    """
+    given = params.fe_params if has_parameters(params) else params
+    beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
+    if beta.ndim != 1 or len(beta) < model.k_fe or not np.isfinite(beta[: model.k_fe]).all():
+        raise DataValueError(
+            f"params is {beta.tolist()!r}; expected {model.k_fe} finite fixed effects first: "
+            f"{', '.join(model.exog_names)}"
+        )
+    return fixed_columns(model, exog) @ beta[: model.k_fe]
+
+
+def fixed_columns(model: Any, exog: Any) -> np.ndarray:
+    """Return the kept columns of X for the model's rows or others."""
+    if exog is None:
+        return model.exog
+    info = model.design.fixed_info
+    if info is not None and not isinstance(exog, np.ndarray):
+        return rebuild(info, as_frame(exog))[:, model.spec.built]
+    if isinstance(exog, pd.DataFrame):
+        names = [str(name) for name in exog.columns]
+        if set(model.exog_names) <= set(names):
+            exog = exog.iloc[:, [names.index(name) for name in model.exog_names]]
+    columns, _ = matrix_columns(exog, None, "x", "exog")
+    if len(columns) != model.k_fe and len(columns) == model.spec.n_given:
+        # those of columns left out are among them
+        columns = tuple(columns[j] for j in model.spec.built)
+    if len(columns) != model.k_fe:
+        all_of = (
+            f", or all {model.spec.n_given} that were given"
+            if model.spec.n_given > model.k_fe
+            else ""
+        )
+        raise DataValueError(
+            f"exog has {len(columns)} columns; expected {model.k_fe}: "
+            f"{', '.join(model.exog_names)}{all_of}"
+        )
+    return stack(columns, len(columns[0]))
+
+
+def offset_part(spec: ModelSpec, exog: Any) -> np.ndarray | float:
     """Return the offset (m,) of new rows, zero for a model without one."""
-    if not design.offset_info:
+    if not spec.offset_info:
         return 0.0
     table = as_frame(exog)
-    parts = [variable.values(table, "error") for variable in design.offset_info]
+    parts = [variable.values(table, "error") for variable in spec.offset_info]
     total: np.ndarray = np.sum(parts, axis=0)
     return total
 
 
 def random_part(
-    results: MixedLMResults, exog: Any, groups: Any, exog_re: Any, new_groups: str,
+    results: Any, exog: Any, groups: Any, exog_re: Any, new_groups: str,
     terms: frozenset[int],
 ) -> np.ndarray:  # fmt: skip
     """Return Z b̂ (m,) of some terms for new rows; see ``MixedLMResults.predict``."""
@@ -74,11 +130,12 @@ def random_part(
     return out
 
 
-def _means(results: MixedLMResults, f: int) -> np.ndarray:
+def _means(results: Any, f: int) -> np.ndarray:
     """Return the BLUPs (q, k) of one factor's coefficients."""
-    if results._crossed is not None:
-        return results._crossed.factors[f].means
-    return results._conditional.means(results.model.n_groups, results.k_re)
+    fit = results.fit
+    if fit.is_crossed:
+        return crossed_effects_of(fit).factors[f].means
+    return independent_effects(fit).means(fit.spec.factors[0].n_levels, fit.layout.k_re)
 
 
 def _width(design: Design, f: int) -> int:
@@ -92,7 +149,7 @@ def _columns_within(design: Design, t: int) -> np.ndarray:
 
 
 def _component_part(
-    results: MixedLMResults, frame: pd.DataFrame | None, grouping: Grouping, at: np.ndarray,
+    results: Any, frame: pd.DataFrame | None, grouping: Grouping, at: np.ndarray,
     new_groups: str, terms: frozenset[int],
 ) -> np.ndarray:  # fmt: skip
     """Return the variance components' part of Z b̂ (m,): effects are found by group and by name."""
@@ -187,7 +244,7 @@ def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.nd
 
 
 def _columns(
-    results: MixedLMResults, frame: pd.DataFrame | None, exog_re: Any, n: int, terms: frozenset[int]
+    results: Any, frame: pd.DataFrame | None, exog_re: Any, n: int, terms: frozenset[int]
 ) -> dict[int, np.ndarray]:
     """Return the columns of Z (m, k) of each chosen term of new rows."""
     model, design = results.model, results.model.design
@@ -215,3 +272,73 @@ def _columns(
         "the random effects' columns of the new rows are not given: give exog_re=, an array with the "
         f"columns {', '.join(model.exog_re_names)}"
     )
+
+
+def fitted(results: Any, terms: frozenset[int] | None) -> Series:
+    """Return X β̂ + Z b̂ of the model's rows, with the random effects of some terms or of all."""
+    design, fit = results.model.design, results.fit
+    columns = stack((design.fixed[j] for j in fit.spec.kept), design.n_rows)
+    values = columns @ fit.beta + random_effects_of(fit).row_effects(design, terms)
+    if design.offset is not None:
+        values = values + design.offset
+    return fit.spec.series(values, design.row_labels)
+
+
+def fittedvalues(results: Any) -> Series:
+    """Fitted values with the random effects, X β̂ + Z b̂ (n,)."""
+    return fitted(results, None)
+
+
+def resid(results: Any) -> Series:
+    """Residuals y − X β̂ − Z b̂ (n,)."""
+    values = results.model.endog - np.asarray(results.fittedvalues)
+    return results.fit.spec.series(values, results.model.design.row_labels)
+
+
+def predict(
+    results: Any,
+    exog: Any = None,
+    transform: bool = True,
+    *,
+    random_effects: bool | str | Collection[str] = False,
+    groups: Any = None,
+    exog_re: Any = None,
+    new_groups: str = "error",
+) -> Series:
+    """Return X β̂ (m,), the prediction by the fixed effects, or X β̂ + Z b̂.
+
+    Parameters
+    ----------
+    exog : DataFrame or array_like, optional
+        New rows: a frame with the variables of the formula, or the columns of exog; by default
+        the rows of the model. An offset is added but to an array of columns, which has none.
+    transform : bool
+        Whether a frame goes through the formula; if false it holds the columns of exog.
+    random_effects : bool, {"all", "none"}, str or list of str
+        Whether the BLUPs of the rows' groups are added: all, none, or those of some grouping
+        factors ("plate"), terms ("(1 + x | g)") and variance components, by name.
+    groups : array_like (m,), str or mapping, optional
+        Groups of the new rows; by default the columns of the frame that the model was grouped by.
+        With several grouping factors a mapping, by the factors' names.
+    exog_re : array_like (m, k_re), optional
+        Columns of the random coefficients; by default from the frame through the formula.
+    new_groups : {"error", "zero"}
+        What to do with groups that were not fitted: an error, or random effects of zero.
+    """
+    fit = results.fit
+    terms = chosen_terms(results.model, random_effects)
+    if not transform and exog is not None:
+        exog = numbers(exog, "exog", "the columns of exog, as transform=False")
+    if exog is None:
+        if terms:
+            every = len(fit.layout.terms)
+            return results.fittedvalues.copy() if len(terms) == every else fitted(results, terms)
+        values, offset = results.model.predict(fit.beta), results.model.design.offset
+        values = values if offset is None else values + offset
+        return fit.spec.series(values, results.model.design.row_labels)
+    values = results.model.predict(fit.beta, exog)
+    if not isinstance(exog, np.ndarray):
+        values = values + offset_part(fit.spec, exog)
+    if terms:
+        values = values + random_part(results, exog, groups, exog_re, new_groups, terms)
+    return pd.Series(values, exog.index) if hasattr(exog, "index") else values

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .by_level import ByLevel
 from .errors import DataValueError, OptionError
+from .fitting.fit import once
 from .likelihood.crossed.effects import CrossedConditional
-from .likelihood.independent.effects import ConditionalBlock
+from .likelihood.independent.effects import Conditional, ConditionalBlock, conditional
 from .memory import available_memory
 
-if TYPE_CHECKING:
-    from .results import MixedLMResults
+
+@once
+def crossed_effects_of(fit: Any) -> CrossedConditional:
+    """Return the random effects of a model with several grouping factors."""
+    own = fit.of_effects
+    return CrossedConditional(own.equations.crossproducts, own.likelihood, own.point, own.solution)
+
+
+@once
+def independent_effects(fit: Any) -> Conditional:
+    """Return the random effects of a model with one grouping factor."""
+    own = fit.of_effects
+    return conditional(own.equations.crossproducts, own.likelihood, own.point, own.solution)
+
+
+def random_effects_of(fit: Any) -> Conditional | CrossedConditional:
+    """Return the random effects, given data, β̂ and the variances."""
+    return crossed_effects_of(fit) if fit.is_crossed else independent_effects(fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,27 +65,32 @@ class GroupEffects:
         return pd.DataFrame(own, index=index, columns=index)
 
 
-def effects_by_group(results: MixedLMResults, covariances: bool = False) -> ByLevel:
+def effects_by_group(results: Any, covariances: bool = False) -> ByLevel:
     """Return the BLUPs of each group, or their conditional covariances, made when asked for."""
-    shared = results.model.exog_re_names
-    blocks, q = [], results.model.n_groups
+    shared = list(results.fit.layout.coefficient_names)
+    blocks, q = [], results.fit.spec.factors[0].n_levels
     block_of, place = np.zeros(q, dtype=np.intp), np.zeros(q, dtype=np.intp)
-    for b, block in enumerate(results._conditional.blocks):
+    for b, block in enumerate(independent_effects(results.fit).blocks):
         names = [shared] if block.columns is None else _names_of_groups(results, block)
         values = block.covariances if covariances else block.means
         blocks.append((values, [pd.Index(own, dtype=object if not own else None) for own in names]))
         block_of[block.groups] = b
         place[block.groups] = np.arange(len(block.groups))
-    effects = GroupEffects(tuple(blocks), block_of, place, results.scale if covariances else 1.0)
+    effects = GroupEffects(
+        tuple(blocks), block_of, place, results.fit.scale if covariances else 1.0
+    )
     grouping = results.model.design.grouping
     # The rows are none of its business, and it is to outlive them.
     return ByLevel(replace(grouping, codes=np.zeros(0, dtype=np.int32)), effects)
 
 
-def _names_of_groups(results: MixedLMResults, block: ConditionalBlock) -> list[list[str]]:
+def _names_of_groups(results: Any, block: ConditionalBlock) -> list[list[str]]:
     """Return the names of the random effects of each group of a block with columns of their own."""
-    shared, components = results.model.exog_re_names, results.model.vcomp_names
-    n_terms, k = results._conditional.n_terms, len(shared)
+    shared, components = (
+        list(results.fit.layout.coefficient_names),
+        list(results.fit.layout.component_names),
+    )
+    n_terms, k = independent_effects(results.fit).n_terms, len(shared)
     assert block.columns is not None
     return [
         [*shared, *(f"{components[t - n_terms]}[{name}]" for t, name in columns[k:])]
@@ -76,46 +98,46 @@ def _names_of_groups(results: MixedLMResults, block: ConditionalBlock) -> list[l
     ]
 
 
-def effects_frame(results: MixedLMResults) -> pd.DataFrame:
+def effects_frame(results: Any) -> pd.DataFrame:
     """Return the BLUPs of the random coefficients, a row for each group."""
     _refuse_crossed(results, "random_effects_frame", "random_effects")
     model = results.model
     return pd.DataFrame(
-        results._conditional.means(model.n_groups, model.k_re),
+        independent_effects(results.fit).means(model.n_groups, model.k_re),
         index=pd.Index(model.design.grouping.labels, name=model.group_name, tupleize_cols=False),
         columns=model.exog_re_names,
     )
 
 
-def covariances_frame(results: MixedLMResults) -> pd.DataFrame:
+def covariances_frame(results: Any) -> pd.DataFrame:
     """Return their conditional covariance matrices, one below the other."""
     _refuse_crossed(results, "random_effects_cov_frame", "random_effects_cov")
-    model, names = results.model, results.model.exog_re_names
-    values = results.scale * results._conditional.covariances(model.n_groups, model.k_re)
+    model, names = results.model, list(results.fit.layout.coefficient_names)
+    values = results.fit.scale * independent_effects(results.fit).covariances(
+        model.n_groups, model.k_re
+    )
     rows: list[Any] = [model.design.grouping.labels, names]
     index = pd.MultiIndex.from_product(rows, names=[model.group_name, "name"])
     return pd.DataFrame(values.reshape(-1, model.k_re), index=index, columns=names)
 
 
-def _refuse_crossed(results: MixedLMResults, name: str, instead: str) -> None:
-    if results._crossed is not None:
+def _refuse_crossed(results: Any, name: str, instead: str) -> None:
+    if results.fit.is_crossed:
         raise OptionError(
             f"{name} is for models with one grouping factor; {instead} has a frame "
-            f"for each of {', '.join(f.name for f in results._crossed.factors)}"
+            f"for each of {', '.join(f.name for f in crossed_effects_of(results.fit).factors)}"
         )
 
 
-def component_effects(
-    results: MixedLMResults, form: Callable[[str], str]
-) -> dict[tuple[int, str], float]:
+def component_effects(results: Any, form: Callable[[str], str]) -> dict[tuple[int, str], float]:
     """Return the BLUPs of the variance components by level of the group and name, in some form."""
-    if results._crossed is not None:
-        means = np.concatenate([f.means.ravel() for f in results._crossed.factors])
-        names = map(form, _component_names(results._crossed))
+    if results.fit.is_crossed:
+        means = np.concatenate([f.means.ravel() for f in crossed_effects_of(results.fit).factors])
+        names = map(form, _component_names(crossed_effects_of(results.fit)))
         return {(0, name): value for name, value in zip(names, means.tolist())}
     out: dict[tuple[int, str], float] = {}
-    k = results.k_re
-    for block in results._conditional.blocks:
+    k = results.fit.layout.k_re
+    for block in independent_effects(results.fit).blocks:
         if block.columns is None:
             continue
         for group, names_, values in zip(
@@ -125,18 +147,18 @@ def component_effects(
     return out
 
 
-def names_by_factor(results: MixedLMResults) -> list[list[str]]:
+def names_by_factor(results: Any) -> list[list[str]]:
     """Return the names of each factor's random coefficients, without the factor's own."""
     design = results.model.design
     out: list[list[str]] = [[] for _ in design.groupings]
-    for term, group in zip(design.terms, results.model._term_groups):
+    for term, group in zip(design.terms, results.fit.layout.groups):
         out[term.factor] += ["Intercept" if x == group else x for x in term.names]
     return out
 
 
-def crossed_effects(results: MixedLMResults, found: CrossedConditional) -> dict[Any, Any]:
+def crossed_effects(results: Any, found: CrossedConditional) -> dict[Any, Any]:
     """Return the BLUPs: frames by factor, or one Series for the one group of statsmodels' spelling."""
-    if results.model.design.components is not None:
+    if results.fit.spec.has_components:
         names = _component_names(found)
         means = np.concatenate([f.means.ravel() for f in found.factors])
         return {results.model.group_labels[0]: pd.Series(means, index=names)}
@@ -146,10 +168,10 @@ def crossed_effects(results: MixedLMResults, found: CrossedConditional) -> dict[
     }
 
 
-def crossed_covariances(results: MixedLMResults, found: CrossedConditional) -> dict[Any, Any]:
+def crossed_covariances(results: Any, found: CrossedConditional) -> dict[Any, Any]:
     """Return the conditional covariances, as `crossed_effects` has the means."""
-    scale = results.scale
-    if results.model.design.components is not None:
+    scale = results.fit.scale
+    if results.fit.spec.has_components:
         names = _component_names(found)
         needed, free = 3 * 8 * len(names) ** 2, available_memory()
         if free is not None and needed > free:
@@ -169,3 +191,55 @@ def crossed_covariances(results: MixedLMResults, found: CrossedConditional) -> d
 
 def _component_names(found: CrossedConditional) -> list[str]:
     return [f"{f.name}[{label}]" for f in found.factors for label in f.labels]
+
+
+# What results offer
+
+
+def random_effects(results: Any) -> dict[Any, pd.Series] | dict[str, pd.DataFrame]:
+    """BLUPs of the random effects: a Series for each group label.
+
+    A Series is made when it is asked for; `random_effects_frame` has the coefficients of all
+    groups at once. A label of another type finds its group where that is unambiguous: 308 is
+    the group "308". With several grouping factors a frame for each factor, a row for each level.
+    """
+    if results.fit.is_crossed:
+        return crossed_effects(results, crossed_effects_of(results.fit))
+    return effects_by_group(results)
+
+
+def random_effects_cov(results: Any) -> dict[Any, pd.DataFrame]:
+    """Covariance matrix of each group's random effects given the data, β and the variances.
+
+    A frame is made when it is asked for; `random_effects_cov_frame` has those of all groups.
+    With several grouping factors a frame for each factor, with the matrices of its levels one below
+    the other: rows (level, name), so that ``frame.loc[level]`` is one of them.
+    """
+    if results.fit.is_crossed:
+        return crossed_covariances(results, crossed_effects_of(results.fit))
+    return effects_by_group(results, covariances=True)
+
+
+def random_effects_frame(results: Any) -> pd.DataFrame:
+    """BLUPs of the random coefficients: one row for each group (n_groups, k_re).
+
+    Raises
+    ------
+    OptionError
+        The model has several grouping factors: see `random_effects`.
+    """
+    return effects_frame(results)
+
+
+def random_effects_cov_frame(results: Any) -> pd.DataFrame:
+    """Conditional covariance matrices of the random coefficients (n_groups · k_re, k_re).
+
+    One below the other: rows (group, name), so that ``frame.loc[group]`` is one of them, and
+    ``frame.to_numpy().reshape(-1, k_re, k_re)`` holds all.
+
+    Raises
+    ------
+    OptionError
+        The model has several grouping factors: see `random_effects_cov`.
+    """
+    return covariances_frame(results)

@@ -7,7 +7,7 @@ set to a constant, from ``model.__class__``, ``model._get_init_kwds()`` and ``mo
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,7 @@ from .design.columns import as_column, matrix_columns
 from .design.design import Design, check
 from .design.group_argument import name_of
 from .errors import DataTypeError, DataValueError, OptionError
-
-if TYPE_CHECKING:
-    from .model import MixedLM
+from .prediction import fixed_columns
 
 
 def check_like(like: Any, others: dict[str, Any]) -> None:
@@ -35,7 +33,7 @@ def check_like(like: Any, others: dict[str, Any]) -> None:
         )
 
 
-def with_columns(like: MixedLM, endog: Any, exog: Any) -> Design:
+def with_columns(like: Any, endog: Any, exog: Any) -> Design:
     """Return the design of a model with another response and other columns of the fixed effects.
 
     Raises
@@ -70,7 +68,7 @@ def with_columns(like: MixedLM, endog: Any, exog: Any) -> Design:
     )
 
 
-def _refuse_other_rows(like: MixedLM, y: np.ndarray, fixed: Any) -> None:
+def _refuse_other_rows(like: Any, y: np.ndarray, fixed: Any) -> None:
     """Refuse the rows of the model in another order, or drawn again: its groups would not follow."""
     if len(fixed) != like.k_fe or any(column.shape != y.shape for column in fixed):
         return
@@ -88,9 +86,9 @@ def _refuse_other_rows(like: MixedLM, y: np.ndarray, fixed: Any) -> None:
         )
 
 
-def with_data(like: MixedLM, data: Any) -> Design:
+def with_data(like: Any, data: Any) -> Design:
     """Return the design of a model with the fixed effects' columns of other data, row for row."""
-    columns = like._rows_of(as_frame(data))
+    columns = fixed_columns(like, as_frame(data))
     if len(columns) != like.nobs:
         raise DataValueError(
             f"data has {len(columns)} rows; expected {like.nobs}, those of the model given as like="

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from .design.columns import unmasked
 from .errors import DataValueError, LmmcoreWarning
 from .linalg.matrices import semidefinite_cholesky
 from .params import MixedLMParams
-
-if TYPE_CHECKING:
-    from .model import MixedLM
+from .statsmodels.at_parameters import params_of
 
 
 class MixedLMDistribution:
@@ -31,12 +29,12 @@ class MixedLMDistribution:
         Columns of the fixed effects; by default those of the model.
     """
 
-    def __init__(self, model: MixedLM, params: Any, scale: float, exog: Any = None) -> None:
+    def __init__(self, model: Any, params: Any, scale: float, exog: Any = None) -> None:
         self.model = model
         self.scale = float(scale)
         if not self.scale > 0:
             raise DataValueError(f"scale={scale!r}; expected a positive residual variance")
-        given = model._params(params, use_sqrt=False, has_fe=True)
+        given = params_of(model, params, use_sqrt=False, has_fe=True)
         self.fe_params = given.fe_params
         if given.cov_re.shape == (model.k_re, model.k_re) and len(given.vcomp) == model.k_vc:
             given = _nearest(given)
@@ -48,7 +46,7 @@ class MixedLMDistribution:
                 f"exog has shape {self.exog.shape}; expected ({model.nobs}, {model.k_fe}), as the model"
             )
         if model.nobs > model.k_fe:
-            model._packed.factors(given)  # refuses what is no covariance matrix
+            model.equations.packed.factors(given)  # refuses what is no covariance matrix
         else:
             given.check()
 
@@ -70,7 +68,7 @@ class MixedLMDistribution:
             y = y + design.offset
         codes = design.grouping.codes
         for f, grouping in enumerate(design.groupings):
-            columns = [j for j, own in enumerate(model._factor_of_column) if own == f]
+            columns = model.spec.layout.columns_of_factor(f)
             if columns:
                 root = semidefinite_cholesky(self.cov_re[np.ix_(columns, columns)])
                 b = rng.standard_normal((grouping.n_levels, len(columns))) @ root.T

@@ -6,7 +6,12 @@ import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from .design.removed import without_rows
+from .errors import DataTypeError
+
+T = TypeVar("T")
 
 
 def write_pickle(thing: Any, fname: Any) -> None:
@@ -26,3 +31,64 @@ def write_pickle(thing: Any, fname: Any) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def remove_data(results: Any) -> None:
+    """Take the rows of the data out of these results and their model, to make them small.
+
+    Estimates, inference, random effects, `summary` and `predict` for new rows go on working;
+    what needs the rows (`fittedvalues`, `resid`, `predict` without an argument, the data of
+    the model) raises `DataRemovedError`. Other results of the same model lose the rows too.
+    """
+    model = results.model
+    model.group_sizes  # noqa: B018 — kept, as the summary shows them
+    for name in ("fittedvalues", "resid"):
+        results.__dict__.pop(name, None)
+    for name in (
+        "endog", "exog", "exog_re", "exog_vc", "groups", "row_indices", "endog_li", "exog_li",
+        "exog_re_li", "exog_re2_li",
+    ):  # fmt: skip
+        model.__dict__.pop(name, None)
+    model.design = without_rows(model.design)
+
+
+def save(results: Any, fname: Any, remove_data: bool = False) -> None:
+    """Write the results to a file (pickle); `load` reads them.
+
+    The file is written whole or not at all: where writing fails, a file that was there stays. Modules
+    and functions that the formula uses are saved by their names. A function without one, such as a
+    lambda, is missed when new rows are predicted after loading; everything else works without it.
+
+    Parameters
+    ----------
+    fname : str or path
+    remove_data : bool
+        Whether to leave out the rows of the data (`remove_data`).
+    """
+    if remove_data:
+        results.remove_data()
+    write_pickle(results, fname)
+
+
+def load(cls: type[T], fname: Any) -> T:
+    """Read results that `save` wrote. Load only files that you trust: pickle runs their code.
+
+    Raises
+    ------
+    DataTypeError
+        The file holds something else.
+    """
+    with open(fname, "rb") as file:
+        try:
+            found = pickle.load(file)
+        except (
+            pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError, IndexError,
+        ) as exc:  # fmt: skip
+            raise DataTypeError(
+                f"{fname} cannot be read ({exc}); expected results written by save()"
+            ) from exc
+    if not isinstance(found, cls):
+        raise DataTypeError(
+            f"{fname} holds a {type(found).__name__}; expected results written by save()"
+        )
+    return found

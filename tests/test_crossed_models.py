@@ -79,7 +79,7 @@ def test_spellings_of_one_model(formula, same):
     if "id(0" in same:  # a correlation below zero is no intercept's variance
         data["y"] += np.random.default_rng(2).standard_normal(25)[data["item"]]
     a, b = (lmmcore.mixedlm(f, data).fit() for f in (formula, same))
-    assert isinstance(a.model._engine, CrossedEngine)
+    assert isinstance(a.model.equations.engine, CrossedEngine)
     assert a.converged
     assert a.criterion == pytest.approx(b.criterion, abs=1e-7)
     np.testing.assert_allclose(a.fittedvalues, b.fittedvalues, atol=1e-4)
@@ -92,7 +92,7 @@ def test_statsmodels_spelling_reaches_the_same_engine():
         "y ~ x", data, groups="one",
         vc_formula={"user": "0 + C(user)", "item": "0 + C(item)", "slope": "0 + C(user):x"},
     ).fit()  # fmt: skip
-    assert isinstance(spelled.model._engine, CrossedEngine)
+    assert isinstance(spelled.model.equations.engine, CrossedEngine)
     assert spelled.criterion == pytest.approx(bars.criterion, abs=1e-7)
     assert spelled.vcomp == pytest.approx(
         [
@@ -121,7 +121,7 @@ def test_nested_bars_equal_the_grouped_engine():
     grouped = MixedLM.from_formula(
         "strength ~ 1", data, "1", {"cask": "0 + C(cask)"}, groups="batch"
     ).fit(reml=False)
-    assert isinstance(grouped.model._engine, IndependentEngine)
+    assert isinstance(grouped.model.equations.engine, IndependentEngine)
     assert bars.criterion == pytest.approx(grouped.criterion, abs=1e-9)
     np.testing.assert_allclose(bars.fittedvalues, grouped.fittedvalues, rtol=1e-6)
     np.testing.assert_allclose(bars.bse_variances[["batch Var", "batch:cask Var", "Residual Var"]],

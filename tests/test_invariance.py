@@ -14,7 +14,7 @@ from lmmcore.testing.strategies import grouped_models
 def value_of(y, x, g, z, weights, theta, reml=True, units=None):
     """The criterion at a fixed G (a fit may stop anywhere on a flat ridge)."""
     model = MixedLM(y, x, g, exog_re=z, weights=weights)
-    likelihood = model._likelihood(reml)
+    likelihood = model.equations.likelihood(reml)
     (term,) = likelihood.terms
     k = z.shape[1]
     root = np.zeros((k, k))

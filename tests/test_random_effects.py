@@ -130,7 +130,7 @@ def test_many_groups_take_no_time():
         {"y": x + rng.standard_normal(q)[g] + rng.standard_normal(3 * q), "x": x, "g": g}
     )
     fit = lmmcore.mixedlm("y ~ x + (1 | g)", data).fit()
-    _ = fit._conditional
+    _ = fit.random_effects
     start = time.process_time()
     assert fit.random_effects[7].shape == (1,)
     assert fit.random_effects_cov[7].shape == (1, 1)

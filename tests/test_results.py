@@ -25,7 +25,7 @@ def test_against_the_dense_reference(problem, reml):
         problem.y, problem.x, problem.groups, exog_re=problem.z, weights=problem.weights
     )
     n, p = problem.x.shape
-    assume(model._engine.rank < n - p - 1)
+    assume(model.equations.engine.rank < n - p - 1)
     fit = model.fit(reml=reml)
     g = np.asarray(fit.cov_re_unscaled)
     dense = problem.dense(reml)

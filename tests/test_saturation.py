@@ -96,7 +96,7 @@ def test_the_limit_of_no_residual_variance_is_compared():
         data = pd.DataFrame({"x": x, "row": range(40)})
         data["y"] = 1.0 + x * rng.normal(size=40) + noise * rng.normal(size=40)
         model = lmmcore.mixedlm("y ~ x + (0 + x | row)", data)
-        limit = model._likelihood(True)
+        limit = model.equations.likelihood(True)
         at = min(limit.value(np.array([t])) for t in (1e3, 1e4, 1e5))
         fit = model.fit()
         assert fit.converged
@@ -143,7 +143,7 @@ def test_crossed_factors():
     data = pd.DataFrame({"a": np.arange(n) // 2, "b": (np.arange(n) + 1) // 2 % 6 + 10})
     data["x"], data["y"] = rng.normal(size=(2, n))
     model = lmmcore.mixedlm("y ~ x + (1 | a) + (x | b)", data)
-    dense = model._likelihood(False)
+    dense = model.equations.likelihood(False)
     assert dense.engine.columns >= n
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few digits are left there

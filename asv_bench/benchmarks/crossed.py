@@ -15,8 +15,8 @@ class CrossedEvaluation(OnProblem):
     def setup(self, name: str) -> None:
         super().setup(name)
         model = self.model()
-        self.likelihood = model._likelihood(reml=True)
-        theta = model.fit()._point.theta
+        self.likelihood = model.equations.likelihood(reml=True)
+        theta = model.fit().fit.point.theta
         self.thetas = cycle([theta, 1.01 * theta])  # the last point is remembered
 
     def time_criterion(self, name: str) -> None:

@@ -44,8 +44,25 @@ def check_missing(missing: str) -> bool:
     return missing == "drop"
 
 
+def check_formula_arguments(
+    formula: Any, re_formula: Any, vc_formula: Any, groups: Any, missing: str
+) -> None:
+    """Refuse arguments of a formula that are no formulas, and others of the wrong kind."""
+    parts = vc_formula.items() if isinstance(vc_formula, Mapping) else ()
+    for argument, given in (
+        ("re_formula", re_formula), *((f"vc_formula[{name!r}]", text) for name, text in parts)
+    ):  # fmt: skip
+        if given is not None and not isinstance(given, str):
+            raise FormulaError(f"{argument}={given!r}; expected a formula, such as '1 + x'")
+    if isinstance(groups, (bool, int, float)):
+        raise DataTypeError(f"groups={groups!r}; expected the name of a column, or labels")
+    if formula is None:
+        raise FormulaError("no formula was given; expected text such as 'y ~ x + (1 | g)'")
+    check_missing(missing)
+
+
 def from_formula(
-    formula: str,
+    formula: Any,
     data: Any,
     groups: Any = None,
     re_formula: str | None = None,

@@ -121,6 +121,16 @@ class Layout:
         return tuple(t.k for t in self.terms)
 
     @cached_property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the columns of each term."""
+        return tuple(t.names for t in self.terms)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Name of each term's grouping factor."""
+        return tuple(t.group for t in self.terms)
+
+    @cached_property
     def coefficient_names(self) -> tuple[str, ...]:
         """Names of the random coefficients; a slope of two factors has its factor with it, ``"x | item"``."""
         pairs = [(name, t.group) for t in self.bars for name in t.names]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .design import Design
 from .layout import Layout
 
 
@@ -46,6 +47,9 @@ class ModelSpec:
         Names of the columns of X as they were given.
     kept : int array (p,)
         Which of them the model has; the others are determined by these.
+    built : int array (p,)
+        Where these are among the columns that `fixed_info` builds, or that were given; `n_given` is their
+        number.
     layout : Layout
     factors : tuple of GroupingFactor
     nobs : int
@@ -56,6 +60,8 @@ class ModelSpec:
         How the model packs parameters.
     n_dropped : int
         Rows left out because of missing values.
+    missing : mapping of str to int
+        The variables because of which rows were left out, and in how many rows each is missing.
     fixed_info, term_infos, offset_info, component_info : object
         What builds the columns of X, of each term, of the offset and of the components for new data.
     has_offset : bool
@@ -64,6 +70,8 @@ class ModelSpec:
     endog_name: str
     fixed_names: tuple[str, ...]
     kept: np.ndarray
+    built: np.ndarray
+    n_given: int
     layout: Layout
     factors: tuple[GroupingFactor, ...]
     nobs: int
@@ -71,11 +79,29 @@ class ModelSpec:
     formula: str | None
     use_sqrt: bool
     n_dropped: int
+    missing: Mapping[str, int]
     fixed_info: Any
     term_infos: tuple[Any, ...]
     offset_info: tuple[Any, ...]
-    component_info: Mapping[str, str] | None
+    component_info: tuple[Any, ...]
     has_offset: bool
+
+    @classmethod
+    def of(cls, design: Design, kept: np.ndarray, formula: str | None, use_sqrt: bool) -> ModelSpec:
+        """Return the spec of a design of which some columns of X are kept."""
+        components = () if design.components is None else design.components.names
+        factors = tuple(GroupingFactor(g.name, g.labels, g.variables) for g in design.groupings)
+        layout = Layout.of(
+            [(t.names, t.factor) for t in design.terms], components, [g.name for g in factors]
+        )
+        built = kept if design.fixed_built is None else design.fixed_built[kept]
+        return cls(
+            design.endog_name, design.fixed_names, kept, built,
+            len(design.fixed) if design.fixed_built is None else design.fixed_given,
+            layout, factors, design.n_rows, design.labelled, formula, use_sqrt, design.n_dropped,
+            design.missing, design.fixed_info, tuple((t.info, t.built) for t in design.terms),
+            design.offset_info, design.component_info, design.offset is not None,
+        )  # fmt: skip
 
     @cached_property
     def exog_names(self) -> list[str]:
@@ -102,6 +128,11 @@ class ModelSpec:
     def group_name(self) -> str:
         """Name of the first grouping factor."""
         return self.factors[0].name
+
+    @property
+    def has_components(self) -> bool:
+        """Whether there are variance components."""
+        return bool(self.layout.components)
 
     @property
     def is_several(self) -> bool:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
-from ..inference.structure import is_structured
+from ..inference.covariance import variances
+from ..inference.structure import covariance_parameters, is_structured
+from ..inference.unidentified import cov_fe_of
 from ..inference.wald import interval, p_values
-from ..linalg.matrices import lower_indices
 from .varcorr import terms_of
-
-if TYPE_CHECKING:
-    from ..results import MixedLMResults
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class Summary:
 
 
 def summarize(
-    results: MixedLMResults,
+    fit: Any,
     alpha: float,
     yname: str | None = None,
     xname_fe: Sequence[str] | None = None,
@@ -167,45 +165,46 @@ def summarize(
     title: str | None = None,
 ) -> Summary:
     """Return the summary of a fit."""
-    model = results.model
-    fixed = _names(xname_fe, "xname_fe", model.exog_names)
-    structured = xname_re is None and is_structured(results)
-    covariance = _names(xname_re, "xname_re", model.param_names[model.k_fe :])
-    response = yname or model.endog_names
-    formula = getattr(model, "formula", None) if yname is None and xname_fe is None else None
+    spec = fit.spec
+    fixed = _names(xname_fe, "xname_fe", spec.exog_names)
+    structured = xname_re is None and is_structured(fit)
+    covariance = _names(xname_re, "xname_re", list(spec.layout.parameter_names))
+    response = yname or spec.endog_name
+    formula = spec.formula if yname is None and xname_fe is None else None
     facts = (
         ("Model", "MixedLM"),
-        ("No. Observations", str(results.nobs)),
-        *_group_facts(results),
+        ("No. Observations", str(spec.nobs)),
+        *_group_facts(fit),
         ("Dependent Variable", response),
-        ("Method", results.method),
-        ("Scale", _fact(results.scale)),
-        ("Log-Likelihood", _fact(results.llf)),
-        ("Converged", "Yes" if results.converged else "No"),
+        ("Method", "REML" if fit.reml else "ML"),
+        ("Scale", _fact(fit.scale)),
+        ("Log-Likelihood", _fact(-0.5 * fit.criterion)),
+        ("Converged", "Yes" if fit.certificate.converged else "No"),
     )
     notes = [
         ("Formula", formula or f"{response} ~ {' + '.join(fixed) or '0'}"),
-        ("REML criterion" if results.reml else "Deviance", f"{results.criterion:.4f}"),
+        ("REML criterion" if fit.reml else "Deviance", f"{fit.criterion:.4f}"),
     ]
-    if results.penalty:
-        notes.append(("Penalty", results.penalty))
+    penalty = getattr(fit, "penalty", "")
+    if penalty:
+        notes.append(("Penalty", penalty))
         notes.append(
             ("", "z, P and intervals take the selected columns as given: levels do not hold")
         )
-    if model.design.n_dropped:
-        n = model.design.n_dropped
-        at_fault = ", ".join(f"{name} in {k:,}" for name, k in model.design.missing.items())
+    if spec.n_dropped:
+        n = spec.n_dropped
+        at_fault = ", ".join(f"{name} in {k:,}" for name, k in spec.missing.items())
         why = f" ({at_fault})" if at_fault else ""
         notes.append(("Left out", f"{n:,} row{'' if n == 1 else 's'} with missing values{why}"))
-    if model.dropped:
-        notes.append(("Dropped columns", ", ".join(model.dropped) + " (determined by others)"))
+    if spec.dropped:
+        notes.append(("Dropped columns", ", ".join(spec.dropped) + " (determined by others)"))
     return Summary(
         title or "Mixed Linear Model Regression Results",
         facts,
-        _parameters(results, alpha, fixed, None if structured else covariance),
+        _parameters(fit, alpha, fixed, None if structured else covariance),
         tuple(notes),
-        _random_table(results),
-        str(results.convergence),
+        _random_table(fit),
+        str(fit.certificate),
     )
 
 
@@ -220,14 +219,14 @@ def _names(given: Sequence[str] | None, argument: str, own: list[str]) -> list[s
 
 
 def _parameters(
-    results: MixedLMResults, alpha: float, fixed: list[str], covariance: list[str] | None
+    fit: Any, alpha: float, fixed: list[str], covariance: list[str] | None
 ) -> pd.DataFrame:
     """Return the table of all parameters in the layout of statsmodels.
 
     `covariance` None: the parameters of covariance structures stand in place of entries of cov_re.
     """
-    p = results.k_fe
-    beta, se = np.asarray(results.fe_params), np.asarray(results.bse_fe)
+    p = fit.spec.k_fe
+    beta, se = fit.beta, np.sqrt(np.diag(cov_fe_of(fit)))
     limits = interval(beta, se, alpha)
     z = beta / se
     p_value = p_values(z)
@@ -238,7 +237,7 @@ def _parameters(
         for i in range(p)
     ]
     if covariance is None:
-        table = results.covariance_parameters
+        table = covariance_parameters(fit)
         several = table["term"].nunique() > 1
         covariance = [
             f"{term} {name}" if several else name
@@ -246,9 +245,9 @@ def _parameters(
         ]
         values, errors = table["estimate"].to_numpy(), table["std_err"].to_numpy()
     else:
-        shown = _shown_covariances(results)
-        values = (results.scale * np.asarray(results.params)[p:])[shown]
-        errors = np.asarray(results.bse_variances)[:-1][shown]
+        shown = _shown_covariances(fit)
+        values = (fit.scale * fit.params[p:])[shown]
+        errors = np.sqrt(np.diag(variances(fit)))[:-1][shown]
         covariance = [name for name, keep in zip(covariance, shown) if keep]
     rows += [[_cell(v), _cell(e), "", "", "", ""] for v, e in zip(values, errors)]
     columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
@@ -276,8 +275,8 @@ def _fact(x: float) -> str:
     return f"{x:.4f}" if x == 0.0 or abs(x) >= 0.01 else f"{x:.4e}"
 
 
-def _random_table(results: MixedLMResults) -> Table:
-    terms = list(terms_of(results))
+def _random_table(fit: Any) -> Table:
+    terms = list(terms_of(fit))
     widest = max((len(t.names) for t in terms), default=1)
     rows: list[tuple[str, ...]] = []
     for term in terms:
@@ -288,33 +287,35 @@ def _random_table(results: MixedLMResults) -> Table:
             shown = f"{term.group}: {name}" if name else term.group
             padding = [""] * (widest - 1 - i)
             rows.append((shown, _number(variance), _number(np.sqrt(variance)), *cells, *padding))
-    scale = results.scale
+    scale = fit.scale
     rows.append(("Residual", _number(scale), _number(np.sqrt(scale)), *[""] * (widest - 1)))
     correlation = ("Correlation",) if widest > 1 else ()
     columns = ("", "Variance", "SD", *correlation, *[""] * max(0, widest - 2))
     return Table("Random effects", columns, tuple(rows))
 
 
-def _group_facts(results: MixedLMResults) -> list[tuple[str, str]]:
+def _group_facts(fit: Any) -> list[tuple[str, str]]:
     """Return what the summary says of the groups, in statsmodels' words for one factor."""
-    model = results.model
-    if model.design.others:
-        return [(f"Levels of {name}", f"{q:,}") for name, q in model.n_levels.items()]
-    sizes = model.group_sizes
+    spec, cp = fit.spec, fit.of_effects.equations.crossproducts
+    if spec.is_several:
+        return [(f"Levels of {factor.name}", f"{factor.n_levels:,}") for factor in spec.factors]
+    blocks = getattr(cp, "blocks", None)  # else one group, in which components are crossed
+    sizes = np.array([spec.nobs]) if blocks is None else np.concatenate([b.counts for b in blocks])
     return [
-        ("No. Groups", str(model.n_groups)),
+        ("No. Groups", str(spec.factors[0].n_levels)),
         ("Min. group size", str(sizes.min())),
         ("Max. group size", str(sizes.max())),
         ("Mean group size", f"{sizes.mean():.1f}"),
     ]
 
 
-def _shown_covariances(results: MixedLMResults) -> np.ndarray:
+def _shown_covariances(fit: Any) -> np.ndarray:
     """Return which covariance parameters belong to a term; those between terms are no parameters."""
-    model = results.model
-    term = np.repeat(np.arange(len(model.design.terms)), [len(t.names) for t in model.design.terms])
-    rows, cols = lower_indices(model.k_re)
-    return np.append(term[rows] == term[cols], np.ones(model.k_vc, dtype=bool))
+    layout = fit.layout
+    shown = np.zeros(layout.k_re2 + layout.k_vc, dtype=bool)
+    for where in layout.packed:
+        shown[where] = True
+    return shown
 
 
 def _number(x: float) -> str:
@@ -325,3 +326,30 @@ def _number(x: float) -> str:
         decimals = max(0, 4 - int(np.floor(np.log10(abs(x)))))
         return f"{x:.{min(decimals, 6)}f}"
     return f"{x:.4e}"
+
+
+def summary(
+    fit: Any,
+    yname: str | None = None,
+    xname_fe: Sequence[str] | None = None,
+    xname_re: Sequence[str] | None = None,
+    title: str | None = None,
+    alpha: float = 0.05,
+) -> Summary:
+    """Return tables of the estimates: ``print`` it, or see ``as_text``, ``as_html``, ``as_latex``.
+
+    Parameters
+    ----------
+    yname : str, optional
+        Name of the response.
+    xname_fe, xname_re : sequence of str, optional
+        Names of the fixed effects, and of the covariance parameters.
+    title : str, optional
+    alpha : float
+        One minus the level of the confidence intervals (normal quantiles).
+    """
+    for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
+        if isinstance(names, str):
+            raise OptionError(f"{argument}={names!r}; expected a list of names")
+    yname, title = (None if text is None else str(text) for text in (yname, title))
+    return summarize(fit, alpha, yname, xname_fe, xname_re, title)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from ..results import MixedLMResults
+from ..fitting.fit import once
 
 
 @dataclass(frozen=True)
@@ -27,22 +26,25 @@ class TermCovariance:
         return float(self.cov[i, j]) / size if size > 0 else float("nan")
 
 
-def terms_of(results: MixedLMResults) -> Iterator[TermCovariance]:
+def terms_of(fit: Any) -> Iterator[TermCovariance]:
     """Yield the covariance matrix of every term of the formula, then the variance components."""
-    model, scale = results.model, results.scale
-    relative = results._relative
-    for term, group, g in zip(model.design.terms, model._term_groups, relative):
-        names = tuple("Intercept" if x == group else x for x in term.names)
-        yield TermCovariance(group, names, scale * g)
-    for name, g in zip(model.vcomp_names, relative[len(model.design.terms) :]):
-        yield TermCovariance(f"{model.group_name} / {name}", ("",), scale * g)
+    for term, g in zip(fit.layout.terms, fit.relative):
+        if term.is_component:
+            yield TermCovariance(f"{term.group} / {term.names[0]}", ("",), fit.scale * g)
+        else:
+            yield TermCovariance(term.group, term.shown, fit.scale * g)
 
 
-def varcorr(results: MixedLMResults) -> pd.DataFrame:
-    """Return a row for each variance and each pair of coefficients; see ``MixedLMResults.varcorr``."""
+@once
+def varcorr(fit: Any) -> pd.DataFrame:
+    """Variances, SDs and correlations of the random effects, σ² included.
+
+    One row for each coefficient and, with the covariance as `variance`, for each pair of a term.
+    Columns term (the grouping factor), name, with (the other of a pair), variance, sd, correlation.
+    """
     nan = float("nan")
     rows: list[tuple[str, str, str, float, float, float]] = []
-    for term in terms_of(results):
+    for term in terms_of(fit):
         k = len(term.names)
         for i in range(k):
             variance = float(term.cov[i, i])
@@ -52,7 +54,7 @@ def varcorr(results: MixedLMResults) -> pd.DataFrame:
                 value = float(term.cov[i, j])
                 pair = (term.names[j], term.names[i])
                 rows.append((term.group, *pair, value, nan, term.correlation(i, j)))
-    scale = float(results.scale)
+    scale = float(fit.scale)
     rows.append(("Residual", "", "", scale, float(np.sqrt(scale)), nan))
     columns = ["term", "name", "with", "variance", "sd", "correlation"]
     return pd.DataFrame(rows, columns=columns)

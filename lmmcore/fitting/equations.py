@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from ..covariance.choice import bound_structure
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..crossproducts.responses import ResponseBlock
+from ..design.design import Design
 from ..design.layout import Layout
 from ..extension import CovarianceStructure
 from ..likelihood.engine import Engine
 from ..likelihood.packed import PackedLikelihood
+from ..likelihood.penalised import SmoothPenalties
 from ..likelihood.profiled import ProfiledLikelihood, build_engine
 from ..likelihood.units import InUsersColumns
 
@@ -19,6 +22,21 @@ from ..likelihood.units import InUsersColumns
 def closed_under(structure: CovarianceStructure) -> str:
     """Return under which changes of columns a family of covariance matrices stays the same."""
     return str(getattr(structure, "closed_under", "nothing"))
+
+
+def bound_structures(design: Design, layout: Layout) -> list[CovarianceStructure]:
+    """Return the structure of each term, for the user's columns.
+
+    Raises
+    ------
+    OptionError, DesignError, PluginError
+        A structure that is not known, that needs other columns, or that breaks its contract.
+    """
+    out = [
+        bound_structure(t.covariance, own.names, own.group)
+        for t, own in zip(design.terms, layout.bars)
+    ]
+    return out + [bound_structure("unstructured", ("",), "") for _ in layout.components]
 
 
 class Equations:
@@ -60,6 +78,7 @@ class Equations:
         reml: bool,
         structures: Sequence[CovarianceStructure] | None = None,
         engine: Engine | None = None,
+        penalty: SmoothPenalties | None = None,
     ) -> ProfiledLikelihood:
         """Return a likelihood of its own, with the structures of the model or others."""
         engine = engine or self.engine
@@ -68,7 +87,9 @@ class Equations:
                 s if closed_under(s) != "nothing" else InUsersColumns(s, term.basis)
                 for s, term in zip(self.structures, engine.terms)
             ]
-        return ProfiledLikelihood(self.crossproducts, structures, self.layout.sizes, reml, engine)
+        return ProfiledLikelihood(
+            self.crossproducts, structures, self.layout.sizes, reml, engine, penalty
+        )
 
     @cached_property
     def packed(self) -> PackedLikelihood:

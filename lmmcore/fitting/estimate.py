@@ -54,6 +54,7 @@ def estimate(
     start: np.ndarray | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callable[[int, float], None] | None = None,
+    first: np.ndarray | None = None,
 ) -> Estimate:
     """Minimise the criterion.
 
@@ -67,14 +68,19 @@ def estimate(
     groups : sequence of str
         Name of each term's grouping factor.
     start : array, optional
-        θ to start from; by default from the data.
+        θ to start from, and nowhere else; by default from the data, and further starts where it is doubtful.
+    first : array, optional
+        θ in place of the first start from the data.
     """
     began = time.perf_counter()
     likelihood.evaluations = 0
     likelihood._last = None
     _refuse_no_residual(likelihood)
     saturated, no_residual = start is None and is_saturated(likelihood), False
-    theta = start_values(likelihood) if start is None else np.array(start, dtype=float)
+    if start is not None:
+        theta = np.array(start, dtype=float)
+    else:
+        theta = start_values(likelihood) if first is None else first
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
     for name, optimizer in optimizers if likelihood.n_parameters else ():  # noqa: B007

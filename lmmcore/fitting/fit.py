@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..crossproducts.crossed import CrossedProducts
 from ..design.layout import Layout
 from ..design.spec import ModelSpec
 from ..likelihood.packed import PackedLikelihood, PackedPoint
@@ -52,6 +53,8 @@ class Fit:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "kept": {}}
 
+    is_plain = True  # without a penalty
+
     @property
     def layout(self) -> Layout:
         return self.spec.layout
@@ -86,6 +89,31 @@ class Fit:
     def cov_beta(self) -> np.ndarray:
         """σ̂² (X'V⁻¹X)⁻¹ (p, p)."""
         return self.likelihood.coordinates.covariance(self.state, self.scale)
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the fixed effects: their number."""
+        return self.spec.k_fe
+
+    @property
+    def theta_hessian(self) -> np.ndarray | None:
+        """Hessian of −2 log-likelihood in θ, as the optimizer had it."""
+        return self.point.hessian
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the groups are not independent of each other."""
+        return isinstance(self.equations.crossproducts, CrossedProducts)
+
+    @property
+    def of_effects(self) -> Fit:
+        """The fit whose random effects these are."""
+        return self
+
+    @property
+    def of_variances(self) -> Fit:
+        """The fit whose variances, with their standard errors, these are."""
+        return self
 
     @property
     def solution(self) -> np.ndarray:

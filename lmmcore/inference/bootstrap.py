@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,22 +15,19 @@ from ..design.design import Design
 from ..design.groups import Grouping
 from ..errors import ConvergenceWarning, DataValueError, LmmcoreError, LmmcoreWarning, OptionError
 
-if TYPE_CHECKING:
-    from ..results import MixedLMResults
-
 Generator = np.random.Generator | np.random.RandomState
 
 
-def bootstrap(
-    results: MixedLMResults,
+def resampled(
+    results: Any,
     nrep: int,
     method: str | None,
     rng: Any,
     kind: str,
-    fun: Callable[[MixedLMResults], Any] | None,
+    fun: Callable[[Any], Any] | None,
     callback: Callable[[int, int], None] | None,
 ) -> np.ndarray:
-    """Return a statistic of each refit (nrep, k), NaN where it failed; see ``MixedLMResults.bootstrap``."""
+    """Return a statistic of each refit (nrep, k), NaN where it failed; see `bootstrap`."""
     if isinstance(nrep, bool) or not isinstance(nrep, (int, np.integer)) or nrep < 2:
         raise OptionError(f"nrep={nrep!r}; expected a whole number of replications, 2 or more")
     rng = generator(rng)
@@ -44,7 +41,7 @@ def bootstrap(
             )
         draw = _groups_of(design)
     elif kind == "parametric":
-        distribution = model.get_distribution(results.params_object, results.scale)
+        distribution = model.get_distribution(results.fit.params_object, results.fit.scale)
 
         def draw(rng: Generator) -> Design:
             y = distribution.rvs(rng=rng)
@@ -91,7 +88,7 @@ def bootstrap(
     return out
 
 
-def _params(fit: MixedLMResults) -> np.ndarray:
+def _params(fit: Any) -> np.ndarray:
     return np.asarray(fit.params)
 
 
@@ -136,3 +133,52 @@ def _rows_of(design: Design, rows: np.ndarray, grouping: Grouping) -> Design:
         weights=None if design.weights is None else design.weights[rows],
         row_labels=None,
     )
+
+
+def bootstrap(
+    results: Any,
+    nrep: int = 100,
+    method: str | None = None,
+    disp: bool = False,
+    store: bool = True,
+    rng: Any = None,
+    *,
+    kind: str = "groups",
+    fun: Callable[[Any], Any] | None = None,
+    callback: Callable[[int, int], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Refit the model to resampled data, by the same penalty if there is one.
+
+    Parameters
+    ----------
+    nrep : int
+        Number of replications.
+    method : str, optional
+        Optimizer; by default that of `fit`.
+    disp : bool
+        Accepted for compatibility, without effect; see `callback`.
+    store : bool
+        Whether ``results.bootstrap_results`` keeps the estimates.
+    rng : Generator, RandomState or int, optional
+    kind : {"groups", "parametric"}
+        Draw whole groups with replacement, or responses from the fitted model.
+    fun : callable, optional
+        Takes the results of a refit, returns a number or a vector; by default ``params``.
+    callback : callable, optional
+        Called after each refit with its number and `nrep`.
+
+    Returns
+    -------
+    mean, std : arrays (k,)
+    values : array (nrep, k)
+        A row of NaN where a refit failed, of which a warning tells the number.
+
+    Notes
+    -----
+    statsmodels resamples rows, which mixed models do not allow: the rows of a group are dependent.
+    """
+    values = resampled(results, nrep, method, rng, kind, fun, callback)
+    good = values[~np.isnan(values).any(axis=1)]
+    if store:
+        results.__dict__["bootstrap_results"] = values
+    return good.mean(axis=0), good.std(axis=0), values

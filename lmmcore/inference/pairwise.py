@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..design.spec import ModelSpec
 from ..errors import DataValueError, DesignError, OptionError, suggest
 from .contrasts import ContrastResults
 from .multiplicity import adjust
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ class PairwiseTests:
 
 
 def pairwise(
-    model: MixedLM,
+    spec: ModelSpec,
     test: Callable[[np.ndarray], ContrastResults],
     term_name: str,
     method: str | Sequence[str],
@@ -55,8 +53,8 @@ def pairwise(
     left_out: Sequence[str] = (),
 ) -> PairwiseTests:
     """Compare the levels of a factor; see ``MixedLMResults.t_test_pairwise``."""
-    encoding, columns, levels = _encoding(model, term_name)
-    zero = [name for name in left_out if name in [model.exog_names[j] for j in columns]]
+    encoding, columns, levels = _encoding(spec, term_name)
+    zero = [name for name in left_out if name in [spec.exog_names[j] for j in columns]]
     if zero:
         raise DataValueError(
             f"the levels of {term_name} cannot be compared: the penalised fit has {', '.join(zero)} at "
@@ -70,7 +68,7 @@ def pairwise(
             )
         levels = [str(x) for x in factor_labels]
     pairs = list(combinations(range(len(levels)), 2))
-    contrasts = np.zeros((len(pairs), model.k_fe))
+    contrasts = np.zeros((len(pairs), spec.k_fe))
     for row, (i, j) in enumerate(pairs):
         contrasts[row, columns] = encoding[j] - encoding[i]
     labels = tuple(f"{levels[j]}-{levels[i]}" for i, j in pairs)
@@ -83,9 +81,9 @@ def pairwise(
     return PairwiseTests(frame, contrasts, labels, encoding)
 
 
-def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _encoding(spec: ModelSpec, term_name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the rows that code the levels, the columns of the term in the fit, and the levels."""
-    info: Any = model.design.fixed_info
+    info: Any = spec.fixed_info
     factors: dict[str, Any] = getattr(info, "factors", {})
     if term_name not in factors:
         raise OptionError(
@@ -93,12 +91,12 @@ def _encoding(model: MixedLM, term_name: str) -> tuple[np.ndarray, np.ndarray, l
             + (f"expected one of {', '.join(factors)}" if factors else "it has no factor alone")
         )
     where = info.term_name_slices[term_name]
-    kept = model._built_columns
+    kept = spec.built
     columns = np.flatnonzero((kept >= where.start) & (kept < where.stop))
     if len(columns) != where.stop - where.start:
         raise DesignError(
             f"the levels of {term_name} cannot be compared: columns of it are not in the fit"
-            + (f", as others determine them ({', '.join(model.dropped)})" if model.dropped else "")
+            + (f", as others determine them ({', '.join(spec.dropped)})" if spec.dropped else "")
         )
     matrix, levels = factors[term_name]
     return matrix, columns, [str(x) for x in levels]

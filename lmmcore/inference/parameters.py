@@ -12,6 +12,7 @@ from ..arguments import number, numbers
 from ..errors import DataValueError, LmmcoreWarning
 from ..fitting.fit import Fit, once
 from .covariance import covariance, variances
+from .unidentified import cov_fe_of
 from .wald import combine, interval, p_values
 
 Series = pd.Series | np.ndarray
@@ -27,14 +28,18 @@ def fe_params(fit: Fit) -> Series:
 
 
 def cov_fe(fit: Fit) -> Frame:
-    """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe)."""
-    return fit.spec.frame(fit.cov_beta.copy(), fit.spec.exog_names)
+    """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe).
+
+    Entries are NaN where they depend on variances that the data do not identify, as where the
+    grouping factor of a random intercept is a fixed effect too (`cov_params_note`).
+    """
+    return fit.spec.frame(cov_fe_of(fit).copy(), fit.spec.exog_names)
 
 
 @once
 def bse_fe(fit: Fit) -> Series:
     """Standard errors of the fixed effects (k_fe,)."""
-    return fit.spec.series(np.sqrt(np.diag(fit.cov_beta)), fit.spec.exog_names)
+    return fit.spec.series(np.sqrt(np.diag(cov_fe_of(fit))), fit.spec.exog_names)
 
 
 # Covariance of the random effects
@@ -77,7 +82,8 @@ def cov_params(
     """Return the covariance matrix of `params`, the inverse observed information.
 
     Where a covariance matrix of random effects is singular, the entries of covariance parameters
-    are NaN; `cov_params_note` says why.
+    are NaN, and so are entries that depend on parameters that the data do not identify;
+    `cov_params_note` says why.
 
     Parameters
     ----------
@@ -178,9 +184,9 @@ def df_modelwc(fit: Fit) -> int:
     return len(fit.spec.param_names)
 
 
-def df_resid(fit: Fit) -> int:
-    """Number of rows minus number of fixed effects."""
-    return fit.spec.nobs - fit.spec.k_fe
+def df_resid(fit: Fit) -> float:
+    """Number of rows minus degrees of freedom of the fixed effects (without a penalty, their number)."""
+    return fit.spec.nobs - fit.df
 
 
 def information_criterion(fit: Fit, price: float, name: str) -> float:
@@ -193,7 +199,7 @@ def information_criterion(fit: Fit, price: float, name: str) -> float:
             stacklevel=4,
         )
         return float("nan")
-    return fit.criterion + price * (fit.spec.k_fe + fit.likelihood.n_parameters + 1)
+    return fit.criterion + price * (fit.df + fit.likelihood.n_parameters + 1)
 
 
 def aic(fit: Fit) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +11,13 @@ from ..arguments import number, whole_number
 from ..errors import OptionError, suggest
 from ..extension import Optimizer
 from ..fitting.estimate import estimate
+from ..fitting.fit import Fit
+from ..fitting.options import chosen_optimizers
 from ..likelihood.fixed import FixedPattern
-
-if TYPE_CHECKING:
-    from ..results import MixedLMResults
 
 
 def profile_variance(
-    results: MixedLMResults,
+    fit: Fit,
     re_ix: int | str,
     vtype: str,
     num_low: int,
@@ -29,8 +28,8 @@ def profile_variance(
     options: Mapping[str, Any],
 ) -> np.ndarray:
     """Return variances and log-likelihoods; see ``MixedLMResults.profile_re``."""
-    model, likelihood = results.model, results._likelihood
-    t, column, estimate_at = _find(results, re_ix, vtype)
+    equations, likelihood = fit.equations, fit.likelihood
+    t, column, estimate_at = _find(fit, re_ix, vtype)
     num_low, num_high = (
         whole_number(num, name, 0) for num, name in ((num_low, "num_low"), (num_high, "num_high"))
     )
@@ -45,29 +44,29 @@ def profile_variance(
         )
     left = np.linspace(low, estimate_at, num_low + 1)
     right = np.linspace(estimate_at, high, num_high + 1)[1:]
-    values = np.concatenate([left, right]) / results.scale
-    plain = model._plain_engine
+    values = np.concatenate([left, right]) / fit.scale
+    plain = equations.plain_engine
     term = plain.terms[t]
     free = np.ones(term.k * (term.k + 1) // 2, dtype=bool)
     free[0] = False
     order = [column, *(j for j in range(term.k) if j != column)]
-    covariances = [to.to_engine(g) for to, g in zip(plain.terms, results._relative)]
+    covariances = [to.to_engine(g) for to, g in zip(plain.terms, fit.relative)]
     out = []
     for value in values:
         held = np.zeros(len(free))
         held[0] = np.sqrt(value) / term.basis[column, column]
         structures = list(likelihood.structures)
         structures[t] = FixedPattern(free, held, order)
-        restricted = model._likelihood(results.reml, structures, plain, likelihood.penalty)
+        restricted = equations.likelihood(fit.reml, structures, plain, likelihood.penalty)
         start = restricted.parameters(covariances)
         found = estimate(
-            restricted, optimizers, model._term_names, model._term_groups, start, options
+            restricted, optimizers, fit.layout.names, fit.layout.groups, start, options
         )
         state = found.point.state
         if state is None:
             raise OptionError(
                 f"dist_high={dist_high!r}; the likelihood is not finite at the variance "
-                f"{value * results.scale:.6g}. Give a smaller distance"
+                f"{value * fit.scale:.6g}. Give a smaller distance"
             )
         scale = restricted.coordinates.sigma2(state, restricted.n_eff)
         out.append([value * scale, -0.5 * found.point.value])
@@ -81,28 +80,63 @@ def _distance(given: Any, name: str) -> float:
     return value
 
 
-def _find(results: MixedLMResults, re_ix: int | str, vtype: str) -> tuple[int, int, float]:
+def _find(fit: Fit, re_ix: int | str, vtype: str) -> tuple[int, int, float]:
     """Return term, column and estimated variance."""
-    model = results.model
+    layout = fit.layout
     names: list[Any]
     if vtype == "re":
-        names = model.exog_re_names
+        names = list(layout.coefficient_names)
         index = names.index(re_ix) if re_ix in names else re_ix
-        if isinstance(index, (int, np.integer)) and 0 <= index < model.k_re:
-            start = 0
-            for t, term in enumerate(model.design.terms):
-                if index < start + len(term.names):
-                    variance = results._cov_re_unscaled[index, index] * results.scale
-                    return t, int(index) - start, float(variance)
-                start += len(term.names)
+        if isinstance(index, (int, np.integer)) and 0 <= index < layout.k_re:
+            variance = fit.params_object.cov_re[index, index] * fit.scale
+            return (*layout.coefficient(int(index)), float(variance))
         raise OptionError(
-            f"re_ix={re_ix!r} is no random coefficient; expected 0 to {model.k_re - 1}"
+            f"re_ix={re_ix!r} is no random coefficient; expected 0 to {layout.k_re - 1}"
             + suggest(str(re_ix), names)
         )
     if vtype == "vc":
-        names = model.vcomp_names
+        names = list(layout.component_names)
         if re_ix in names:
-            j = names.index(re_ix)
-            return len(model.design.terms) + j, 0, float(results.vcomp[j])
+            t = layout.component(str(re_ix))
+            return t, 0, float(fit.relative[t][0, 0] * fit.scale)
         raise OptionError(f"re_ix={re_ix!r} is no variance component{suggest(str(re_ix), names)}")
     raise OptionError(f"vtype={vtype!r}; expected 're' (random coefficient) or 'vc' (component)")
+
+
+def profile_re(
+    fit: Fit,
+    re_ix: int | str,
+    vtype: str,
+    num_low: int = 5,
+    dist_low: float = 1.0,
+    num_high: int = 5,
+    dist_high: float = 1.0,
+    *,
+    method: str | Sequence[str] | None = None,
+    **fit_kwargs: Any,
+) -> np.ndarray:
+    """Return the profile likelihood of a variance.
+
+    Parameters
+    ----------
+    re_ix : int or str
+        A random coefficient (its number or name) or the name of a variance component.
+    vtype : {"re", "vc"}
+    num_low, num_high : int
+        Number of points below and above the estimate.
+    dist_low, dist_high : float
+        Distance of the outermost points, as a variance.
+    method : str or sequence of str, optional
+        Optimizer of the restricted fits, as in ``MixedLM.fit``.
+    **fit_kwargs
+        Its options, such as `maxiter`.
+
+    Returns
+    -------
+    array (num_low + 1 + num_high, 2)
+        Variances and log-likelihoods. The ratio to σ² is what is held fixed.
+    """
+    optimizers, options = chosen_optimizers(method, fit_kwargs)
+    return profile_variance(
+        fit, re_ix, vtype, num_low, dist_low, num_high, dist_high, optimizers, options
+    )

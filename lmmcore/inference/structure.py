@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..fitting.fit import once
 from ..likelihood.units import InUsersColumns
 from ..linalg.matrices import lower_indices
+from .unidentified import cov_fe_of, unidentified
 from .wald import CovarianceOfParams, without_unidentified
-
-if TYPE_CHECKING:
-    from ..results import MixedLMResults
 
 REDUNDANT = 1e-9  # eigenvalue of the scaled information in θ of a direction that moves no G
 
 
-def is_structured(results: MixedLMResults) -> bool:
+def is_structured(fit: Any) -> bool:
     """Return whether a term's covariance matrix has fewer parameters than entries, or other ones."""
     return any(
         s.n_parameters(t.k) != t.k * (t.k + 1) // 2 or isinstance(s, InUsersColumns)
-        for s, t in zip(results._likelihood.structures, results._likelihood.terms)
+        for s, t in zip(fit.likelihood.structures, fit.likelihood.terms)
         if t.k > 1
     )
 
 
-def covariance_of_theta(results: MixedLMResults) -> tuple[np.ndarray, str]:
+def covariance_of_theta(fit: Any) -> tuple[np.ndarray, str]:
     """Return the inverse information in θ (m, m), and why it is NaN if it is."""
-    likelihood, boundary = results._likelihood, results.convergence.boundary
-    flat = results._unidentified
+    likelihood, boundary = fit.likelihood, fit.certificate.boundary
+    flat = unidentified(fit)
     m = likelihood.n_parameters
     nothing = np.full((m, m), np.nan)
-    hessian = results._theta_hessian
+    hessian = fit.theta_hessian
     if boundary or hessian is None:
         return nothing, (
             "no standard errors of variance parameters: the estimate lies on the boundary ("
@@ -51,77 +50,73 @@ def covariance_of_theta(results: MixedLMResults) -> tuple[np.ndarray, str]:
     kept = values > REDUNDANT * values[-1]
     if flat is not None:
         # θ may have parameters too many beside what the data do not identify.
-        kept[: m - int(np.linalg.matrix_rank(packed_slopes(results))) + flat.rank] = False
+        kept[: m - int(np.linalg.matrix_rank(packed_slopes(fit))) + flat.rank] = False
     inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
     return inverse / np.outer(scale, scale), ""
 
 
-def packed_slopes(results: MixedLMResults) -> np.ndarray:
+def packed_slopes(fit: Any) -> np.ndarray:
     """Return ∂(cov_re, vcomp, relative)/∂θ (k_re2 + k_vc, m)."""
-    likelihood, point = results._likelihood, results._point
-    rows, cols = lower_indices(results.k_re)
-    place = {(int(i), int(j)): at for at, (i, j) in enumerate(zip(rows, cols))}
-    out = np.zeros((results.k_re2 + results.k_vc, likelihood.n_parameters))
-    n_terms = len(results.model.design.terms)
-    start = column = 0
-    for t, (term, structure, theta, root) in enumerate(
-        zip(likelihood.terms, likelihood.structures, likelihood.parts(point.theta), point.roots)
-    ):
+    likelihood, point, layout = fit.likelihood, fit.point, fit.layout
+    out = np.zeros((layout.k_re2 + layout.k_vc, likelihood.n_parameters))
+    column = 0
+    for term, where, structure, theta, root in zip(
+        likelihood.terms, layout.packed, likelihood.structures, likelihood.parts(point.theta),
+        point.roots,
+    ):  # fmt: skip
+        lower = lower_indices(term.k)
         for slope in structure.factor_derivative(theta, term.k):
-            g = term.to_user(slope @ root.T + root @ slope.T)
-            if t >= n_terms:
-                out[results.k_re2 + t - n_terms, column] = g[0, 0]
-            else:
-                for i in range(term.k):
-                    for j in range(i + 1):
-                        out[place[start + i, start + j], column] = g[i, j]
+            out[where, column] = term.to_user(slope @ root.T + root @ slope.T)[lower]
             column += 1
-        start += term.k
     return out
 
 
-def covariance_of_structured(results: MixedLMResults) -> CovarianceOfParams:
+def covariance_of_structured(fit: Any) -> CovarianceOfParams:
     """Return the covariance matrix of ``params`` where a structure ties entries of cov_re together."""
-    p = results.k_fe
-    cov_theta, reason = covariance_of_theta(results)
-    k = p + results.k_re2 + results.k_vc
+    p = fit.spec.k_fe
+    cov_theta, reason = covariance_of_theta(fit)
+    k = len(fit.params)
     out = np.full((k, k), np.nan)
-    out[:p, :p] = results._cov_fe
+    out[:p, :p] = cov_fe_of(fit)
     if reason:
         return CovarianceOfParams(out, reason)
-    packed = results.model._packed
-    point = packed.at(results.params_object, profile_fe=False)
-    hessian = packed.hessian(point, results.reml)
-    slopes = packed_slopes(results)
+    hessian = fit.hessian
+    slopes = packed_slopes(fit)
     # β̂ moves with the covariance parameters.
     beta = -np.linalg.solve(hessian[:p, :p], hessian[:p, p:] @ slopes)
     both = np.vstack([beta, slopes])
     out = both @ cov_theta @ both.T
     out[:p, :p] -= np.linalg.inv(hessian[:p, :p])
-    if results._unidentified is not None:
-        return without_unidentified(out, results._unidentified)
-    return CovarianceOfParams(out, "")
+    flat = unidentified(fit)
+    return CovarianceOfParams(out, "") if flat is None else without_unidentified(out, flat)
 
 
-def covariance_parameters(results: MixedLMResults) -> pd.DataFrame:
-    """Return the parameters of every structure in its own terms, with standard errors."""
-    likelihood, point, model = results._likelihood, results._point, results.model
-    cov_theta, _ = covariance_of_theta(results)
-    slopes = packed_slopes(results)
-    packed = model._packed
-    at = packed.at(results.params_object, profile_fe=False)
-    move = packed.log_scale_slope(at, results.reml) @ slopes  # of log σ² with θ
+@once
+def covariance_parameters(fit: Any) -> pd.DataFrame:
+    """The parameters of each term's covariance structure in its own terms.
+
+    Columns term, parameter (such as "sd(x)", "corr"), estimate (σ² included) and std_err, by the
+    delta method from the observed information; NaN on the boundary and for what the data do not
+    identify (`cov_params_note`).
+    """
+    if fit.of_variances is not fit:
+        return covariance_parameters(fit.of_variances)
+    likelihood, point = fit.likelihood, fit.point
+    cov_theta, _ = covariance_of_theta(fit)
+    slopes = packed_slopes(fit)
+    move = fit.log_scale_slope @ slopes  # of log σ² with θ
     joint = np.vstack([np.eye(len(move)), move]) @ cov_theta
     joint = joint @ np.vstack([np.eye(len(move)), move]).T
-    joint[-1, -1] += 2.0 / packed.n_eff(results.reml)
-    whole = np.append(point.theta, np.log(results.scale))
+    joint[-1, -1] += 2.0 / fit.n_eff
+    whole = np.append(point.theta, np.log(fit.scale))
     null = np.zeros((len(whole), 0))
-    if results._unidentified is not None:
-        found = np.linalg.lstsq(slopes, results._unidentified.directions, rcond=None)[0]
+    flat = unidentified(fit)
+    if flat is not None:
+        found = np.linalg.lstsq(slopes, flat.directions, rcond=None)[0]
         null = np.vstack([found, move @ found])
     rows: list[dict[str, Any]] = []
     for t, (term, structure, names, group) in enumerate(
-        zip(likelihood.terms, likelihood.structures, model._term_names, model._term_groups)
+        zip(likelihood.terms, likelihood.structures, fit.layout.names, fit.layout.groups)
     ):
         shown = ["Intercept" if name == group else name for name in names]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..design.spec import ModelSpec
 from ..errors import OptionError, suggest
 from .contrasts import ContrastResults
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +68,16 @@ class TermTests:
         return str(self)
 
 
-def columns_of_terms(model: MixedLM) -> dict[str, np.ndarray]:
+def columns_of_terms(spec: ModelSpec) -> dict[str, np.ndarray]:
     """Return the positions of each term's columns among the fixed effects of the fit.
 
     Columns that were dropped, as others determine them, are not there; without a formula of several
     columns each column is a term.
     """
-    slices = getattr(model.design.fixed_info, "term_name_slices", None)
+    slices = getattr(spec.fixed_info, "term_name_slices", None)
     if slices is None:
-        return {name: np.array([j]) for j, name in enumerate(model.exog_names)}
-    kept = model._built_columns
+        return {name: np.array([j]) for j, name in enumerate(spec.exog_names)}
+    kept = spec.built
     return {
         name: np.flatnonzero((kept >= where.start) & (kept < where.stop))
         for name, where in slices.items()
@@ -87,7 +85,7 @@ def columns_of_terms(model: MixedLM) -> dict[str, np.ndarray]:
 
 
 def wald_terms(
-    model: MixedLM,
+    spec: ModelSpec,
     test: Callable[[np.ndarray], ContrastResults],
     skip_single: bool,
     extra_constraints: Sequence[tuple[str, Any]],
@@ -95,9 +93,9 @@ def wald_terms(
     left_out: Sequence[str] = (),
 ) -> TermTests:
     """Test each term; see ``MixedLMResults.wald_test_terms``."""
-    identity = np.eye(model.k_fe)
-    stays = np.array([name not in left_out for name in model.exog_names], dtype=bool)
-    terms = {name: where[stays[where]] for name, where in columns_of_terms(model).items()}
+    identity = np.eye(spec.k_fe)
+    stays = np.array([name not in left_out for name in spec.exog_names], dtype=bool)
+    terms = {name: where[stays[where]] for name, where in columns_of_terms(spec).items()}
     hypotheses = [
         (name, identity[where])
         for name, where in terms.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import numbers
-from ..errors import DataValueError
+from ..errors import DataValueError, LmmcoreWarning, users_line
 from ..fitting.fit import Fit
 from . import contrasts
 from .contrasts import ContrastResults, constraints
@@ -18,10 +19,17 @@ from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
 from .parameters import df_resid
 from .terms import TermTests, wald_terms
+from .unidentified import cov_fe_of
 
 
 def _df(fit: Fit, small_sample: bool | None) -> float | None:
     return float(df_resid(fit)) if small_sample else None
+
+
+def _left_out(fit: Fit) -> list[str]:
+    """Return the names of the fixed effects without standard errors: a penalty has them at zero."""
+    names = fit.spec.exog_names
+    return [names[j] for j in np.flatnonzero(np.isnan(np.diag(cov_fe_of(fit))))]
 
 
 def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResults:
@@ -37,10 +45,20 @@ def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResult
     Returns
     -------
     ContrastResults
-        Standard errors are those of `bse_fe`.
+        Standard errors are those of `bse_fe`. A hypothesis about a coefficient that a penalty has at
+        zero has none.
     """
     hypothesis = constraints(r_matrix, fit.spec.exog_names)
-    return contrasts.t_test(fit.beta, fit.cov_beta, hypothesis, _df(fit, use_t))
+    found = contrasts.t_test(fit.beta, cov_fe_of(fit), hypothesis, _df(fit, use_t))
+    lost = np.isnan(found.sd) if found.sd is not None else np.zeros(0, dtype=bool)
+    if lost.any() and not fit.is_plain:
+        warnings.warn(
+            f"no standard errors of {', '.join(n for n, no in zip(found.c_names, lost) if no)}: the "
+            f"penalized fit has {', '.join(_left_out(fit))} at zero. Test coefficients that are not",
+            LmmcoreWarning,
+            stacklevel=users_line(),
+        )
+    return found
 
 
 def wald_test(
@@ -68,7 +86,7 @@ def wald_test(
     scalar : bool
         Whether statistic and p-value are floats; else arrays (1, 1) and ().
     """
-    cov, p = fit.cov_beta, fit.spec.k_fe
+    cov, p = cov_fe_of(fit), fit.spec.k_fe
     if cov_p is not None:
         cov = numbers(cov_p, "cov_p", "a covariance matrix")
         if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or len(cov) < p:
@@ -110,13 +128,15 @@ def wald_test_terms(
     -------
     TermTests
         With ``table``; each term is tested beside all others (as type III with the coding that the
-        formula has).
+        formula has). Coefficients that a penalty has at zero are not tested: `left_out` names them.
     """
 
     def test(matrix: np.ndarray) -> ContrastResults:
         return wald_test(fit, matrix, scalar=scalar)
 
-    return wald_terms(fit.spec, test, skip_single, extra_constraints or (), combine_terms or ())
+    return wald_terms(
+        fit.spec, test, skip_single, extra_constraints or (), combine_terms or (), _left_out(fit)
+    )
 
 
 def t_test_pairwise(
@@ -149,7 +169,7 @@ def t_test_pairwise(
     def test(matrix: np.ndarray) -> ContrastResults:
         return t_test(fit, matrix)
 
-    return pairwise(fit.spec, test, term_name, method, alpha, factor_labels)
+    return pairwise(fit.spec, test, term_name, method, alpha, factor_labels, _left_out(fit))
 
 
 def get_nlfun(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from ..fitting.fit import once
 from ..linalg.matrices import lower_indices
-
-if TYPE_CHECKING:
-    from ..results import MixedLMResults
 
 PART = 1e-6  # change, as a part of a standard error, below which an estimate does not move
 
@@ -42,23 +40,18 @@ class Unidentified:
     directions: np.ndarray
 
 
-def unidentified(results: MixedLMResults, cov_fe: np.ndarray) -> Unidentified | None:
-    """Return what moves along the null directions of a fit; None where there are none.
-
-    Parameters
-    ----------
-    cov_fe : array (p, p)
-        Covariance matrix of the fixed effects at the estimate.
-    """
-    directions = results.convergence.null_directions
+@once
+def unidentified(fit: Any) -> Unidentified | None:
+    """Return what moves along the null directions of a fit; None where there are none."""
+    directions = fit.certificate.null_directions
     if not directions:
         return None
-    relative = np.any([_packed(results, d.relative_moves) for d in directions], axis=0)
-    absolute = np.any([_packed(results, d.moves) for d in directions], axis=0)
+    relative = np.any([_packed(fit, d.relative_moves) for d in directions], axis=0)
+    absolute = np.any([_packed(fit, d.moves) for d in directions], axis=0)
     residual = any(d.residual for d in directions)
-    back = results._likelihood.coordinates.matrix
-    se = np.sqrt(np.diag(cov_fe))
-    fixed = np.zeros(cov_fe.shape, dtype=bool)
+    back = fit.likelihood.coordinates.matrix
+    se = np.sqrt(np.diag(fit.cov_beta))
+    fixed = np.zeros(fit.cov_beta.shape, dtype=bool)
     for d in directions:
         cov = back @ d.fixed_cov @ back.T
         fixed |= np.abs(cov) > PART * np.outer(se, se)
@@ -67,25 +60,28 @@ def unidentified(results: MixedLMResults, cov_fe: np.ndarray) -> Unidentified | 
     return Unidentified(
         len(directions),
         "no standard errors of parameters that the data do not identify: "
-        + "; ".join(results.convergence.not_identified),
+        + "; ".join(fit.certificate.not_identified),
         relative,
         np.append(absolute, residual),
         fixed,
-        np.column_stack([_packed(results, d.relative) for d in directions]),
+        np.column_stack([_packed(fit, d.relative) for d in directions]),
     )
 
 
-def _packed(results: MixedLMResults, terms: tuple[np.ndarray, ...]) -> np.ndarray:
+def _packed(fit: Any, terms: tuple[np.ndarray, ...]) -> np.ndarray:
     """Return a matrix for each term as entries of cov_re (lower triangle) and components."""
-    k_re, n_terms = results.k_re, len(results.model.design.terms)
-    whole = np.zeros((k_re, k_re), dtype=terms[0].dtype)
-    at = 0
-    for matrix in terms[:n_terms]:
-        k = len(matrix)
-        whole[at : at + k, at : at + k] = matrix
-        at += k
-    components = [matrix[0, 0] for matrix in terms[n_terms:]]
-    return np.append(whole[lower_indices(k_re)], np.array(components, dtype=whole.dtype))
+    layout = fit.layout
+    out = np.zeros(layout.k_re2 + layout.k_vc, dtype=terms[0].dtype)
+    for where, matrix in zip(layout.packed, terms):
+        out[where] = matrix[lower_indices(len(matrix))]
+    return out
+
+
+def cov_fe_of(fit: Any) -> np.ndarray:
+    """Return the covariance matrix of the fixed effects, NaN where it is not identified."""
+    flat = unidentified(fit) if fit.is_plain else None
+    cov: np.ndarray = fit.cov_beta
+    return cov if flat is None else np.where(flat.fixed, np.nan, cov)
 
 
 def generalised_inverse(information: np.ndarray, directions: np.ndarray) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,11 @@ from ..results import MixedLMResults
 from .fit import check_variances, named_penalty, sweeps_allowed
 from .path import RegularizationPath
 from .terms import penalised_terms, with_information_units
-from .variances import JointFit, fit_jointly, null_fit, problem_at, quadratic_at
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
+from .variances import Joint, fit_jointly, null_fit, problem_at, quadratic_at
 
 
 def fit_path(
-    model: MixedLM,
+    model: Any,
     penalty: Any,
     alphas: Any,
     n_alphas: int,
@@ -75,7 +72,7 @@ def fit_path(
             (plain, problem, solutions), None, sweeps, "", fit_kwargs,
         )  # fmt: skip
     start = np.zeros(model.k_fe)
-    joint: list[JointFit] = []
+    joint: list[Joint] = []
     pilot = np.zeros(model.k_fe)
     pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
     note = ""
@@ -107,7 +104,7 @@ def fit_path(
 
 
 def _alphas(
-    model: MixedLM, problem: PenalisedQuadratic, alphas: Any, n: Any, smallest: float | None
+    model: Any, problem: PenalisedQuadratic, alphas: Any, n: Any, smallest: float | None
 ) -> np.ndarray:
     """Return falling weights.
 
@@ -136,9 +133,9 @@ def _alphas(
     return np.geomspace(top, least * top, int(n))
 
 
-def _deviance(model: MixedLM, plain: MixedLMResults, squares: np.ndarray) -> np.ndarray:
+def _deviance(model: Any, plain: MixedLMResults, squares: np.ndarray) -> np.ndarray:
     """Return −2 log-likelihood (ML) for squares (y − Xβ)'V⁻¹(y − Xβ)/σ² at held variances, σ² free."""
     n = model.nobs
     # At the GLS estimate the squares are n_eff by the definition of σ̂².
-    at_gls = plain._state.log_det_v - model.crossproducts.log_weights
+    at_gls = plain.fit.state.log_det_v - model.crossproducts.log_weights
     return at_gls + n * (1.0 + np.log(2.0 * np.pi * plain.scale * squares / n))

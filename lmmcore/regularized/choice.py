@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,6 @@ from ..penalties.quadratic import Whitened
 from .plots import plot_cv, plot_stability
 from .quadratic import whitened_rows
 from .variances import quadratic_at
-
-if TYPE_CHECKING:
-    from .path import RegularizationPath
-    from .results import RegularizedResults
 
 BUNDLES = 100  # into which groups are put for subsamples
 
@@ -53,7 +49,7 @@ class CrossValidation:
     se: np.ndarray
     folds: np.ndarray
     scale: str
-    _path: RegularizationPath = field(repr=False)
+    _path: Any = field(repr=False)
 
     @property
     def best(self) -> int:
@@ -66,7 +62,7 @@ class CrossValidation:
         best = self.best
         return int(np.argmax(self.mean <= self.mean[best] + self.se[best]))
 
-    def select(self, rule: str = "one_se") -> RegularizedResults:
+    def select(self, rule: str = "one_se") -> Any:
         """Return the fit to all groups that a rule chooses: "one_se" or "best"."""
         if rule not in ("one_se", "best"):
             raise OptionError(f"rule={rule!r}; expected 'one_se' or 'best'")
@@ -129,17 +125,17 @@ def _fold_of_groups(n_groups: int, folds: Any, rng: Any) -> np.ndarray:
     return out
 
 
-def _parts(path: RegularizationPath, part_of_group: np.ndarray) -> list[Whitened]:
+def _parts(path: Any, part_of_group: np.ndarray) -> list[Whitened]:
     """Return the quadratics of parts of the groups, with no more rows than columns and one."""
     model, fit = path.model, path.reference_fit
     part_of_row = part_of_group[model.design.grouping.codes]
     out = []
     for k in range(int(part_of_group.max()) + 1):
         rows = whitened_rows(
-            model.design, model._kept_columns.tolist(), fit._relative, fit.scale, part_of_row == k
+            model.design, model.spec.kept.tolist(), fit.fit.relative, fit.scale, part_of_row == k
         )
         out.append(_compressed(rows))
-    if model._cross_products_formed:
+    if "crossproducts" in model.__dict__:
         whole = quadratic_at(model, fit).diagonal
         if not np.allclose(sum(q.diagonal for q in out), whole, rtol=1e-6):
             raise OptionError(
@@ -165,7 +161,7 @@ def _joined(parts: Sequence[Whitened]) -> Whitened:
 
 
 def _solutions(
-    path: RegularizationPath, quadratic: Whitened, alphas: np.ndarray
+    path: Any, quadratic: Whitened, alphas: np.ndarray
 ) -> tuple[PenalisedQuadratic, np.ndarray]:
     """Return the coefficients (L, k_fe) of the path's penalty for other data."""
     terms = path.terms
@@ -176,7 +172,7 @@ def _solutions(
     return problem, np.array([problem.coefficients(s) for s in found])
 
 
-def cross_validate(path: RegularizationPath, folds: Any, rng: Any, scale: str) -> CrossValidation:
+def cross_validate(path: Any, folds: Any, rng: Any, scale: str) -> CrossValidation:
     """Return the losses of a path; see ``RegularizationPath.cross_validate``."""
     if scale not in ("deviance", "squares"):
         raise OptionError(f"scale={scale!r}; expected 'deviance' or 'squares'")
@@ -197,17 +193,17 @@ def cross_validate(path: RegularizationPath, folds: Any, rng: Any, scale: str) -
     return CrossValidation(path.alphas, losses, mean, spread, fold, scale, path)
 
 
-def _plain_rows(path: RegularizationPath, groups: np.ndarray) -> Whitened:
+def _plain_rows(path: Any, groups: np.ndarray) -> Whitened:
     """Return the rows of some groups as they are, as a quadratic with V = I."""
     design = path.model.design
-    nothing = [np.zeros_like(g) for g in path.reference_fit._relative]
-    columns = path.model._kept_columns.tolist()
+    nothing = [np.zeros_like(g) for g in path.reference_fit.fit.relative]
+    columns = path.model.spec.kept.tolist()
     rows = whitened_rows(design, columns, nothing, 1.0, groups[design.grouping.codes])
     return _compressed(rows)
 
 
 def stability(
-    path: RegularizationPath,
+    path: Any,
     n_pairs: int,
     threshold: float,
     expected_false: float,

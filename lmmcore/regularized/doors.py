@@ -1,8 +1,8 @@
-"""The doors of a model to its penalised fits; a base of `MixedLM`."""
+"""The methods of a model that fit with a penalty."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -16,179 +16,172 @@ from .random import RandomEffectsPath, random_effects_path
 from .results import RegularizedResults
 from .smooth import with_alpha
 
-if TYPE_CHECKING:
-    from ..model import MixedLM
+
+def fit_regularized(
+    model: Any,
+    start_params: MixedLMParams | np.ndarray | None = None,
+    method: Any = "l1",
+    alpha: Any = 0,
+    ceps: float = 1e-4,
+    ptol: float = 1e-6,
+    maxit: int = 200,
+    *,
+    unpenalized: Any = (),
+    groups: Any = None,
+    standardize: Any = False,
+    variances: str = "held",
+    **fit_kwargs: Any,
+) -> RegularizedResults:
+    """Fit with a penalty on the fixed effects.
+
+    Parameters
+    ----------
+    start_params : MixedLMParams or array, optional
+        Where the unpenalised fit starts.
+    method : str, Penalty or smooth penalty
+        Name of a penalty: "l1" or "lasso", "ridge", "elastic_net", "adaptive_lasso", "group_lasso",
+        "sparse_group_lasso", "scad", "mcp", "group_scad", "group_mcp", "slope", "fused", or that of a
+        plugin (``lmmcore.plugins()`` lists them); an object of `lmmcore.penalties`, to choose its
+        shape. Or an object with ``func`` and ``deriv``, for which all parameters are estimated
+        together (see `fit`, `fe_pen`).
+    alpha : float or array (k_fe,)
+        Weight of the penalty; of each coefficient: 0 leaves it unpenalised.
+    ceps : float
+        Accepted for compatibility, without effect: coefficients are exactly zero or not.
+    ptol : float
+        Convex penalties stop at a duality gap below its square (at most 1e-12) of the objective.
+    maxit : int
+        Largest number of sweeps over all coefficients, in fifties.
+    unpenalized : str or sequence of str
+        Names of columns, or of terms of the formula, without a penalty; "constant" means constant
+        columns. By default all columns are penalised, as in statsmodels, the intercept too.
+    groups : mapping or sequence (k_fe,), optional
+        ``{name: columns}`` or a label for each column, for penalties of groups; by default the dummies
+        of a factor of the formula are a group.
+    standardize : bool, "information" or array (k_fe,)
+        Whether the penalty is one of β_j · (standard deviation of column j). "information" takes
+        √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalised (jointly: the null) fit and
+        without what unpenalised columns explain; or units in place of these.
+    variances : {"held", "joint"}
+        Whether variances are those of the unpenalised fit, σ² among them, or estimated together with
+        the penalised coefficients, which does not need more rows than columns.
+    **fit_kwargs
+        Arguments of the `fit` of the variances, such as `reml`.
+
+    Returns
+    -------
+    RegularizedResults
+        With `penalty` in words and the certificate: `gap`, `residual`. Of a smooth penalty the
+        certificate is `convergence`, as of any fit.
+
+    Notes
+    -----
+    With V the covariance matrix of y (σ² included), the fit minimises
+    ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``: for the lasso, P = Σ λ|β_j|, the objective of
+    statsmodels, whose coordinate descent leaves a coefficient at zero once it has been there; this
+    one goes on to the minimum. With ``variances="joint"`` the penalty is ``2 P(β/σ; alpha/2)``, and the
+    variances are those of ML, or of REML restricted for the unpenalised columns, at the penalised β.
+    """
+    if not isinstance(method, str) and hasattr(method, "func"):
+        check_smooth(method, "method")
+        penalty = with_alpha(method, alpha)
+        found = model.fit(start_params, fe_pen=penalty, **fit_kwargs)
+        assert isinstance(found, RegularizedResults)
+        return found
+    ceps = number(ceps, "ceps", "a tolerance")
+    ptol = number(ptol, "ptol", "a tolerance")
+    if not ceps >= 0 or not ptol > 0:
+        raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
+    return fit_penalised(
+        model, start_params, method, alpha, ptol, maxit, unpenalized, groups, standardize, variances,
+        fit_kwargs,
+    )  # fmt: skip
 
 
-class PenalisedFits:
-    """Fits with a penalty on the fixed or the random effects."""
+def fit_regularized_path(
+    model: Any,
+    penalty: Any = "lasso",
+    *,
+    alphas: Any = None,
+    n_alphas: int = 100,
+    smallest: float | None = None,
+    weights: Any = None,
+    unpenalized: Any = "constant",
+    groups: Any = None,
+    standardize: Any = "information",
+    variances: str = "held",
+    maxit: int = 200,
+    **fit_kwargs: Any,
+) -> RegularizationPath:
+    """Fit with a penalty on the fixed effects at many weights.
 
-    def fit_regularized(
-        self,
-        start_params: MixedLMParams | np.ndarray | None = None,
-        method: Any = "l1",
-        alpha: Any = 0,
-        ceps: float = 1e-4,
-        ptol: float = 1e-6,
-        maxit: int = 200,
-        *,
-        unpenalized: Any = (),
-        groups: Any = None,
-        standardize: Any = False,
-        variances: str = "held",
-        **fit_kwargs: Any,
-    ) -> RegularizedResults:
-        """Fit with a penalty on the fixed effects.
+    Parameters
+    ----------
+    penalty : str or Penalty
+        As `method` of `fit_regularized`.
+    alphas : array (L,), optional
+        Weights of the penalty; by default `n_alphas` from the one at which all penalised coefficients
+        are zero down to `smallest` of it, in equal ratios.
+    smallest : float, optional
+        By default 0.001, or 0.05 with no fewer columns than rows.
+    weights : array (k_fe,), optional
+        Factors of alpha, one for each coefficient; 0 leaves it unpenalised.
+    unpenalized, groups, standardize, variances
+        As in `fit_regularized`, with other defaults: constant columns are not penalised, the others
+        count by their information. Without more rows than columns `variances` must be "joint".
+    maxit : int
+        Largest number of sweeps over all coefficients at one weight, in fifties.
+    **fit_kwargs
+        Arguments of the `fit` of the variances, such as `reml`.
 
-        Parameters
-        ----------
-        start_params : MixedLMParams or array, optional
-            Where the unpenalised fit starts.
-        method : str, Penalty or smooth penalty
-            Name of a penalty: "l1" or "lasso", "ridge", "elastic_net", "adaptive_lasso", "group_lasso",
-            "sparse_group_lasso", "scad", "mcp", "group_scad", "group_mcp", "slope", "fused", or that of a
-            plugin (``lmmcore.plugins()`` lists them); an object of `lmmcore.penalties`, to choose its
-            shape. Or an object with ``func`` and ``deriv``, for which all parameters are estimated
-            together (see `fit`, `fe_pen`).
-        alpha : float or array (k_fe,)
-            Weight of the penalty; of each coefficient: 0 leaves it unpenalised.
-        ceps : float
-            Accepted for compatibility, without effect: coefficients are exactly zero or not.
-        ptol : float
-            Convex penalties stop at a duality gap below its square (at most 1e-12) of the objective.
-        maxit : int
-            Largest number of sweeps over all coefficients, in fifties.
-        unpenalized : str or sequence of str
-            Names of columns, or of terms of the formula, without a penalty; "constant" means constant
-            columns. By default all columns are penalised, as in statsmodels, the intercept too.
-        groups : mapping or sequence (k_fe,), optional
-            ``{name: columns}`` or a label for each column, for penalties of groups; by default the dummies
-            of a factor of the formula are a group.
-        standardize : bool, "information" or array (k_fe,)
-            Whether the penalty is one of β_j · (standard deviation of column j). "information" takes
-            √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalised (jointly: the null) fit and
-            without what unpenalised columns explain; or units in place of these.
-        variances : {"held", "joint"}
-            Whether variances are those of the unpenalised fit, σ² among them, or estimated together with
-            the penalised coefficients, which does not need more rows than columns.
-        **fit_kwargs
-            Arguments of the `fit` of the variances, such as `reml`.
+    Returns
+    -------
+    RegularizationPath
+    """
+    return fit_path(
+        model, penalty, alphas, n_alphas, smallest, weights, unpenalized, groups, standardize,
+        variances, maxit, fit_kwargs,
+    )  # fmt: skip
 
-        Returns
-        -------
-        RegularizedResults
-            With `penalty` in words and the certificate: `gap`, `residual`. Of a smooth penalty the
-            certificate is `convergence`, as of any fit.
 
-        Notes
-        -----
-        With V the covariance matrix of y (σ² included), the fit minimises
-        ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``: for the lasso, P = Σ λ|β_j|, the objective of
-        statsmodels, whose coordinate descent leaves a coefficient at zero once it has been there; this
-        one goes on to the minimum. With ``variances="joint"`` the penalty is ``2 P(β/σ; alpha/2)``, and the
-        variances are those of ML, or of REML restricted for the unpenalised columns, at the penalised β.
-        """
-        model = cast("MixedLM", self)
-        if not isinstance(method, str) and hasattr(method, "func"):
-            check_smooth(method, "method")
-            penalty = with_alpha(method, alpha)
-            found = model.fit(start_params, fe_pen=penalty, **fit_kwargs)
-            assert isinstance(found, RegularizedResults)
-            return found
-        ceps = number(ceps, "ceps", "a tolerance")
-        ptol = number(ptol, "ptol", "a tolerance")
-        if not ceps >= 0 or not ptol > 0:
-            raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
-        return fit_penalised(
-            model, start_params, method, alpha, ptol, maxit, unpenalized, groups, standardize, variances,
-            fit_kwargs,
-        )  # fmt: skip
+def select_random_effects(
+    model: Any,
+    penalty: Any = "group_lasso",
+    *,
+    criterion: str = "bic",
+    alphas: Any = None,
+    n_alphas: int = 30,
+    keep: Any = (),
+    adaptive: bool = True,
+    **fit_kwargs: Any,
+) -> RandomEffectsPath:
+    """Shrink the random effects of a maximal model to those that the data support.
 
-    def fit_regularized_path(
-        self,
-        penalty: Any = "lasso",
-        *,
-        alphas: Any = None,
-        n_alphas: int = 100,
-        smallest: float | None = None,
-        weights: Any = None,
-        unpenalized: Any = "constant",
-        groups: Any = None,
-        standardize: Any = "information",
-        variances: str = "held",
-        maxit: int = 200,
-        **fit_kwargs: Any,
-    ) -> RegularizationPath:
-        """Fit with a penalty on the fixed effects at many weights.
+    A penalty on the rows of the Cholesky factor of each term's covariance matrix, one group for each
+    row: a row of zeros takes a random coefficient out, with its correlations.
 
-        Parameters
-        ----------
-        penalty : str or Penalty
-            As `method` of `fit_regularized`.
-        alphas : array (L,), optional
-            Weights of the penalty; by default `n_alphas` from the one at which all penalised coefficients
-            are zero down to `smallest` of it, in equal ratios.
-        smallest : float, optional
-            By default 0.001, or 0.05 with no fewer columns than rows.
-        weights : array (k_fe,), optional
-            Factors of alpha, one for each coefficient; 0 leaves it unpenalised.
-        unpenalized, groups, standardize, variances
-            As in `fit_regularized`, with other defaults: constant columns are not penalised, the others
-            count by their information. Without more rows than columns `variances` must be "joint".
-        maxit : int
-            Largest number of sweeps over all coefficients at one weight, in fifties.
-        **fit_kwargs
-            Arguments of the `fit` of the variances, such as `reml`.
+    Parameters
+    ----------
+    penalty : str or Penalty
+        A penalty of groups.
+    criterion : {"bic", "aic"}
+        What chooses the weight; degrees of freedom are the parameters of the rows that are left.
+    alphas : array (L,), optional
+        Weights, rising; by default `n_alphas` up to where every row that may go is zero.
+    keep : str or sequence of str
+        Random coefficients or components that are not penalised.
+    adaptive : bool
+        Whether each row's weight is divided by its norm in the unpenalised fit.
+    **fit_kwargs
+        Arguments of the unpenalised `fit`, such as `reml`.
 
-        Returns
-        -------
-        RegularizationPath
-        """
-        model = cast("MixedLM", self)
-        return fit_path(
-            model, penalty, alphas, n_alphas, smallest, weights, unpenalized, groups, standardize,
-            variances, maxit, fit_kwargs,
-        )  # fmt: skip
-
-    def select_random_effects(
-        self,
-        penalty: Any = "group_lasso",
-        *,
-        criterion: str = "bic",
-        alphas: Any = None,
-        n_alphas: int = 30,
-        keep: Any = (),
-        adaptive: bool = True,
-        **fit_kwargs: Any,
-    ) -> RandomEffectsPath:
-        """Shrink the random effects of a maximal model to those that the data support.
-
-        A penalty on the rows of the Cholesky factor of each term's covariance matrix, one group for each
-        row: a row of zeros takes a random coefficient out, with its correlations.
-
-        Parameters
-        ----------
-        penalty : str or Penalty
-            A penalty of groups.
-        criterion : {"bic", "aic"}
-            What chooses the weight; degrees of freedom are the parameters of the rows that are left.
-        alphas : array (L,), optional
-            Weights, rising; by default `n_alphas` up to where every row that may go is zero.
-        keep : str or sequence of str
-            Random coefficients or components that are not penalised.
-        adaptive : bool
-            Whether each row's weight is divided by its norm in the unpenalised fit.
-        **fit_kwargs
-            Arguments of the unpenalised `fit`, such as `reml`.
-
-        Returns
-        -------
-        RandomEffectsPath
-        """
-        model = cast("MixedLM", self)
-        return random_effects_path(
-            model, penalty, criterion, alphas, n_alphas, keep, adaptive, fit_kwargs
-        )
+    Returns
+    -------
+    RandomEffectsPath
+    """
+    return random_effects_path(
+        model, penalty, criterion, alphas, n_alphas, keep, adaptive, fit_kwargs
+    )
 
 
 def check_smooth(penalty: Any, argument: str) -> None:

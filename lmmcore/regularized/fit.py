@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DesignError, OptionError, counted
 from ..extension.guarded_penalty import guarded_penalty
-from ..fitting.estimate import Estimate
 from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
+from .fits import HeldFit, JointFit
 from .results import HeldResults, JointResults
 from .terms import alpha_weights, penalised_terms, with_information_units
-from .variances import JointFit, fit_jointly, null_fit, quadratic_at
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
+from .variances import Joint, fit_jointly, null_fit, quadratic_at
 
 PER_SWEEP = 50  # sweeps for each one of `maxit`
 HOW = ("held", "joint")
@@ -41,7 +38,7 @@ def named_penalty(penalty: Any, argument: str = "penalty") -> tuple[Any, str]:
     return guarded_penalty(name), shown
 
 
-def check_variances(model: MixedLM, variances: str) -> None:
+def check_variances(model: Any, variances: str) -> None:
     """Refuse another word than "held" or "joint", and "held" where nothing can be held.
 
     Raises
@@ -71,7 +68,7 @@ def sweeps_allowed(maxit: Any) -> int:
 
 
 def fit_penalised(
-    model: MixedLM,
+    model: Any,
     start_params: Any,
     method: Any,
     alpha: Any,
@@ -82,7 +79,7 @@ def fit_penalised(
     standardize: Any,
     variances: str,
     fit_kwargs: Mapping[str, Any],
-) -> HeldResults:
+) -> HeldResults | JointResults:
     """Return the fit with a penalty; see ``MixedLM.fit_regularized``."""
     penalty, name = named_penalty(method, "method")
     weights = alpha_weights(alpha, model.k_fe, model.exog_names)
@@ -141,7 +138,7 @@ class Recipe:
         """Return the same with other units."""
         return replace(self, terms=terms)
 
-    def fit(self, model: MixedLM, method: Any = None) -> HeldResults:
+    def fit(self, model: Any, method: Any = None) -> HeldResults | JointResults:
         """Return the fit of a model, by another optimizer if one is named.
 
         Raises
@@ -163,7 +160,7 @@ class Recipe:
         )  # fmt: skip
         return joint_results(model, found, recipe)
 
-    def fit_held(self, model: MixedLM, plain: MixedLMResults, rows: Whitened) -> HeldResults:
+    def fit_held(self, model: Any, plain: MixedLMResults, rows: Whitened) -> HeldResults:
         """Return the fit at the variances of the unpenalised one."""
         problem = PenalisedQuadratic(rows, self.terms, self.penalty)
         found = problem.solve(self.strength, None, self.tolerance, self.sweeps)
@@ -177,7 +174,7 @@ def _words(name: str, terms: Terms, beta: np.ndarray) -> str:
 
 
 def held_results(
-    model: MixedLM,
+    model: Any,
     plain: MixedLMResults,
     problem: PenalisedQuadratic,
     found: Solution,
@@ -185,39 +182,26 @@ def held_results(
 ) -> HeldResults:
     """Return the results of coefficients at the variances of an unpenalised fit."""
     beta = problem.coefficients(found)
-    out = HeldResults(
-        model,
-        plain._likelihood,
-        Estimate(plain._point, plain.convergence),
-        plain.reml,
-        beta,
-        _words(recipe.name, problem.terms, beta) + " held at the unpenalised estimates",
-        2.0 * found.gap,
-        plain.freepat,
-        residual=found.residual,
-        df=problem.degrees_of_freedom(found, recipe.strength),
-    )
-    out.__dict__.update(_variances=plain, _again=recipe.fit)
-    return out
+    fit = HeldFit(
+        plain.fit, beta,
+        _words(recipe.name, problem.terms, beta) + " held at the unpenalized estimates",
+        2.0 * found.gap, found.residual, problem.degrees_of_freedom(found, recipe.strength),
+        quadratic=problem.quadratic, again=recipe.fit,
+    )  # fmt: skip
+    return HeldResults(model, fit, plain.full_output)
 
 
-def joint_results(model: MixedLM, joint: JointFit, recipe: Recipe) -> JointResults:
+def joint_results(model: Any, joint: Joint, recipe: Recipe) -> JointResults:
     """Return the results of coefficients and variances that were estimated together."""
-    fit, terms = joint.variances, joint.problem.terms
-    certificate = replace(fit.convergence, optimizer=f"{fit.convergence.optimizer} (joint)")
-    out = JointResults(
-        model,
-        fit._likelihood,
-        Estimate(fit._point, certificate),
-        fit.reml,
-        joint.beta,
+    inner, terms = joint.variances.fit, joint.problem.terms
+    certificate = replace(inner.certificate, optimizer=f"{inner.certificate.optimizer} (joint)")
+    fit = JointFit(
+        inner, joint.beta,
         _words(recipe.name, terms, joint.beta) + " estimated jointly, the penalty in units of σ",
-        2.0 * joint.solution.gap,
-        fit.freepat,
-        residual=joint.problem.residual(joint.beta, recipe.strength),
-        df=joint.problem.degrees_of_freedom(joint.solution, recipe.strength),
-    )
-    out.__dict__.update(
-        rounds=joint.rounds, _variances=fit, _quadratic=joint.problem.quadratic, _again=recipe.fit
-    )
-    return out
+        2.0 * joint.solution.gap, joint.problem.residual(joint.beta, recipe.strength),
+        joint.problem.degrees_of_freedom(joint.solution, recipe.strength),
+        quadratic=joint.problem.quadratic, again=recipe.fit, own_spec=model.spec,
+        own_certificate=certificate, rounds=joint.rounds,
+        own_equations=model.equations if "crossproducts" in model.__dict__ else None,
+    )  # fmt: skip
+    return JointResults(model, fit, joint.variances.full_output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,7 @@ from .choice import CrossValidation, StabilitySelection, cross_validate, stabili
 from .fit import Recipe, held_results, joint_results
 from .plots import plot_path
 from .results import RegularizedResults
-from .variances import JointFit
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
+from .variances import Joint
 
 CRITERIA = ("aic", "bic", "ebic")
 
@@ -56,7 +53,7 @@ class RegularizationPath:
         chosen columns reproduce the response.
     """
 
-    model: MixedLM
+    model: Any
     penalty: str
     alphas: np.ndarray
     coefficients: pd.DataFrame
@@ -67,7 +64,7 @@ class RegularizationPath:
     terms: Terms = field(repr=False)
     _implementation: Any = field(repr=False)
     _held: tuple[MixedLMResults, PenalisedQuadratic, list[Solution]] | None = field(repr=False)
-    _joint: list[JointFit] | None = field(repr=False)
+    _joint: list[Joint] | None = field(repr=False)
     _maxit: int = field(repr=False)
     note: str = ""
     _fit_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -228,11 +225,7 @@ class RegularizationPath:
         return self._held[0]
 
 
-def refit_columns(
-    model: MixedLM, keep: np.ndarray, fit_kwargs: Mapping[str, Any]
-) -> MixedLMResults:
+def refit_columns(model: Any, keep: np.ndarray, fit_kwargs: Mapping[str, Any]) -> MixedLMResults:
     """Return the ordinary fit of some columns of a model."""
-    from ..model import MixedLM  # which imports this package
-
-    design = model.design.take_fixed(model._kept_columns[keep])
-    return MixedLM._from_design(design, None, model.use_sqrt).fit(**fit_kwargs)
+    design = model.design.take_fixed(model.spec.kept[keep])
+    return type(model)._from_design(design, None, model.use_sqrt).fit(**fit_kwargs)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import LmmcoreError, OptionError
-
-if TYPE_CHECKING:
-    from .choice import CrossValidation, StabilitySelection
-    from .path import RegularizationPath
-    from .random import RandomEffectsPath
 
 
 class PlotError(LmmcoreError, ImportError):
@@ -44,7 +39,7 @@ def _against_alpha(ax: Any, alphas: np.ndarray) -> None:
     ax.set_xlabel("alpha, falling")
 
 
-def plot_path(path: RegularizationPath, ax: Any, against: str, labels: int) -> Any:
+def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
     """Draw the coefficients of a path; see ``RegularizationPath.plot``."""
     if against not in ("alpha", "df"):
         raise OptionError(f"against={against!r}; expected 'alpha' or 'df'")
@@ -81,7 +76,7 @@ def plot_path(path: RegularizationPath, ax: Any, against: str, labels: int) -> A
     return ax
 
 
-def plot_cv(cv: CrossValidation, ax: Any) -> Any:
+def plot_cv(cv: Any, ax: Any) -> Any:
     """Draw cross-validated losses; see ``CrossValidation.plot``."""
     ax = axes(ax)
     ax.errorbar(
@@ -98,7 +93,7 @@ def plot_cv(cv: CrossValidation, ax: Any) -> Any:
     return ax
 
 
-def plot_stability(found: StabilitySelection, ax: Any) -> Any:
+def plot_stability(found: Any, ax: Any) -> Any:
     """Draw selection frequencies; see ``StabilitySelection.plot``."""
     ax = axes(ax)
     for name in found.frequencies.columns:
@@ -114,7 +109,7 @@ def plot_stability(found: StabilitySelection, ax: Any) -> Any:
     return ax
 
 
-def plot_random(path: RandomEffectsPath, ax: Any) -> Any:
+def plot_random(path: Any, ax: Any) -> Any:
     """Draw standard deviations of random effects; see ``RandomEffectsPath.plot``."""
     ax = axes(ax)
     for name in path.sds.columns:

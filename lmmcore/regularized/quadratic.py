@@ -9,22 +9,19 @@ eigenvalues r² − 1 of A'A, block by block of groups.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from ..design.columns import stack
 from ..design.design import Design
+from ..likelihood.coordinates import Coordinates
 from ..likelihood.state import State
 from ..linalg.matrices import semidefinite_cholesky
 from ..penalties.quadratic import Whitened
 
-if TYPE_CHECKING:
-    from ..model import MixedLM
 
-
-def rows_of_engine(model: MixedLM, state: State, scale: float) -> Whitened:
+def rows_of_engine(coordinates: Coordinates, state: State, scale: float) -> Whitened:
     """Return the quadratic of (y − Xβ)'V⁻¹(y − Xβ)/σ² as p rows.
 
     Parameters
@@ -34,8 +31,7 @@ def rows_of_engine(model: MixedLM, state: State, scale: float) -> Whitened:
     scale : float
         σ².
     """
-    coordinates = model._packed.coordinates
-    p = model.k_fe
+    p = len(coordinates.shift)
     root = np.tril(state.root)
     to_raw = np.linalg.inv(coordinates.matrix)  # coordinates in the basis = to_raw (β + shift)
     size = coordinates.y_scale * np.sqrt(scale)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,6 @@ from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
 from .fit import named_penalty
 from .plots import plot_random
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
 
 STEPS = 200
 STATIONARY = 1e-7
@@ -55,7 +52,7 @@ class RandomEffectsPath:
         By how much slopes miss what the penalty allows, as a part of the largest.
     """
 
-    model: MixedLM
+    model: Any
     penalty: str
     alphas: np.ndarray
     sds: pd.DataFrame
@@ -98,7 +95,7 @@ class RandomEffectsPath:
 
 
 def random_effects_path(
-    model: MixedLM,
+    model: Any,
     penalty: Any,
     criterion: str,
     alphas: Any,
@@ -114,11 +111,11 @@ def random_effects_path(
     if not (isinstance(n_alphas, (int, np.integer)) and n_alphas > 1):
         raise OptionError(f"n_alphas={n_alphas!r}; expected a whole number above 1")
     plain = model.fit(**fit_kwargs)
-    likelihood = model._likelihood(plain.reml, None, model._plain_engine)
+    likelihood = model.equations.likelihood(plain.reml, None, model.equations.plain_engine)
     names = [*model.exog_re_names, *model.vcomp_names]
     row = _row_of_parameter(likelihood)
     start = likelihood.parameters(
-        [t.to_engine(g) for t, g in zip(likelihood.terms, plain._relative)]
+        [t.to_engine(g) for t, g in zip(likelihood.terms, plain.fit.relative)]
     )
     start = likelihood.point(start).theta
     unit = _root_mean_squares(model, likelihood)
@@ -161,7 +158,7 @@ def random_effects_path(
         count = int(sum(size[i] for i, on in enumerate(left) if on))
         fit = fits[left]
         if fit is not None:
-            count = fit._likelihood.n_parameters
+            count = fit.fit.likelihood.n_parameters
         value = likelihood.value(np.zeros_like(theta)) if fit is None else fit.criterion
         df.append(count)
         values.append(value + price * count)
@@ -275,7 +272,7 @@ def _row_of_parameter(likelihood: ProfiledLikelihood) -> np.ndarray:
     return np.array(out)
 
 
-def _root_mean_squares(model: MixedLM, likelihood: ProfiledLikelihood) -> np.ndarray:
+def _root_mean_squares(model: Any, likelihood: ProfiledLikelihood) -> np.ndarray:
     """Return the root mean square of each column of Z as the engine has it."""
     n = model.nobs
     raw = [1.0 if c is None else float(np.sqrt(np.mean(np.square(c, dtype=float))))
@@ -299,16 +296,14 @@ def _kept(keep: Any, names: list[str]) -> list[int]:
     return [names.index(k) for k in listed]
 
 
-def _fit_of(
-    model: MixedLM, left: np.ndarray, fit_kwargs: Mapping[str, Any]
-) -> MixedLMResults | None:
+def _fit_of(model: Any, left: np.ndarray, fit_kwargs: Mapping[str, Any]) -> MixedLMResults | None:
     """Return the ordinary fit with some of the random effects, None without any."""
     if not left.any():
         return None
-    from ..model import MixedLM  # which imports this package
-
-    return MixedLM._from_design(with_random(model.design, left), None, model.use_sqrt).fit(
-        **fit_kwargs
+    return (
+        type(model)
+        ._from_design(with_random(model.design, left), None, model.use_sqrt)
+        .fit(**fit_kwargs)
     )
 
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..extension import Optimizer
 from ..fitting.estimate import Estimate, estimate
+from ..fitting.fit import Fit
 from ..likelihood.penalised import SmoothPenalties
 from ..likelihood.profiled import Point, ProfiledLikelihood
-from ..params import MixedLMParams
+from .fits import SmoothFit
 from .results import SmoothResults
 from .terms import alpha_weights
-
-if TYPE_CHECKING:
-    from ..model import MixedLM
 
 SIZES = np.geomspace(1e-3, 1e4, 15)  # of G, for columns of Z of a mean square of one
 MOST = 6  # further starts
@@ -38,11 +36,11 @@ def with_alpha(penalty: Any, alpha: Any) -> Any:
     return out
 
 
-def smooth_penalties(model: MixedLM, fe_pen: Any, cov_pen: Any) -> SmoothPenalties | None:
+def smooth_penalties(model: Any, fe_pen: Any, cov_pen: Any) -> SmoothPenalties | None:
     """Return what the likelihood is penalised by, None without penalties."""
     if fe_pen is None and cov_pen is None:
         return None
-    return SmoothPenalties(fe_pen, cov_pen, model._packed.coordinates, model.k_re)
+    return SmoothPenalties(fe_pen, cov_pen, model.equations.packed.coordinates, model.k_re)
 
 
 def estimate_penalised(
@@ -99,24 +97,15 @@ def _valleys(likelihood: ProfiledLikelihood, point: Point) -> list[np.ndarray]:
     return [theta for _, theta in sorted(out, key=lambda found: found[0])[:MOST]]
 
 
-def smooth_results(
-    model: MixedLM,
-    likelihood: ProfiledLikelihood,
-    found: Estimate,
-    reml: bool,
-    free: MixedLMParams | None,
-    full_output: bool,
-) -> SmoothResults:
-    """Return the results of a fit that maximises log-likelihood − fe_pen(β) − cov_pen(G, G⁻¹)."""
-    penalty, state = likelihood.penalty, found.point.state
+def smooth_results(model: Any, fit: Fit, full_output: bool) -> SmoothResults:
+    """Return the results of a fit that maximizes log-likelihood − fe_pen(β) − cov_pen(G, G⁻¹)."""
+    penalty = fit.likelihood.penalty
     assert penalty is not None
-    assert state is not None
     names = [
         f"{what} by {type(pen).__name__}"
         for what, pen in (("fixed effects", penalty.fe_pen), ("cov_re", penalty.cov_pen))
         if pen is not None
     ]
-    return SmoothResults(
-        model, likelihood, found, reml, penalty.beta(state, likelihood.n_eff), " and ".join(names),
-        free=free, full_output=full_output,
-    )  # fmt: skip
+    beta = penalty.beta(fit.state, fit.n_eff)
+    df = float(np.count_nonzero(beta))
+    return SmoothResults(model, SmoothFit(fit, beta, " and ".join(names), df=df), full_output)

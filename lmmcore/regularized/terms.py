@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from ..linalg.matrices import symmetric
 from ..penalties.problem import Terms
 from ..penalties.quadratic import ALIVE, Whitened
 
-if TYPE_CHECKING:
-    from ..model import MixedLM
-
 
 def alpha_weights(alpha: Any, p: int, names: Sequence[str]) -> np.ndarray:
     """Return `alpha` as p numbers of zero or more."""
@@ -24,7 +21,7 @@ def alpha_weights(alpha: Any, p: int, names: Sequence[str]) -> np.ndarray:
 
 
 def penalised_terms(
-    model: MixedLM, weights: Any, unpenalized: Any, groups: Any, standardize: Any
+    model: Any, weights: Any, unpenalized: Any, groups: Any, standardize: Any
 ) -> Terms:
     """Return how a penalty is laid on the fixed effects of a model.
 
@@ -51,7 +48,7 @@ def penalised_terms(
     names = model.exog_names
     p = len(names)
     given = np.ones(p) if weights is None else _numbers(weights, p, names, "weights").copy()
-    columns = [model.design.fixed[j] for j in model._kept_columns]
+    columns = [model.design.fixed[j] for j in model.spec.kept]
     listed = [unpenalized] if isinstance(unpenalized, str) else list(unpenalized or ())
     for name in listed:
         given[_columns_named(model, str(name), columns)] = 0.0
@@ -88,7 +85,7 @@ def with_information_units(terms: Terms, rows: Whitened, scale: float, n: int) -
     return replace(terms, units=units)
 
 
-def _columns_named(model: MixedLM, name: str, columns: Sequence[Column]) -> list[int]:
+def _columns_named(model: Any, name: str, columns: Sequence[Column]) -> list[int]:
     if name in model.exog_names:
         return [model.exog_names.index(name)]
     if name == "constant":
@@ -108,19 +105,19 @@ def _is_constant(column: Column) -> bool:
     return column[0] == column[-1] and column[0] != 0 and bool(np.all(column == column[0]))
 
 
-def _formula_terms(model: MixedLM) -> dict[str, list[int]]:
+def _formula_terms(model: Any) -> dict[str, list[int]]:
     """Return the columns of each term of the formula, where patsy says it."""
     slices = getattr(model.design.fixed_info, "term_name_slices", None)
     if slices is None:
         return {}
-    position = {int(c): j for j, c in enumerate(model._built_columns)}
+    position = {int(c): j for j, c in enumerate(model.spec.built)}
     return {
         name: [position[c] for c in range(s.start, s.stop) if c in position]
         for name, s in slices.items()
     }
 
 
-def _groups(model: MixedLM, groups: Any) -> np.ndarray:
+def _groups(model: Any, groups: Any) -> np.ndarray:
     names = model.exog_names
     p = len(names)
     out = np.arange(p)
@@ -148,13 +145,13 @@ def _groups(model: MixedLM, groups: Any) -> np.ndarray:
     return np.unique(labels, return_inverse=True)[1]
 
 
-def column_sds(model: MixedLM) -> np.ndarray:
+def column_sds(model: Any) -> np.ndarray:
     """Return the standard deviation of each column (k_fe,), weighted by prior weights.
 
     Root mean squares where no column is constant; 1 for a column without variation.
     """
-    columns = [model.design.fixed[j] for j in model._kept_columns]
-    if model._cross_products_formed:
+    columns = [model.design.fixed[j] for j in model.spec.kept]
+    if "crossproducts" in model.__dict__:
         sd = _sds_of_products(model)
     else:
         weights = model.design.weights
@@ -175,14 +172,14 @@ def _sd(column: Column, weights: np.ndarray | None, centre: bool) -> float:
     return float(np.sqrt(np.mean(w * x**2)))
 
 
-def _sds_of_products(model: MixedLM) -> np.ndarray:
-    cp, packed = model.crossproducts, model._packed
+def _sds_of_products(model: Any) -> np.ndarray:
+    cp, packed = model.crossproducts, model.equations.packed
     kept = cp.basis.kept
     total = symmetric(cp.total)[np.ix_(kept, kept)]
     raw = (
         np.linalg.inv(packed.coordinates.matrix) / packed.coordinates.y_scale
     )  # columns in the basis
-    columns = [model.design.fixed[j] for j in model._kept_columns]
+    columns = [model.design.fixed[j] for j in model.spec.kept]
     constant = [j for j, c in enumerate(columns) if _is_constant(c)]
     if constant:  # the other directions of the basis are orthogonal to it
         first = int(np.argmax(np.abs(raw[:, constant[0]])))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,16 +27,13 @@ from ..results import MixedLMResults
 from .anderson import Anderson
 from .quadratic import rows_of_engine, whitened_rows
 
-if TYPE_CHECKING:
-    from ..model import MixedLM
-
 ROUNDS = 200
 STATIONARY = 1e-8
 SATURATED = 1e-3  # part of the response's variance below which many columns have but reproduced it
 
 
 @dataclass(frozen=True, eq=False)
-class JointFit:
+class Joint:
     """Coefficients and variances at which both are stationary.
 
     Attributes
@@ -57,36 +54,29 @@ class JointFit:
     rounds: int
 
 
-def quadratic_at(model: MixedLM, fit: MixedLMResults) -> Whitened:
+def quadratic_at(model: Any, fit: MixedLMResults) -> Whitened:
     """Return the quadratic of a model at the variances of a fit with the same random effects."""
-    if model._cross_products_formed:
-        k = len(model.design.terms)
-        parts = fit._relative
-        cov = np.zeros((model.k_re, model.k_re))
-        at = 0
-        for g in parts[:k]:
-            cov[at : at + len(g), at : at + len(g)] = g
-            at += len(g)
-        vcomp = np.array([g[0, 0] for g in parts[k:]])
-        params = MixedLMParams.from_components(np.zeros(model.k_fe), cov, vcomp=vcomp)
-        return rows_of_engine(model, model._packed.at(params, profile_fe=True).state, fit.scale)
-    return whitened_rows(model.design, model._kept_columns.tolist(), fit._relative, fit.scale)
+    if "crossproducts" in model.__dict__:
+        cov_re, vcomp = model.spec.layout.join(fit.fit.relative)
+        params = MixedLMParams.from_components(np.zeros(model.k_fe), cov_re, vcomp=vcomp)
+        packed = model.equations.packed
+        state = packed.at(params, profile_fe=True).state
+        return rows_of_engine(packed.coordinates, state, fit.scale)
+    return whitened_rows(model.design, model.spec.kept.tolist(), fit.fit.relative, fit.scale)
 
 
 def null_fit(
-    model: MixedLM, terms: Terms, beta: np.ndarray, fit_kwargs: Mapping[str, Any]
+    model: Any, terms: Terms, beta: np.ndarray, fit_kwargs: Mapping[str, Any]
 ) -> MixedLMResults:
     """Return the ordinary fit of ``y − X_p β_p`` on the unpenalised columns."""
-    from ..model import MixedLM  # which imports this package
-
     design = model.design
     response = np.array(design.endog, dtype=float)
     for j in np.flatnonzero((beta != 0.0) & (terms.weights > 0.0)):
-        column = design.fixed[model._kept_columns[j]]
+        column = design.fixed[model.spec.kept[j]]
         response -= beta[j] * (1.0 if column is None else column)
-    free = model._kept_columns[terms.weights == 0.0]
+    free = model.spec.kept[terms.weights == 0.0]
     reduced = replace(design.take_fixed(free), endog=response)
-    inner = MixedLM._from_design(reduced, None, model.use_sqrt)
+    inner = type(model)._from_design(reduced, None, model.use_sqrt)
     if isinstance(
         fit_kwargs.get("free"), MixedLMParams
     ):  # its fixed effects are those of the model
@@ -100,7 +90,7 @@ def null_fit(
 
 
 def problem_at(
-    model: MixedLM,
+    model: Any,
     fit: MixedLMResults,
     terms: Terms,
     penalty: Any,
@@ -113,7 +103,7 @@ def problem_at(
 
 
 def fit_jointly(
-    model: MixedLM,
+    model: Any,
     terms: Terms,
     penalty: Any,
     strength: float,
@@ -123,7 +113,7 @@ def fit_jointly(
     pilot: np.ndarray | None = None,
     tolerance: float = 1e-12,
     maxit: int = 10_000,
-) -> JointFit:
+) -> Joint:
     """Alternate between coefficients and variances until both are stationary.
 
     Parameters
@@ -153,10 +143,10 @@ def fit_jointly(
             pilot = np.zeros(len(terms.names))
             pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
         current = beta.copy()
-        current[~penalised] = fit._beta
+        current[~penalised] = fit.fit.beta
         off = problem.residual(current, strength)
         if solution is not None and off <= STATIONARY:
-            return JointFit(current, fit, problem, solution, count)
+            return Joint(current, fit, problem, solution, count)
         first = count == 1 and not start.any()
         found = problem.solve(strength, None if first else current, tolerance, maxit)
         image = problem.coefficients(found)

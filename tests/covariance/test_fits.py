@@ -132,7 +132,7 @@ def test_gradient_and_hessian_by_differences(seed, name, reml):
     z = np.column_stack([np.ones(56), rng.standard_normal((56, 2)) * 10.0 ** rng.uniform(-2, 2, 2)])
     y = rng.standard_normal(56) + rng.standard_normal(8)[g]
     model = MixedLM(y, z[:, :2], g, exog_re=z, covariance=name)
-    likelihood = model._likelihood(reml)
+    likelihood = model.equations.likelihood(reml)
     theta = rng.uniform(0.2, 1.2, likelihood.n_parameters)
     _, gradient, hessian = likelihood.value_gradient_hessian(theta)
     size = 1e-6 + np.abs(gradient).max()

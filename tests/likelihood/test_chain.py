@@ -15,7 +15,7 @@ def test_products_equal_loops(name, monkeypatch):
     z = np.column_stack([np.ones(180), rng.standard_normal((180, 3))])
     y = rng.standard_normal(180) + rng.standard_normal(20)[g]
     model = lmmcore.MixedLM(y, z, g, exog_re=z, covariance=name)
-    likelihood = model._likelihood(True)
+    likelihood = model.equations.likelihood(True)
     theta = rng.uniform(0.2, 1.0, likelihood.n_parameters)
     loops = likelihood.value_gradient_hessian(theta)
     monkeypatch.setattr(chain, "MANY", 0)
@@ -31,6 +31,6 @@ def test_many_parameters_go_by_products(monkeypatch):
     g = np.repeat(np.arange(30), 12)
     z = np.column_stack([np.ones(360), rng.standard_normal((360, 9))])
     model = lmmcore.MixedLM(rng.standard_normal(360), z[:, :1], g, exog_re=z)
-    likelihood = model._likelihood(True)
+    likelihood = model.equations.likelihood(True)
     monkeypatch.setattr(_groups, "chain_rule", None)
     assert likelihood.point(np.full(55, 0.3), order=2).hessian.shape == (55, 55)

@@ -168,7 +168,7 @@ def test_one_factor_is_the_grouped_engine(problem, reml):
         return
     engine, _ = engine_of(problem)
     model = MixedLM(problem.y, problem.x, codes, exog_re=z, weights=problem.weights)
-    grouped = model._plain_engine
+    grouped = model.equations.plain_engine
     sizes = [c.shape[1] for c in problem.columns]
     if len(sizes) > 1:
         return  # arrays have one term
@@ -192,7 +192,7 @@ def test_traces_by_differences(monkeypatch):
     data["x"] = np.sin(np.arange(len(data)))
     model = lmmcore.mixedlm("diameter ~ x + (1 + x | plate) + (1 | sample)", data)
     fit = model.fit()
-    engine, roots = model._engine, [1.1 * f + 0.1 for f in fit._point.factors]
+    engine, roots = model.equations.engine, [1.1 * f + 0.1 for f in fit.fit.point.factors]
     roots = [np.tril(r) for r in roots]
     state = engine.state(roots)
     weights = (-1.0, 2.0, 7.0)
@@ -211,7 +211,7 @@ def test_threads_change_no_digit(monkeypatch):
     a, b = rng.integers(0, 1000, n), rng.integers(0, 200, n)
     y = rng.standard_normal(n) + rng.standard_normal(1000)[a] + rng.standard_normal(200)[b]
     model = lmmcore.mixedlm("y ~ (1 | a) + (1 | b)", {"y": y, "a": a, "b": b})
-    engine = model._engine
+    engine = model.equations.engine
     assert min(len(engine.system.plan.row_chunks), len(engine.system.plan.stages[0])) > 4
     roots = [np.array([[0.8]]), np.array([[1.2]])]
     found = []

@@ -16,7 +16,7 @@ def likelihood_and_point(problem: GroupedProblem, reml: bool, seed: int):
     model = MixedLM(
         problem.y, problem.x, problem.groups, exog_re=problem.z, weights=problem.weights
     )
-    likelihood = model._likelihood(reml)
+    likelihood = model.equations.likelihood(reml)
     rng = np.random.default_rng(seed)
     theta = rng.standard_normal(likelihood.n_parameters) * 10.0 ** rng.uniform(-1, 0.7)
     g = [t.to_user(c) for t, c in zip(likelihood.terms, likelihood.covariances(theta))]
@@ -67,7 +67,9 @@ def test_sums_by_products_of_matrices(k, n_groups, reml, seed):
     rng = np.random.default_rng(seed)
     codes = np.repeat(np.arange(n_groups), 7)
     z = rng.standard_normal((len(codes), k))
-    engine = MixedLM(rng.standard_normal(len(codes)), z[:, :1], codes, exog_re=z)._plain_engine
+    engine = MixedLM(
+        rng.standard_normal(len(codes)), z[:, :1], codes, exog_re=z
+    ).equations.plain_engine
     roots = [np.tril(rng.standard_normal((k, k)))]
     state = engine.state(roots)
     found = []

@@ -47,12 +47,12 @@ def test_criterion_and_derivatives(name, reml):
     rng = np.random.default_rng(5)
     new = rng.standard_normal((model.nobs, 6)) + np.asarray(fit.fittedvalues)[:, None]
     block = ResponseReader(model.design, model.crossproducts).read(new)
-    likelihood, engine = fit._likelihood, model._engine
+    likelihood, engine = fit.fit.likelihood, model.equations.engine
     many = ManyResponses(engine, model.crossproducts)
     lock = LockStep(many, likelihood)
     assert LockStep.serves(likelihood)
     responses = many.whiten(block)
-    theta = fit._point.theta + 0.2 * rng.random((6, likelihood.n_parameters))
+    theta = fit.fit.point.theta + 0.2 * rng.random((6, likelihood.n_parameters))
     states = many.states(lock.factors(theta), responses)
     values = lock.values(states)
     gradient, hessian = lock.derivatives(theta, states, responses)
@@ -75,9 +75,9 @@ def test_optima_are_those_of_single_fits(name):
     distribution = model.get_distribution(fit.params_object, fit.scale)
     new = np.column_stack([distribution.rvs(rng=rng) for _ in range(40)])
     block = ResponseReader(model.design, model.crossproducts).read(new)
-    likelihood, engine = fit._likelihood, model._engine
+    likelihood, engine = fit.fit.likelihood, model.equations.engine
     many = ManyResponses(engine, model.crossproducts)
-    optima = LockStep(many, likelihood).minimize(fit._point.theta, many.whiten(block))
+    optima = LockStep(many, likelihood).minimize(fit.fit.point.theta, many.whiten(block))
     assert optima.clear.mean() > 0.3
     for j in np.flatnonzero(optima.clear)[:12]:
         cp = block.products(model.crossproducts, j)
@@ -93,9 +93,9 @@ def test_draws_have_the_moments_of_the_model():
     """Means and covariances of (Q'y, X'y, y'y) over 20,000 draws, against those of drawn rows."""
     model = models()["unbalanced"]
     fit = model.fit()
-    many = ManyResponses(model._engine, model.crossproducts)
-    sigma = fit._likelihood.sigma2(fit._state) ** 0.5
-    drawn = draw_responses(many, fit._point.factors, sigma, 20_000, np.random.default_rng(1))
+    many = ManyResponses(model.equations.engine, model.crossproducts)
+    sigma = fit.fit.likelihood.sigma2(fit.fit.state) ** 0.5
+    drawn = draw_responses(many, fit.fit.point.factors, sigma, 20_000, np.random.default_rng(1))
     scale = float(model.crossproducts.basis.map[-1, -1])
     rng = np.random.default_rng(3)
     params = fit.params_object.copy()

@@ -134,7 +134,7 @@ def test_rows_of_independent_groups(problem, data, weighted):
     if np.bincount(codes).max() < z.shape[1]:
         return
     model = MixedLM(problem.y, problem.x, codes, exog_re=z, weights=problem.weights)
-    engine, cp = model._engine, cross_products(model.design)
+    engine, cp = model.equations.engine, cross_products(model.design)
     assert isinstance(engine, IndependentEngine)
     roots = data.draw(factor_roots([z.shape[1]]))
     state = engine.state(roots)

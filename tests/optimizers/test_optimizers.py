@@ -81,7 +81,7 @@ def test_drawn_models_converge_to_an_optimum(problem, reml):
     )
     n, p = problem.x.shape
     # With a random coefficient for every row, σ² is not identified.
-    assume(model._engine.rank < n - p - 1)
+    assume(model.equations.engine.rank < n - p - 1)
     assume(problem.groups.max() >= 4)
     fit = model.fit(reml=reml)
     assert fit.converged
@@ -91,7 +91,7 @@ def test_drawn_models_converge_to_an_optimum(problem, reml):
         start = MixedLMParams.from_components(
             fit.fe_params, factor * np.eye(k) / np.outer(size, size)
         )
-        likelihood = model._likelihood(reml)
+        likelihood = model.equations.likelihood(reml)
         theta = model._start(likelihood, start)
         for _ in range(60):
             theta = likelihood.em_step(theta)

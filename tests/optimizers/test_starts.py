@@ -70,7 +70,7 @@ def test_the_better_optimum(study, kind, seed, value):
     fit = lmmcore.mixedlm(model.formula, model.frame).fit(reml=model.reml)
     assert fit.criterion <= value + 1e-6
     assert fit.converged
-    dense, _, _ = model.dense().at(fit._relative)
+    dense, _, _ = model.dense().at(fit.fit.relative)
     assert fit.criterion == pytest.approx(dense, abs=1e-8)
 
 

@@ -37,9 +37,9 @@ def test_a_path_is_the_single_fits(path):
         same = path.fit(i)
         np.testing.assert_array_equal(same.fe_params, path.coefficients.iloc[i])
         assert one.df == same.df == path.df[i]
-        point = model._packed.at(one.params_object, profile_fe=False)
+        point = model.equations.packed.at(one.params_object, profile_fe=False)
         assert path.deviance[i] == pytest.approx(
-            -2 * model._packed.loglike(point, False), rel=1e-10
+            -2 * model.equations.packed.loglike(point, False), rel=1e-10
         )
     assert path.gaps.max() < 1e-9
     assert path.df[0] == 1

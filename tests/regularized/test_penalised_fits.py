@@ -195,7 +195,7 @@ def test_rows_whitened_are_those_of_the_engine():
         model = lmmcore.mixedlm(formula, frame, weights="w", **keywords)
         fit = model.fit()
         engine = quadratic_at(model, fit)
-        rows = whitened_rows(model.design, range(4), fit._relative, fit.scale)
+        rows = whitened_rows(model.design, range(4), fit.fit.relative, fit.scale)
         np.testing.assert_allclose(rows.x.T @ rows.x, engine.x.T @ engine.x, rtol=1e-9, atol=1e-7)
         np.testing.assert_allclose(rows.c, engine.c, rtol=1e-8, atol=1e-7)
         assert rows.yy == pytest.approx(engine.yy, rel=1e-9)
@@ -219,7 +219,7 @@ def test_crossed_factors():
     assert path.refit().k_fe == 3
     plain = model.fit()
     engine = quadratic_at(model, plain)
-    rows = whitened_rows(model.design, range(7), plain._relative, plain.scale)
+    rows = whitened_rows(model.design, range(7), plain.fit.relative, plain.scale)
     np.testing.assert_allclose(rows.x.T @ rows.x, engine.x.T @ engine.x, rtol=1e-8, atol=1e-6)
     joint = model.fit_regularized(alpha=30, unpenalized="constant", variances="joint")
     assert joint.residual < 1e-7

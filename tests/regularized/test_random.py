@@ -63,7 +63,7 @@ def test_units_of_the_columns_do_not_matter(path):
 def test_nothing_nearby_is_lower(strength):
     """The objective ½ d(θ) + λ Σ ‖row of Λ‖ at the result and around it."""
     model = lmmcore.mixedlm("y ~ a + b + (1 + a + b | g)", data(sds=(1.0, 0.8, 0.3)))
-    likelihood = model._likelihood(True, None, model._plain_engine)
+    likelihood = model.equations.likelihood(True, None, model.equations.plain_engine)
     row = np.array([0, 1, 1, 2, 2, 2])
     weights = 1.0 / np.sqrt(np.bincount(row))[row]
     terms = Terms(tuple("abcdef"), weights, row, np.ones(6))

@@ -221,8 +221,10 @@ def test_derivatives_are_those_of_differences(formula, reml, weights, penalty):
     """In θ, and in the entries of G at the penalised β (the envelope theorem)."""
     model = lmmcore.mixedlm(formula, crossed_table(), weights=weights)
     fit = model.fit(fe_pen=penalty, cov_pen=Trace(0.3), reml=reml)
-    likelihood = fit._likelihood
-    theta = fit._point.theta + 0.1 * np.random.default_rng(0).standard_normal(len(fit._point.theta))
+    likelihood = fit.fit.likelihood
+    theta = fit.fit.point.theta + 0.1 * np.random.default_rng(0).standard_normal(
+        len(fit.fit.point.theta)
+    )
     _, gradient, hessian = likelihood.value_gradient_hessian(theta)
     h = 1e-4
     slope, curvature = np.empty_like(gradient), np.empty_like(hessian)
@@ -275,10 +277,10 @@ def test_structures_stay_what_they_are(structure):
     best = value_of(fit, objective)
     for change in (-1e-3, 1e-3):
         near = lmmcore.mixedlm(f"y ~ a + b + c + {structure}(0 + a + b + c | g)", frame)
-        theta = fit._point.theta.copy()
+        theta = fit.fit.point.theta.copy()
         theta[0] += change
-        assert near.fit(fe_pen=penalty, reml=False)._likelihood.value(theta) >= best - 1e-9
-    assert fit._point.value == pytest.approx(best, rel=1e-10)
+        assert near.fit(fe_pen=penalty, reml=False).fit.likelihood.value(theta) >= best - 1e-9
+    assert fit.fit.point.value == pytest.approx(best, rel=1e-10)
     weak = model.fit(fe_pen=Ridge(1e-9 * np.ones(4)), reml=False)
     plain = model.fit(reml=False)
     np.testing.assert_allclose(weak.bse, plain.bse, rtol=1e-4)
@@ -332,7 +334,7 @@ def test_the_gradient_in_g_is_that_of_the_dense_model():
     """At weight zero D_t is the dense one of the plain likelihood."""
     y, x, g, z, _, _ = draw(2, 2)
     fit = MixedLM(y, x, g, exog_re=z).fit(fe_pen=Ridge(np.zeros(x.shape[1])))
-    likelihood = fit._likelihood
+    likelihood = fit.fit.likelihood
     term = likelihood.terms[0]
     theta = likelihood.parameters([term.to_engine(np.array([[0.5, 0.1], [0.1, 0.3]]))])
     point = likelihood.point(theta, order=2)

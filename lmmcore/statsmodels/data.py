@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from .model import MixedLM
 
 
 class ModelData:
@@ -19,7 +16,7 @@ class ModelData:
     model : MixedLM
     """
 
-    def __init__(self, model: MixedLM) -> None:
+    def __init__(self, model: Any) -> None:
         self._model = model
 
     @property

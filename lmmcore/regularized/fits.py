@@ -1,0 +1,265 @@
+"""Penalized fits: coefficients of their own beside the fit that has the variances.
+
+Each of them answers what a `Fit` answers; what is not said here is that of the fit inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..design.spec import ModelSpec
+from ..fitting.certificate import Convergence
+from ..fitting.equations import Equations
+from ..fitting.fit import Fit
+from ..inference.covariance import covariance
+from ..inference.wald import CovarianceOfParams
+from ..likelihood.packed import PackedLikelihood, PackedPoint
+from ..likelihood.residual import derivatives
+from ..params import MixedLMParams
+from ..penalties.quadratic import Whitened
+from .quadratic import rows_of_engine
+
+
+@dataclass(frozen=True, eq=False)
+class PenalizedFit:
+    """Coefficients that a penalty has shrunken, and the fit that they belong to.
+
+    Attributes
+    ----------
+    inner : Fit
+        The fit that has the variances.
+    beta : array (p,)
+    penalty : str
+        What was penalized, in words.
+    gap : float
+        Duality gap, in units of −2 log-likelihood; NaN where the penalty is not convex.
+    residual : float
+        By how much the slopes miss what the penalty allows, as a part of the largest slope.
+    df : float
+        Degrees of freedom of the fixed effects.
+    """
+
+    inner: Fit
+    beta: np.ndarray
+    penalty: str
+    gap: float = float("nan")
+    residual: float = float("nan")
+    df: float = float("nan")
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    is_plain = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "kept": {}}
+
+    @cached_property
+    def params_object(self) -> MixedLMParams:
+        """All parameters; covariances relative to σ²."""
+        inside = self.inner.params_object
+        return MixedLMParams.from_components(self.beta, inside.cov_re, vcomp=inside.vcomp)
+
+    @cached_property
+    def params(self) -> np.ndarray:
+        """β, lower triangle of cov_re / σ², vcomp / σ²."""
+        return self.params_object.get_packed(use_sqrt=False, has_fe=True)
+
+    @property
+    def packed(self) -> PackedLikelihood:
+        """The likelihood of the model in statsmodels' parameters."""
+        packed: PackedLikelihood = self.equations.packed
+        return packed
+
+    @cached_property
+    def at(self) -> PackedPoint:
+        """The estimates for `packed`."""
+        return self.packed.at(self.params_object, profile_fe=False)
+
+    @property
+    def solution(self) -> np.ndarray:
+        """What makes the residual from [X y] in the basis (p + 1,)."""
+        return self.at.u
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """Hessian of the log-likelihood in `params`, σ² profiled out."""
+        return self.packed.hessian(self.at, self.reml)
+
+    @cached_property
+    def log_scale_slope(self) -> np.ndarray:
+        """∂ log σ̂² / ∂(covariance parameters of `params`)."""
+        return self.packed.log_scale_slope(self.at, self.reml)
+
+    @property
+    def of_effects(self) -> Any:
+        """The fit whose random effects these are."""
+        return self
+
+    @property
+    def of_variances(self) -> Any:
+        """The fit whose variances, with their standard errors, these are."""
+        return self
+
+    @property
+    def selected(self) -> np.ndarray:
+        """Positions of the coefficients that are not zero."""
+        return np.flatnonzero(self.beta)
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothFit(PenalizedFit):
+    """A fit with smooth penalties, all of whose parameters were estimated together."""
+
+    @property
+    def criterion(self) -> float:
+        """−2 log-likelihood at the penalized estimates, without the penalty."""
+        return -2.0 * self.packed.loglike(self.at, self.reml)
+
+    @cached_property
+    def scale(self) -> float:
+        """σ² at the penalized estimates."""
+        return self.packed.scale(self.at, self.reml)
+
+    @cached_property
+    def cov_beta(self) -> np.ndarray:
+        """Covariance matrix of β by the likelihood, without the penalty."""
+        rows = rows_of_engine(self.packed.coordinates, self.state, self.scale)
+        return np.linalg.inv(rows.block(np.arange(self.spec.k_fe)))
+
+    @cached_property
+    def theta_hessian(self) -> np.ndarray | None:
+        """Hessian in θ of −2 log-likelihood without the penalty, β at its best by the Hessian."""
+        likelihood, point, state = self.likelihood, self.point, self.state
+        of = derivatives(
+            likelihood.engine, point.factors, state,
+            likelihood.penalty.at(state, likelihood.n_eff).residual, self.reml,
+        )  # fmt: skip
+        inside = of.gamma_gamma - of.gamma_b @ np.linalg.solve(of.b_b, of.gamma_b.T)
+        hessian: np.ndarray = likelihood._chain(point, of.gamma, inside)[1]
+        return hessian
+
+
+@dataclass(frozen=True, eq=False)
+class HeldFit(PenalizedFit):
+    """Coefficients at the variances of an unpenalized fit, σ² among them.
+
+    Attributes
+    ----------
+    quadratic : Whitened
+        (y − Xβ)'V⁻¹(y − Xβ) as rows; None once the rows of the data are removed.
+    again : callable
+        Does the same fit of another model, by another optimizer if one is named.
+    """
+
+    quadratic: Whitened | None = None
+    again: Callable[..., Any] | None = None
+
+    @property
+    def criterion(self) -> float:
+        """−2 log-likelihood at these coefficients and at the variances held, σ² included.
+
+        The criteria of a path let σ² follow the coefficients.
+        """
+        packed = self.packed
+        ratio = packed.scale(self.at, self.reml) / self.scale
+        m = packed.n_eff(self.reml)
+        return -2.0 * packed.loglike(self.at, self.reml) + m * float(ratio - 1.0 - np.log(ratio))
+
+    @property
+    def of_variances(self) -> Any:
+        """The unpenalized fit."""
+        return self.inner
+
+    @cached_property
+    def cov_beta(self) -> np.ndarray:
+        """Covariance matrix of the selected coefficients at given variances; NaN for the others."""
+        on, p = self.selected, self.spec.k_fe
+        out = np.full((p, p), np.nan)
+        assert self.quadratic is not None
+        h = self.quadratic.block(on)
+        units = np.sqrt(np.diag(h))  # so that the columns' own do not decide about the rank
+        inverse = np.linalg.pinv(h / np.outer(units, units), hermitian=True)
+        out[np.ix_(on, on)] = inverse / np.outer(units, units)
+        return out
+
+    def slopes_of_beta(self, k: int) -> np.ndarray:
+        """Return by how much the selected coefficients move with the k covariance parameters."""
+        on = self.selected
+        crossed = self.packed.crossed(self.at, self.reml) / self.scale
+        return np.asarray(-self.cov_beta[np.ix_(on, on)] @ crossed[:, on].T)
+
+    def own_covariance(self) -> CovarianceOfParams:
+        """Return the covariance matrix of ``params``: that of the variances, and what moves with them."""
+        inner, p, on = covariance(self.inner), self.spec.k_fe, self.selected
+        own = inner.values[self.inner.spec.k_fe :, self.inner.spec.k_fe :]
+        k = len(own)
+        out = np.full((p + k, p + k), np.nan)
+        out[:p, :p] = self.cov_beta
+        out[p:, p:] = own
+        if not inner.reason:
+            slopes = self.slopes_of_beta(k)
+            rest = np.arange(p, p + k)
+            out[np.ix_(on, on)] += slopes @ own @ slopes.T
+            out[np.ix_(on, rest)] = slopes @ own
+            out[np.ix_(rest, on)] = out[np.ix_(on, rest)].T
+        return CovarianceOfParams(out, inner.reason)
+
+    def without_rows(self) -> HeldFit:
+        """Return the same without what has as many rows as the data."""
+        self.cov_beta  # noqa: B018 — kept, as it comes from the quadratic
+        self.__dict__["quadratic"] = None
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class JointFit(HeldFit):
+    """Coefficients and variances that were estimated together.
+
+    Attributes
+    ----------
+    own_spec : ModelSpec
+        Of the model; that of the fit inside has the unpenalized columns alone.
+    own_certificate : Convergence
+    own_equations : Equations or None
+        Of the model; None with too many columns.
+    rounds : int
+        Alternations between coefficients and variances.
+    """
+
+    own_spec: ModelSpec | None = None
+    own_certificate: Convergence | None = None
+    own_equations: Equations | None = None
+    rounds: int = 0
+
+    @property
+    def spec(self) -> ModelSpec:
+        assert self.own_spec is not None
+        return self.own_spec
+
+    @property
+    def certificate(self) -> Convergence:
+        assert self.own_certificate is not None
+        return self.own_certificate
+
+    @property
+    def criterion(self) -> float:
+        """−2 log-likelihood at the estimates; REML: restricted for the unpenalized columns."""
+        return self.inner.criterion
+
+    @property
+    def of_effects(self) -> Any:
+        """The fit whose random effects these are."""
+        return self.inner
+
+    def slopes_of_beta(self, k: int) -> np.ndarray:
+        """Return zero: the coefficients are those at given variances."""
+        return np.zeros((len(self.selected), k))

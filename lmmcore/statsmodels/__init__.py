@@ -1,0 +1,1 @@
+"""The parts of the interface that follow statsmodels name by name."""
