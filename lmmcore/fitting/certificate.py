@@ -71,12 +71,14 @@ class Convergence:
     message : str
         Why the optimizer stopped.
     evaluations : int
-        Evaluations of the criterion, start values included.
+        Evaluations of the criterion on the way to the optimum, start values included.
     iterations : int
     seconds : float
         Wall-clock time from cross-products to optimum.
     path : tuple of (int, float)
         Iterations and the criterion.
+    explored : int
+        Evaluations spent on further starts, where the likelihood may have several optima.
     """
 
     converged: bool
@@ -90,6 +92,7 @@ class Convergence:
     iterations: int
     seconds: float
     path: tuple[tuple[int, float], ...] = ()
+    explored: int = 0
     not_identified: tuple[str, ...] = ()
     caution: str = ""
     terms: tuple[TermAtOptimum, ...] = field(default=(), repr=False, compare=False)
@@ -119,6 +122,8 @@ class Convergence:
             head = f"Not converged: {self.message};"
         plural = "" if self.iterations == 1 else "s"
         work = f"{self.iterations} iteration{plural}, {self.evaluations} evaluations, {self.seconds:.2g} s"
+        if self.explored:
+            work += f" (and {self.explored} evaluations from further starts)"
         proof = f"  Newton decrement {self.newton_decrement:.1e}"
         if not math.isnan(self.min_hessian_eigenvalue):
             proof += f", smallest Hessian eigenvalue {self.min_hessian_eigenvalue:.2g}"

@@ -83,6 +83,7 @@ def estimate(
         theta = start_values(likelihood) if first is None else first
     best: _Candidate | None = None
     iterations, path, message, name = 0, list[tuple[int, float]](), "", ""
+    explored = 0
     for name, optimizer in optimizers if likelihood.n_parameters else ():  # noqa: B007
         starts = [theta]
         for attempt in range(3):
@@ -97,7 +98,9 @@ def estimate(
                 break
             starts.append(other)
         if start is None and best is not None and not options:
+            before = likelihood.evaluations
             other = better_start(likelihood, best.point, _explored(likelihood))
+            explored += likelihood.evaluations - before
             if other is not None:
                 best, outcome = _descend(likelihood, optimizer, other, options or {}, callback)
                 iterations += outcome.iterations
@@ -110,7 +113,9 @@ def estimate(
         best = _examine(likelihood, theta)
         name, message = "none", "nothing was optimised"
     if saturated and optimizers and likelihood.n_parameters:
+        before = likelihood.evaluations
         best = _best_of_saturated(likelihood, best, optimizers[0][1], options or {}, callback)
+        explored += likelihood.evaluations - before
         no_residual = residual_is_zero(likelihood, best.point)
         if no_residual:
             best = _examine(likelihood, nearer_zero(likelihood, best.point))
@@ -132,7 +137,8 @@ def estimate(
         caution=caution(likelihood) if saturated else "",
         optimizer=name,
         message=message,
-        evaluations=likelihood.evaluations,
+        evaluations=likelihood.evaluations - explored,
+        explored=explored,
         iterations=iterations,
         seconds=time.perf_counter() - began,
         path=tuple(path),

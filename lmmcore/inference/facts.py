@@ -80,7 +80,7 @@ def k_constr(fit: Fit) -> int:
     """Number of covariance parameters that `free` holds fixed."""
     if fit.held is None:
         return 0
-    packed = fit.held.get_packed(use_sqrt=False, has_fe=True)[fit.spec.k_fe :]
+    packed = fit.held.get_packed(use_sqrt=False, has_fe=True)[len(fit.held.fe_params) :]
     return int((packed == 0.0).sum())
 
 

@@ -61,17 +61,17 @@ def estimate_penalised(
     if start is not None or not optimizers or likelihood.n_parameters == 0:
         return best
     first = best.convergence
-    evaluations, iterations, seconds = first.evaluations, first.iterations, first.seconds
+    explored, iterations, seconds = first.explored, first.iterations, first.seconds
     for other in _valleys(likelihood, best.point):
         found = estimate(likelihood, optimizers, names, groups, other, options, callback)
-        evaluations += found.convergence.evaluations
+        explored += found.convergence.evaluations + found.convergence.explored
         iterations += found.convergence.iterations
         seconds += found.convergence.seconds
         lower = found.point.value < best.point.value - 1e-9 * (1.0 + abs(best.point.value))
         if lower and (found.convergence.converged or not best.convergence.converged):
             best = found
     certificate = replace(
-        best.convergence, evaluations=evaluations, iterations=iterations, seconds=seconds
+        best.convergence, explored=explored, iterations=iterations, seconds=seconds
     )
     return Estimate(best.point, certificate)
 

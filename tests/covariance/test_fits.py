@@ -39,8 +39,7 @@ def test_beside_r(stored):
     np.testing.assert_allclose(fit.cov_re, stored["cov"], atol=2e-4)
     beta = fit.fe_params[["Intercept", "x", *[f"C(time)[T.{i}]" for i in (1, 2, 3)]]]
     np.testing.assert_allclose(beta, stored["beta"], atol=1e-4)
-    assert fit.convergence.iterations <= 15
-    assert fit.nfev <= 15 or stored["name"] != "us"  # others are searched from further starts
+    assert fit.nfev <= 15
 
 
 @pytest.mark.parametrize("stored", MORE, ids=[f"{s['name']}-{s['reml']}" for s in MORE])

@@ -163,6 +163,24 @@ def close(a, b, rtol=1e-6, atol=1e-7):
     np.testing.assert_allclose(np.asarray(a, dtype=float), b, rtol=rtol, atol=atol)
 
 
+def certificate(fit, dense):
+    assert fit.convergence.converged and fit.reml is False and fit.freepat is None
+    assert fit.df == pytest.approx(len(dense.on)) or dense.kind == "smooth" and 3 < fit.df < len(dense.on)
+    if dense.kind == "smooth":
+        assert np.isnan(fit.residual) and np.isnan(fit.gap)
+        return
+    # Slopes of the criterion in the coefficients: the strength at those that are not zero, no more elsewhere.
+    slopes = -2 * dense.x.T @ np.linalg.solve(dense.v, dense.y - dense.x @ dense.beta)
+    if dense.kind == "held":
+        allowed = np.where(dense.penalised, ALPHA, 0.0)
+        close(slopes[dense.on], -(allowed * np.sign(dense.beta))[dense.on], 1e-5, 1e-5)
+        assert np.all(np.abs(slopes) <= allowed + 1e-5)
+    assert 0.0 <= fit.residual < 1e-5
+    assert np.isnan(fit.gap) or 0.0 <= fit.gap < 1e-6
+    if dense.kind == "joint":
+        assert fit.rounds >= 1
+
+
 def criterion(fit, dense):
     wanted = dense.deviance(dense.beta, dense.ratios, dense.scale)
     close([fit.criterion, -2 * fit.llf], wanted, 1e-9)
@@ -272,6 +290,8 @@ def errors_of_variances(fit, dense):
 def random_effects(fit, dense):
     means, cov, marginal = dense.effects()
     close(fit.random_effects_frame, means, 1e-6)
+    part = [np.asarray(fit.random_effects_cov[i]) for i in range(30)]
+    close(fit.random_effects_cov_frame, [[c[0, 0], c[1, 0], c[1, 1]] for c in part])
     close([fit.random_effects[i] for i in range(30)], means, 1e-6)
     for i in range(30):
         mine = np.asarray(fit.random_effects_cov[i])
@@ -438,6 +458,7 @@ def files(fit, dense, tmp_path):
 
 
 TABLE = {
+    certificate: ["convergence", "reml", "freepat", "gap", "residual", "df", "rounds"],
     criterion: ["criterion", "llf", "aic", "bic"],
     coefficients: ["fe_params", "params", "params_object"],
     variances: ["cov_re", "cov_re_unscaled", "scale", "vcomp", "theta", "varcorr"],
@@ -447,7 +468,7 @@ TABLE = {
         "cov_params_note",
     ],
     errors_of_variances: ["cov_variances", "bse_variances", "covariance_parameters"],
-    random_effects: ["random_effects", "random_effects_cov", "random_effects_frame"],
+    random_effects: ["random_effects", "random_effects_cov", "random_effects_frame", "random_effects_cov_frame"],
     rows: ["fittedvalues", "resid", "predict"],
     hypotheses: [
         "t_test", "wald_test", "f_test", "wald_test_terms", "t_test_pairwise", "get_nlfun", "df_resid",
@@ -473,7 +494,8 @@ def test_the_table_names_every_public_attribute():
     named = [name for names in TABLE.values() for name in names]
     assert len(named) == len(set(named))
     for kind in (SmoothResults, HeldResults, JointResults):
-        assert {name for name in dir(kind) if not name.startswith("_")} == set(named)
+        of_kind = set(named) - ({"rounds"} if kind is not JointResults else set())
+        assert {name for name in dir(kind) if not name.startswith("_")} == of_kind
 
 
 @pytest.mark.parametrize("check", TABLE, ids=lambda check: check.__name__)

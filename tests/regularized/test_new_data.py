@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import lmmcore
+from lmmcore.prediction import fixed_columns
 from lmmcore import MixedLM
 from lmmcore.errors import DataValueError, DesignError
 
@@ -31,7 +32,7 @@ def test_refits_apply_the_formula(penalty, variances):
     model = lmmcore.mixedlm(FORMULA, frame)
     path = model.fit_regularized_path(penalty, n_alphas=8, variances=variances)
     new = frame.sample(30, random_state=1)
-    whole = pd.DataFrame(model._rows_of(new), new.index, model.exog_names)
+    whole = pd.DataFrame(fixed_columns(model, new), new.index, model.exog_names)
     sizes = set()
     for i in range(len(path)):
         fit = path.refit(i)

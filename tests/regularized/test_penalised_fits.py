@@ -160,18 +160,18 @@ def test_more_columns_than_rows():
 
 
 def test_many_columns_wait_for_their_cross_products(monkeypatch):
-    monkeypatch.setattr("lmmcore.model.MANY", 5)
+    monkeypatch.setattr("lmmcore.crossproducts.form.MANY", 5)
     y, x, g = data()
     late = MixedLM(y, x, g)
-    assert not late._cross_products_formed
+    assert "crossproducts" not in late.__dict__
     path = late.fit_regularized_path(variances="joint", n_alphas=5)
-    assert not late._cross_products_formed
+    assert "crossproducts" not in late.__dict__
     monkeypatch.undo()
     early = MixedLM(y, x, g)
     other = early.fit_regularized_path(variances="joint", n_alphas=5)
     np.testing.assert_allclose(path.coefficients, other.coefficients, atol=1e-7)
     np.testing.assert_allclose(late.fit().fe_params, early.fit().fe_params)
-    monkeypatch.setattr("lmmcore.model.MANY", 5)
+    monkeypatch.setattr("lmmcore.crossproducts.form.MANY", 5)
     with pytest.raises(DesignError, match="determined by other columns"):
         MixedLM(y, np.column_stack([x, x[:, 1]]), g).fit()
 
