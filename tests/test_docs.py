@@ -24,7 +24,7 @@ def test_docstrings(name):
 
 def test_there_are_examples():
     finder = doctest.DocTestFinder()
-    for name in ("lmmcore.model", "lmmcore.datasets", "lmmcore.inference.inference"):
+    for name in ("lmmcore.model", "lmmcore.datasets", "lmmcore.inference.tests"):
         found = finder.find(importlib.import_module(name))
         assert sum(len(one.examples) for one in found) > 0, name
 

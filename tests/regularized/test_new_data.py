@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import lmmcore
-from lmmcore.prediction import fixed_columns
 from lmmcore import MixedLM
 from lmmcore.errors import DataValueError, DesignError
+from lmmcore.prediction import fixed_columns
 
 
 def table(n=200):
