@@ -478,7 +478,9 @@ TABLE = {
         "cov_params_note",
     ],
     errors_of_variances: ["cov_variances", "bse_variances", "covariance_parameters"],
-    random_effects: ["random_effects", "random_effects_cov", "random_effects_frame", "random_effects_cov_frame"],
+    random_effects: [
+        "random_effects", "random_effects_cov", "random_effects_frame", "random_effects_cov_frame",
+    ],
     rows: ["fittedvalues", "resid", "predict"],
     hypotheses: [
         "t_test", "wald_test", "f_test", "wald_test_terms", "t_test_pairwise", "get_nlfun", "df_resid",
