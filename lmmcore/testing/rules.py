@@ -247,10 +247,21 @@ def threads(tells: Sequence[Callable[[], Any]], at: object) -> None:
 
 @contextmanager
 def global_state_kept(at: object) -> Iterator[None]:
-    """What belongs to everybody is left as it is: the generators of random numbers, numpy's errors."""
+    """What belongs to everybody is left as it is: the generators of random numbers, numpy's errors.
+
+    The generators start from states that nobody seeds them with, and are given back as they were.
+    """
+    legacy, plain = np.random.get_state(legacy=True), random.getstate()  # noqa: NPY002
+    np.random.seed()  # noqa: NPY002
+    random.seed()
     before = _global_state()
-    yield
-    for what, now in _global_state().items():
+    try:
+        yield
+        after = _global_state()
+    finally:
+        np.random.set_state(legacy)  # noqa: NPY002
+        random.setstate(plain)
+    for what, now in after.items():
         require(
             same(now, before[what]), "global state", f"{what} was changed",
             "it as it was: draw from a generator of your own, np.random.default_rng(seed)", at,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import lmmcore
 from lmmcore import MixedLM, MixedLMParams
 from lmmcore.errors import ConvergenceWarning, OptionError
+from lmmcore.fitting.start_params import start_of
 from lmmcore.optimizers.newton import _subproblem, newton_decrement
 from lmmcore.testing.strategies import grouped_models
 
@@ -92,7 +93,7 @@ def test_drawn_models_converge_to_an_optimum(problem, reml):
             fit.fe_params, factor * np.eye(k) / np.outer(size, size)
         )
         likelihood = model.equations.likelihood(reml)
-        theta = model._start(likelihood, start)
+        theta = start_of(model.spec.layout, len(fit.fe_params), True, likelihood, start)
         for _ in range(60):
             theta = likelihood.em_step(theta)
         reached = likelihood.value(theta)

@@ -436,6 +436,14 @@ def test_caught(optimizer, rule, words):
         assert word in str(caught.value)
 
 
+def test_a_seed_is_seen_whatever_the_state_was_before():
+    np.random.seed(1)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    with pytest.raises(RuleBroken, match="np.random"):
+        check_optimizer(SeedsEverybody())
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
 def test_the_message_shows_the_smallest_counterexample():
     with pytest.raises(
         RuleBroken, match=r"converged is True at \[.*\] with value .*expected False.*Problem\("
