@@ -29,6 +29,7 @@ from .fitting.run import run
 from .likelihood.coordinates import Coordinates
 from .params import MixedLMParams
 from .prediction import linear_predictor
+from .refitting import refit, template_of
 from .regularized import doors
 from .regularized.smooth import estimate_penalised, smooth_penalties, smooth_results
 from .results import MixedLMResults
@@ -396,6 +397,30 @@ class MixedLM:
         if penalty is not None:
             return smooth_results(self, fit, full_output)
         return MixedLMResults(self, fit, full_output)
+
+    def refit(
+        self, endog: Any, reml: bool = True, *, method: str | Sequence[str] | None = None
+    ) -> MixedLMResults:
+        """Fit the model to another response of the same rows, as ``fit(reml=reml).refit(endog)``.
+
+        The first call fits the model to its own response; later ones start from there and read the new
+        response alone. See `MixedLMResults.refit`.
+
+        Parameters
+        ----------
+        endog : array_like (n,) or DataFrame
+            On the scale of the model, or a frame for the left side of the formula.
+        reml : bool
+        method : str or sequence of str, optional
+
+        Returns
+        -------
+        MixedLMResults
+        """
+        found: MixedLMResults = refit(
+            MixedLMResults(self, template_of(self, reml)), endog, method=method
+        )
+        return found
 
     # Fits with a penalty
 

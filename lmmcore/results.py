@@ -15,6 +15,7 @@ from .inference import facts, parameters, tests
 from .inference.bootstrap import bootstrap
 from .inference.profile import profile_re
 from .inference.structure import covariance_parameters
+from .refitting import refit
 from .row_for_row import FixedEffects
 from .statsmodels import rows
 
@@ -117,6 +118,7 @@ class MixedLMResults:
 
     # Refits, files, tables
 
+    refit = of_self(refit)
     bootstrap = of_self(bootstrap)
     save = of_self(storage.save)
     summary = of_fit(summary)

@@ -121,7 +121,7 @@ def from_formula(
         replace(_grouping([(x, _rows(v, keep)) for x, v in factor]), variables=variables)
         for factor, variables in zip(given, _variables(parsed, given, groups))
     ]
-    y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
+    y, endog_info, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
     terms, random = _random_part(bars, groupings, env)
     components, component_info = components_of(formulas, groupings[0], env)
     offset, offset_info = _offset(parsed, env)
@@ -132,7 +132,7 @@ def from_formula(
         Design(
             y if offset is None else y - offset,
             endog_name, fixed, fixed_names, groupings[0], terms, random,
-            components=components, component_info=component_info, weights=w,
+            endog_info=endog_info, components=components, component_info=component_info, weights=w,
             offset=offset, offset_info=offset_info, others=tuple(groupings[1:]), fixed_info=info,
             row_labels=table.index if keep is None else table.index[keep], rows=rows,
             table=table, in_table=None if keep is None else np.flatnonzero(keep),

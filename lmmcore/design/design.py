@@ -68,6 +68,8 @@ class Design:
         Prior weights: Var(e_i) = σ²/w_i.
     row_labels : pandas.Index or None
         Labels of the rows, for what is returned per row.
+    endog_info : Variable, str or None
+        What gives the response for new data: an expression, or the name of a column.
     fixed_info : object
         What builds X for new data (Terms or Encoding), or None.
     n_dropped : int
@@ -107,6 +109,7 @@ class Design:
     components: Components | None = None
     weights: np.ndarray | None = None
     row_labels: Any = None
+    endog_info: Any = None
     fixed_info: Any = None
     n_dropped: int = 0
     labelled: bool = True

@@ -123,15 +123,20 @@ class Evaluator:
 
     def fixed_part(
         self, parsed: MixedFormula
-    ) -> tuple[np.ndarray, str, tuple[Column, ...], tuple[str, ...], Any]:
-        """Return response, its name, columns of X, their names and what rebuilds them."""
+    ) -> tuple[np.ndarray, Variable | str, str, tuple[Column, ...], tuple[str, ...], Any]:
+        """Return response, what gives it for new rows, its name, columns of X, names, what rebuilds them.
+
+        A response that is a column of the table is given by its name.
+        """
         name = parsed.response_name
         y = None if name is None else self.plain(name)
         if y is None and name is not None and name in self.table:
             y = self._used(as_column(self.table[name], name, "the response"))
+        info: Variable | str = name or ""
         if y is None:
-            y, _ = self.number(parsed.response, "response")
-        return (y, name or parsed.response.written, *self.columns(parsed.fixed, "fixed effects"))
+            y, info = self.number(parsed.response, "response")
+        written = name or parsed.response.written
+        return (y, info, written, *self.columns(parsed.fixed, "fixed effects"))
 
     def number(self, expression: Written, what: str) -> tuple[np.ndarray, Variable]:
         """Return the values (n,) of an expression, and what gives them for new rows."""

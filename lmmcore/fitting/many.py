@@ -12,6 +12,7 @@ from ..crossproducts.crossproducts import CrossProducts
 from ..crossproducts.responses import ResponseBlock
 from ..design.layout import Layout
 from ..errors import LmmcoreError, LmmcoreWarning
+from ..likelihood.independent.draws import draw_responses
 from ..likelihood.independent.engine import IndependentEngine
 from ..likelihood.independent.many import ManyResponses, WhitenedResponses
 from ..likelihood.lockstep import LockStep, Optima
@@ -73,6 +74,24 @@ class Refits:
             if fit.held is None and LockStep.serves(fit.likelihood):
                 self._lock = LockStep(self.many, fit.likelihood)
 
+    @property
+    def is_rowless(self) -> bool:
+        """Whether responses can be drawn without rows and fitted in lock-step."""
+        return self._lock is not None
+
+    @property
+    def at_once(self) -> int:
+        """Number of responses that are fitted together."""
+        assert self.many is not None
+        return self.many.at_once
+
+    def of_drawn(self, r: int, rng: np.random.Generator | np.random.RandomState) -> ManyFits:
+        """Return the fits of r responses drawn from the fitted model."""
+        fit = self.fit
+        assert self.many is not None
+        sigma = float(np.sqrt(fit.scale)) * fit.likelihood.coordinates.y_scale
+        return self.of_whitened(draw_responses(self.many, fit.point.factors, sigma, r, rng))
+
     def of_block(
         self, block: ResponseBlock, callback: Callable[[int], None] | None = None
     ) -> ManyFits:
@@ -87,17 +106,20 @@ class Refits:
         block: ResponseBlock | None = None,
         callback: Callable[[int], None] | None = None,
     ) -> ManyFits:
-        """Return the fits of responses in the coordinates of the groups."""
+        """Return the fits of responses in the coordinates of the groups.
+
+        Responses without a block were drawn at β = 0; β̂ of the fit is added.
+        """
         assert self.many is not None
-        if self._lock is None:
-            return self._one_by_one(block or self.many.block(responses), callback)
+        assert self._lock is not None
         optima = self._lock.minimize(self.fit.point.theta, responses)
         out = self._collect(optima, block)
         rest = np.flatnonzero(~optima.clear)
         if len(rest):
             some = self.many.block(responses.take(rest)) if block is None else block.take(rest)
             single = self._one_by_one(some, None)
-            out.theta[rest], out.beta[rest] = single.theta, single.beta
+            out.theta[rest] = single.theta
+            out.beta[rest] = single.beta if block is not None else single.beta + self.fit.beta
             out.scale[rest] = single.scale
             for mine, theirs in zip(out.relative, single.relative):
                 mine[rest] = theirs

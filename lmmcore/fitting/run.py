@@ -74,11 +74,12 @@ def run(
     found = search(likelihood, optimizers, layout.names, layout.groups, start, options, callback)
     if optimizers:
         saturated = engine.rank >= spec.nobs - spec.k_fe
-        _warn(found.convergence, saturated)
+        warn_of(found.convergence, saturated)
     return Fit(spec, equations, likelihood, found.point, reml, found.convergence, free)
 
 
-def _warn(certificate: Convergence, saturated: bool) -> None:
+def warn_of(certificate: Convergence, saturated: bool) -> None:
+    """Warn where a certificate does not hold."""
     if not certificate.converged:
         what = "Use the default method, or raise maxiter"
         if saturated:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,17 @@ from ..arguments import generator, numbers
 from ..design.columns import Column
 from ..design.design import Design
 from ..design.groups import Grouping
-from ..errors import ConvergenceWarning, DataValueError, LmmcoreError, LmmcoreWarning, OptionError
+from ..errors import (
+    ConvergenceWarning,
+    DataValueError,
+    LmmcoreError,
+    LmmcoreWarning,
+    OptionError,
+    users_line,
+)
+from ..fitting.fit import Fit
+from ..fitting.many import Refits, joined
+from ..refitting import reader_of, refit_to
 
 Generator = np.random.Generator | np.random.RandomState
 
@@ -31,24 +41,14 @@ def resampled(
     if isinstance(nrep, bool) or not isinstance(nrep, (int, np.integer)) or nrep < 2:
         raise OptionError(f"nrep={nrep!r}; expected a whole number of replications, 2 or more")
     rng = generator(rng)
-    model, design = results.model, results.model.design
-    if kind == "groups":
-        if design.others:
-            raise OptionError(
-                "kind='groups' draws the groups of one factor; the levels of "
-                f"{', '.join(g.name for g in design.groupings)} do not come apart. Use "
-                "kind='parametric', which draws responses from the fitted model"
-            )
-        draw = _groups_of(design)
-    elif kind == "parametric":
-        distribution = model.get_distribution(results.fit.params_object, results.fit.scale)
-
-        def draw(rng: Generator) -> Design:
-            y = distribution.rvs(rng=rng)
-            return replace(design, endog=y if design.offset is None else y - design.offset)
-
-    else:
+    if kind not in ("groups", "parametric"):
         raise OptionError(f"kind={kind!r}; expected 'groups' or 'parametric'")
+    if kind == "parametric" and fun is None and method is None and results.fit.is_plain:
+        refits = Refits(results.fit)
+        if refits.is_rowless:
+            return _rowless(results.fit, refits, int(nrep), rng, callback)
+    draw = _groups_again if kind == "groups" else _responses_again
+    again = draw(results, method)
     statistic = _params if fun is None else fun
     wanted = np.atleast_1d(numbers(statistic(results), "what fun returned", "a number or a vector"))
     if wanted.ndim != 1:
@@ -59,10 +59,7 @@ def resampled(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", LmmcoreWarning)
-                again = type(model)._from_design(
-                    draw(rng), getattr(model, "formula", None), model.use_sqrt
-                )
-                fit = results._refit(again, method)
+                fit = again(rng)
                 if not fit.converged:
                     raise LmmcoreError(str(fit.convergence).splitlines()[0])
                 value = np.atleast_1d(np.asarray(statistic(fit), dtype=float))
@@ -73,19 +70,75 @@ def resampled(
             reasons.append(str(exc))
         if callback is not None:
             callback(i + 1, nrep)
+    _tell_failures(reasons, nrep)
+    return out
+
+
+def _tell_failures(reasons: Sequence[str], nrep: int) -> None:
+    if len(reasons) > nrep - 2:
+        raise LmmcoreError(
+            f"{len(reasons)} of {nrep} refits failed, the first: {reasons[0]}; expected data that "
+            "still determine the model when resampled. Try kind='parametric', or a smaller model"
+        )
     if reasons:
-        if len(reasons) > nrep - 2:
-            raise LmmcoreError(
-                f"{len(reasons)} of {nrep} refits failed, the first: {reasons[0]}; expected data that "
-                "still determine the model when resampled. Try kind='parametric', or a smaller model"
-            )
         warnings.warn(
             f"{len(reasons)} of {nrep} refits failed and are left out of mean and standard deviation "
             f"(their rows are NaN); the first: {reasons[0]}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=users_line(),
         )
-    return out
+
+
+def _rowless(
+    fit: Fit,
+    refits: Refits,
+    nrep: int,
+    rng: Generator,
+    callback: Callable[[int, int], None] | None,
+) -> np.ndarray:
+    """Return `params` of refits to responses that are drawn without rows."""
+    done, parts = 0, []
+    while done < nrep:
+        r = min(refits.at_once, nrep - done)
+        parts.append(refits.of_drawn(r, rng))
+        for i in range(done, done + r) if callback is not None else ():
+            callback(i + 1, nrep)  # type: ignore[misc]
+        done += r
+    found = joined(parts)
+    _tell_failures(list(found.reasons.values()), nrep)
+    return found.params(fit.layout)
+
+
+def _responses_again(results: Any, method: str | None) -> Callable[[Generator], Any]:
+    """Return a function that draws a response from the fitted model and refits the model to it."""
+    model, fit = results.model, results.fit
+    distribution = model.get_distribution(fit.params_object, fit.scale)
+    offset, reader = model.design.offset, reader_of(model)
+
+    def again(rng: Generator) -> Any:
+        y = distribution.rvs(rng=rng)
+        y = y if offset is None else y - offset
+        return refit_to(results, y, reader.read(y[:, None]), 0, method)
+
+    return again
+
+
+def _groups_again(results: Any, method: str | None) -> Callable[[Generator], Any]:
+    """Return a function that draws as many groups as there are, with replacement, and refits."""
+    model, design = results.model, results.model.design
+    if design.others:
+        raise OptionError(
+            "kind='groups' draws the groups of one factor; the levels of "
+            f"{', '.join(g.name for g in design.groupings)} do not come apart. Use "
+            "kind='parametric', which draws responses from the fitted model"
+        )
+    draw = _groups_of(design)
+    formula = getattr(model, "formula", None)
+
+    def again(rng: Generator) -> Any:
+        return results._refit(type(model)._from_design(draw(rng), formula, model.use_sqrt), method)
+
+    return again
 
 
 def _params(fit: Any) -> np.ndarray:
@@ -175,6 +228,9 @@ def bootstrap(
 
     Notes
     -----
+    The parametric bootstrap of `params` of a model with independent groups draws what the likelihood asks
+    of a response, not its rows, and refits many replicates at once.
+
     statsmodels resamples rows, which mixed models do not allow: the rows of a group are dependent.
     """
     values = resampled(results, nrep, method, rng, kind, fun, callback)

@@ -439,7 +439,7 @@ def test_caught(optimizer, rule, words):
 def test_a_seed_is_seen_whatever_the_state_was_before():
     np.random.seed(1)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    with pytest.raises(RuleBroken, match="np.random"):
+    with pytest.raises(RuleBroken, match=r"np\.random"):
         check_optimizer(SeedsEverybody())
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
