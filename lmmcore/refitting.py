@@ -30,6 +30,11 @@ def reader_of(model: Any) -> ResponseReader:
     return reader
 
 
+def forget_rows(model: Any) -> None:
+    """Let go of the rows that `reader_of` keeps."""
+    _readers.pop(model, None)
+
+
 def response_of(model: Any, endog: Any) -> np.ndarray:
     """Return a response (n,) without the offset: numbers, or the formula's left side in a frame."""
     design, spec = model.design, model.spec
@@ -109,8 +114,9 @@ def refit(results: Any, endog: Any, *, method: str | Sequence[str] | None = None
         The response is constant.
     """
     model = results.model
+    reader = reader_of(model)
     y = response_of(model, endog)
-    return refit_to(results, y, reader_of(model).read(y[:, None]), 0, method)
+    return refit_to(results, y, reader.read(y[:, None]), 0, method)
 
 
 def refit_to(
@@ -119,7 +125,9 @@ def refit_to(
     """Return the same fit to response j of a block, which is y."""
     model, fit = results.model, results.fit
     if not fit.is_plain:
-        return results._refit(with_response(model, y, model.equations.with_response(block, j)), method)
+        return results._refit(
+            with_response(model, y, model.equations.with_response(block, j)), method
+        )
     found = refit_fit(fit, block, j, method)
     warn_of(found.certificate, found.likelihood.engine.rank >= fit.spec.nobs - fit.spec.k_fe)
     new = with_response(model, y, found.equations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from . import prediction, storage
+from . import leverage, prediction, storage
 from . import random_effects as effects
 from .delegation import Value, method_of
 from .display.summary import summary
@@ -115,6 +115,9 @@ class MixedLMResults:
     fittedvalues = cached_property(prediction.fittedvalues)
     resid = cached_property(prediction.resid)
     predict = of_self(prediction.predict)
+    hat_values = cached_property(leverage.hat_values)
+    effective_df = Value(leverage.effective_df, "fit")
+    weight_derivative = cached_property(leverage.weight_derivative)
 
     # Refits, files, tables
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from .design.removed import without_rows
 from .errors import DataTypeError
+from .refitting import forget_rows
 
 T = TypeVar("T")
 
@@ -42,13 +43,14 @@ def remove_data(results: Any) -> None:
     """
     model = results.model
     model.group_sizes  # noqa: B018 — kept, as the summary shows them
-    for name in ("fittedvalues", "resid"):
+    for name in ("fittedvalues", "resid", "hat_values", "weight_derivative"):
         results.__dict__.pop(name, None)
     for name in (
         "endog", "exog", "exog_re", "exog_vc", "groups", "row_indices", "endog_li", "exog_li",
         "exog_re_li", "exog_re2_li",
     ):  # fmt: skip
         model.__dict__.pop(name, None)
+    forget_rows(model)
     model.design = without_rows(model.design)
 
 

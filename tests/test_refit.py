@@ -58,7 +58,8 @@ def others(frame, count=5):
 
 
 def same(mine, fresh):
-    assert mine.converged and fresh.converged
+    assert mine.converged
+    assert fresh.converged
     assert mine.criterion == pytest.approx(fresh.criterion, abs=1e-8)
     for name in ("params", "scale", "fittedvalues", "resid", "bse"):
         np.testing.assert_allclose(
@@ -187,7 +188,8 @@ def test_nothing_is_built_by_the_parametric_bootstrap(frame, monkeypatch):
         _, _, values = fit.bootstrap(
             6, kind="parametric", rng=1, callback=lambda i, n: seen.append((i, n))
         )
-        assert values.shape == (6, len(fit.params)) and not np.isnan(values).any()
+        assert values.shape == (6, len(fit.params))
+        assert not np.isnan(values).any()
     assert seen == 2 * [(i, 6) for i in range(1, 7)]
 
 

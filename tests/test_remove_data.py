@@ -47,7 +47,9 @@ def test_small_and_whole_but_for_the_rows(tmp_path):
         lambda f: f.model.groups,
         lambda f: f.model.row_indices,
         lambda f: f.bootstrap(3),
-        lambda f: f.bootstrap(3, kind="parametric"),
+        lambda f: f.bootstrap(3, kind="parametric", fun=lambda r: r.params),
+        lambda f: f.refit(fitted()[1]),
+        lambda f: f.hat_values,
     ],
 )
 def test_what_needs_the_rows_says_so(use):
@@ -55,3 +57,10 @@ def test_what_needs_the_rows_says_so(use):
     fit.remove_data()
     with pytest.raises(DataRemovedError, match="remove_data"):
         use(fit)
+
+
+def test_the_parametric_bootstrap_of_independent_groups_needs_no_rows():
+    fit, whole = (fitted()[0] for _ in range(2))
+    fit.remove_data()
+    one, other = (f.bootstrap(20, kind="parametric", rng=1)[2] for f in (fit, whole))
+    np.testing.assert_array_equal(one, other)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import log2, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -115,6 +116,16 @@ class ResponseReader:
         x = x @ self._matrix
         return x if self._root is None else x * self._root[start:stop, None]
 
+    @property
+    def parts(self) -> list[_Levels | _OwnColumns]:
+        """The columns of Z of each part of the cross-products."""
+        return self._z
+
+    def fixed_rows(self, start: int, stop: int) -> np.ndarray:
+        """Return rows of X in the basis, without their weights."""
+        x = self._rows(start, stop)
+        return x if self._root is None else x / self._root[start:stop, None]
+
     def _chunks(self) -> list[tuple[int, int]]:
         if self._whole is not None:
             return [(0, self.n)]
@@ -177,6 +188,15 @@ class _Levels:
         self, codes: np.ndarray, q: int, columns: tuple[Column, ...], shift: np.ndarray
     ) -> None:
         self.codes, self.q, self.columns, self.shift = codes, q, columns, shift
+
+    def rows(self, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return positions among some rows, their level and stored columns (m, k), without weights."""
+        codes = self.codes[rows]
+        z = np.ones((len(codes), len(self.columns)))
+        for j, column in enumerate(self.columns):
+            if column is not None:
+                z[:, j] = column[rows] - self.shift[j]
+        return slice(None), codes, z
 
     def products(self, residual: np.ndarray, root: np.ndarray | None) -> np.ndarray:
         """Return Z_ℓ'W^½ residual (q, k, r)."""
@@ -245,6 +265,17 @@ class _OwnColumns:
             (np.concatenate(values), (np.concatenate(col_parts), np.concatenate(row_parts))),
             shape=(len(part.groups) * k, design.n_rows),
         )
+
+    def rows(self, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return which of some rows are here, their group and stored columns (m, k), without weights."""
+        k = self.shape[1]
+        some = self.matrix[:, rows.start : rows.stop].T.tocsr()
+        filled = np.diff(some.indptr)
+        at = np.flatnonzero(filled)
+        row = np.repeat(np.arange(some.shape[0]), filled)
+        z = np.zeros((some.shape[0], k))
+        z[row, some.indices % k] = some.data
+        return at, some.indices[some.indptr[at]] // k, z[at]
 
     def products(self, residual: np.ndarray, root: np.ndarray | None) -> np.ndarray:
         times = residual if root is None else residual * root[:, None]

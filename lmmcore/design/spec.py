@@ -63,7 +63,8 @@ class ModelSpec:
     missing : mapping of str to int
         The variables because of which rows were left out, and in how many rows each is missing.
     endog_info, fixed_info, term_infos, offset_info, component_info : object
-        What builds the response, the columns of X, of each term, of the offset and of the components for new data.
+        What builds the response, the columns of X, of each term, of the offset and of the components for
+        new data.
     has_offset : bool
     """
 
@@ -100,7 +101,8 @@ class ModelSpec:
             design.endog_name, design.fixed_names, kept, built,
             len(design.fixed) if design.fixed_built is None else design.fixed_given,
             layout, factors, design.n_rows, design.labelled, formula, use_sqrt, design.n_dropped,
-            design.missing, design.endog_info, design.fixed_info, tuple((t.info, t.built) for t in design.terms),
+            design.missing, design.endog_info, design.fixed_info,
+            tuple((t.info, t.built) for t in design.terms),
             design.offset_info, design.component_info, design.offset is not None,
         )  # fmt: skip
 

@@ -167,10 +167,8 @@ def certificate(fit, dense):
     assert fit.convergence.converged
     assert fit.reml is False
     assert fit.freepat is None
-    assert (
-        fit.df == pytest.approx(len(dense.on))
-        or (dense.kind == "smooth"
-        and 3 < fit.df < len(dense.on))
+    assert fit.df == pytest.approx(len(dense.on)) or (
+        dense.kind == "smooth" and 3 < fit.df < len(dense.on)
     )
     if dense.kind == "smooth":
         assert np.isnan(fit.residual)
