@@ -12,19 +12,24 @@ from collections.abc import Iterable
 
 __all__ = [
     "ConvergenceError",
+    "ConvergenceWarning",
     "DataNotFoundError",
     "DataRemovedError",
+    "DataTypeError",
     "DataValueError",
+    "DeprecatedFormatWarning",
     "DesignError",
     "FormulaError",
     "LmmcoreError",
     "LmmcoreWarning",
     "NameNotFoundError",
+    "NotFiniteError",
     "NotIdentifiedWarning",
     "OptionError",
     "PluginError",
     "RankDeficientWarning",
     "UnknownArgumentError",
+    "UnusedArgumentWarning",
 ]
 
 

@@ -458,3 +458,25 @@ def test_one_of_many():
     fit = lmmcore.mixedlm("y ~ x + (1 | g)", data).fit()
     with pytest.raises(errors.DataValueError, match=r"^1 group of 'g' is not in the model"):
         fit.predict(data.assign(g=data.g.replace({data.g[0]: 99})), random_effects=True)
+
+
+def test_all_public_classes_are_listed():
+    kinds = (errors.LmmcoreError, errors.LmmcoreWarning)
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, kinds)
+    }
+    assert set(errors.__all__) == defined
+    assert errors.__all__ == sorted(errors.__all__)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_is_also_a_built_in_one(name):
+    """So that `except ValueError` and filters of `UserWarning` go on working."""
+    kind = getattr(errors, name)
+    if issubclass(kind, Warning):
+        assert issubclass(kind, UserWarning)
+    elif kind is not errors.LmmcoreError:
+        assert issubclass(kind, (ValueError, TypeError, KeyError, RuntimeError))
+    assert kind.__doc__

@@ -17,7 +17,7 @@ from ..design.factors import Factor
 from ..errors import DesignError
 from ..linalg.matrices import symmetric
 from . import _rows
-from .accumulate import center, grouped, look, non_finite
+from .accumulate import center, first_pass, grouped, non_finite
 from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised
 from .merging import match_labels, refuse_other_columns, sorted_pairs
 
@@ -192,7 +192,7 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
         NaN or infinity in a column, weights that are not positive.
     """
     n = design.n_rows
-    log_weights, weights, raw, shift, basis, matrix = look(design)
+    log_weights, weights, raw, shift, basis, matrix = first_pass(design)
     found = []
     total = np.zeros((len(shift), len(shift)))
     shifts = []

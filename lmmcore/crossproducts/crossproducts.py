@@ -1,4 +1,4 @@
-"""Cross-products of a design: everything a fit needs, from one look at the rows.
+"""Cross-products of a design: everything a fit needs, from the rows, which are then not needed any more.
 
 `CrossProducts` form a commutative monoid: those of two chunks of rows, added, are those of both.
 Groups, and columns that groups have for themselves, are matched by label.
