@@ -13,7 +13,7 @@ from .extension import semidefinite_cholesky
 
 @dataclass(eq=False)
 class MixedLMParams:
-    """Parameters of a linear mixed model, in the parameterisation of statsmodels.
+    """Parameters of a linear mixed model, in the parameterization of statsmodels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Labelled random effects: by group, by factor, as frames."""
+"""Labeled random effects: by group, by factor, as frames."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class KnownMatrix:
             return np.eye(k)
         if len(self.matrix) != k:
             raise DataValueError(
-                f"the known covariance matrix is {len(self.matrix)} x {len(self.matrix)}; expected "
-                f"{k} x {k}, as the term has {k} columns"
+                f"the known covariance matrix is {len(self.matrix)} x {len(self.matrix)}; expected {k} "
+                f"x {k}, because the term has {k} columns"
             )
         return semidefinite_cholesky(self.matrix)
 

@@ -267,7 +267,7 @@ def _check_weights(weights: np.ndarray) -> float:
         row = int(np.argmax(bad))
         raise NotFiniteError(
             f"weights has {weights[row]} in row {row} ({int(bad.sum())} such rows); expected positive "
-            "finite numbers, as the residual variance is sigma^2 / weight. Leave out rows of weight 0"
+            "finite numbers, as the residual variance is sigma^2 / weight. Leave out rows with weight 0"
         )
     return float(np.sum(np.log(weights)))
 

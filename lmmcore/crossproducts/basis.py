@@ -91,7 +91,7 @@ def fit_basis(
     if norms[p] == 0.0:
         raise DesignError(
             "the response is constant (or its squares are below the smallest floating point number), so "
-            "that there is nothing to explain; expected values that vary, of ordinary size"
+            "there is nothing to explain; expected values that vary, of ordinary size"
         )
     least = norms.min()
     if least < (SMALLEST * n) ** 0.5 or norms.max() > (LARGEST * n) ** 0.5:
@@ -132,7 +132,7 @@ def _refuse_extreme(squares: np.ndarray) -> None:
 def _extreme(what: str, square: float) -> DataValueError:
     return DataValueError(
         f"the mean square of {what} (with the weights, if there are any) is {square:.1g}; expected "
-        f"{SMALLEST:g} to {LARGEST:g}, since its square must be a floating point number too. Rescale the "
+        f"{SMALLEST:g} to {LARGEST:g}, because its square must not overflow or underflow. Rescale the "
         "columns of the data, or the weights"
     )
 

@@ -236,9 +236,11 @@ def refuse_equal_factors(cp: CrossedProducts, factors: Sequence[Factor]) -> None
             continue
         if any(x is y for x in one.columns for y in two.columns):
             raise DesignError(
-                f"the factors {one.grouping.name} and {two.grouping.name} have the same levels under other "
+                f"the grouping factors {one.grouping.name} and {two.grouping.name} have the same "
+                f"levels under other "
                 "names and a random coefficient in common, so that its variances cannot be told apart; "
-                "expected factors that divide the rows in different ways. Remove one of the two terms"
+                "expected grouping factors that divide the rows in different ways. Remove one of "
+                "the two terms"
             )
 
 

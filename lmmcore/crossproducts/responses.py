@@ -132,8 +132,8 @@ class ResponseReader:
         constant = np.flatnonzero(y.min(axis=0) == y.max(axis=0))
         if len(constant):
             raise DesignError(
-                f"the response in column {int(constant[0])} is constant, so that there is nothing to "
-                "explain; expected values that vary"
+                f"the response in column {int(constant[0])} is constant, so there is nothing to explain"
+                "; expected values that vary"
             )
         residual = y.astype(np.float64) if self._root is None else y * self._root[:, None]
         before = np.einsum("ij,ij->j", residual, residual)

@@ -132,7 +132,7 @@ def _from_objects(array: np.ndarray, name: str, role: str) -> np.ndarray:
 def is_date(name: str, role: str = "variable") -> DataTypeError:
     """Return the error for dates in the place of numbers."""
     return DataTypeError(
-        f"{role} {name!r} holds dates or times; expected numbers. Turn it into a number first, such as "
+        f"{role} {name!r} holds dates or times; expected numbers. Convert it to a number first, such as "
         "days since the first for a column d: (d - d.min()) / pandas.Timedelta(days=1); in a formula "
         f"C({name}) is a category for each date"
     )
@@ -141,7 +141,7 @@ def is_date(name: str, role: str = "variable") -> DataTypeError:
 def _not_numeric(name: str, role: str, given: str) -> DataTypeError:
     return DataTypeError(
         f"{role} {name!r} holds {given}; expected numbers. Convert it (pandas.to_numeric), "
-        "or use it as a factor in a formula"
+        "or use it as a category in a formula: C(…)"
     )
 
 

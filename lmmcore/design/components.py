@@ -200,7 +200,7 @@ def _matrix(given: Any) -> np.ndarray:
 
 
 def _refuse_other_rows(given: Any, index: pd.Index | None, rows: np.ndarray, what: str) -> None:
-    """Refuse a frame whose rows are labelled, and not as the rows of its group are."""
+    """Refuse a frame whose rows are labeled, and not as the rows of its group are."""
     if index is None or not isinstance(given, (pd.DataFrame, pd.Series)):
         return
     if len(rows) != len(given) or given.index.equals(pd.RangeIndex(len(rows))):

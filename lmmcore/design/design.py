@@ -73,7 +73,7 @@ class Design:
     n_dropped : int
         Rows left out because of missing values.
     labelled : bool
-        Whether the data came as pandas objects, so that results are labelled.
+        Whether the data came as pandas objects, so that results are labeled.
     others : tuple of Grouping
         The other grouping factors.
     offset : float64 array (n,) or None
@@ -201,8 +201,8 @@ def check(design: Design) -> Design:
         if len(set(own)) < len(own):
             twice = next(x for i, x in enumerate(own) if x in own[:i])
             raise DesignError(
-                f"the random coefficient {twice!r} of {grouping.name} is given twice; expected each "
-                "column in one term of a factor. Remove one of the terms"
+                f"the random coefficient {twice!r} of {grouping.name} is given twice; expected each column "
+                "only once for a grouping factor. Remove one of the terms"
             )
         if own:
             _check_factor(design, f, len(own))
@@ -216,13 +216,13 @@ def _check_factor(design: Design, f: int, k: int) -> None:
     if q == 1:
         raise DesignError(
             f"all rows ({n}) are in one group ({grouping.name} = {grouping.labels[0]}); "
-            "expected at least two groups, as the variance between groups cannot be estimated "
-            "from one. Remove the term, or group by another variable"
+            "expected at least two groups: the variance between groups cannot be estimated from "
+            "one. Remove the term, or group by another variable"
         )
     if q == n and design.components is None and not _slopes_only(design, f):
         raise DesignError(
-            f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so that "
-            "group effects and residuals cannot be told apart; expected groups with several rows. "
+            f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so group "
+            "effects and residuals cannot be told apart; expected groups with several rows. "
             "Group by a variable with repeated labels"
         )
     if k > 1 and design.components is None:
@@ -255,14 +255,15 @@ def with_covariance(design: Design, covariance: Any) -> Design:
     names = [g.name for g in design.groupings]
     if any(term.covariance != "unstructured" for term in design.terms):
         raise OptionError(
-            "covariance= was given, and the formula has a structure of its own; use one of the two"
+            "covariance= was given, and the formula also names a covariance structure; use only "
+            "one of the two"
         )
     if not isinstance(covariance, Mapping):
         covariance = dict.fromkeys(names, covariance)
     unknown = [name for name in covariance if name not in names]
     if unknown:
         raise OptionError(
-            f"covariance names {unknown[0]!r}, which is no grouping factor"
+            f"covariance names {unknown[0]!r}, which is not a grouping factor"
             f"{suggest(str(unknown[0]), names)}; expected {{{names[0]!r}: structure}}"
         )
     terms = tuple(

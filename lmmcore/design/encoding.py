@@ -191,11 +191,11 @@ def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
         name = quoted[1] if len(quoted) == 3 else str(name)
         if name.endswith("()"):
             return NameNotFoundError(
-                f"{what}: {name} is no function of yours, nor one that formulas know"
+                f"{what}: {name} is neither defined nor one of the functions that formulas know"
                 + suggest(name[:-2], KNOWN)
             )
         return NameNotFoundError(
-            f"{what}: {name!r} is no column of data" + suggest(name, map(str, table.columns))
+            f"{what}: {name!r} is not a column of data" + suggest(name, map(str, table.columns))
         )
     return FormulaError(f"{what} cannot be evaluated: {type(exc).__name__}: {exc}")
 
@@ -284,5 +284,5 @@ def _unknown_level(name: str, level: Any, levels: tuple[Any, ...]) -> DataValueE
     known = ", ".join(map(repr, levels[:10])) + (", …" if len(levels) > 10 else "")
     return DataValueError(
         f"{name!r} has the level {level!r} in the new rows, which did not occur in the rows of the model; "
-        f"known: {known}. Give it one of these, or leave the rows out"
+        f"known: {known}. Use one of these, or leave out the rows"
     )

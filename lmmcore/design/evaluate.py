@@ -103,7 +103,7 @@ class Evaluator:
         for term in () if self.all_levels else encoding.terms:
             if term.products and term.columns.start == term.columns.stop:
                 warnings.warn(
-                    f"{term.name!r} has one level in the rows used and no column; remove it from "
+                    f"{term.name!r} has only one level in the rows used, so it has no column; remove it from "
                     f"{what} to silence this warning",
                     RankDeficientWarning,
                     stacklevel=6,

@@ -134,7 +134,7 @@ def newton_decrement(eigenvalues: np.ndarray, slope: np.ndarray) -> float | None
 
 
 def _subproblem(w: np.ndarray, g: np.ndarray, radius: float) -> np.ndarray:
-    """Minimise g'p + ½ p'diag(w)p over |p| <= radius (Moré and Sorensen 1983)."""
+    """Minimize g'p + ½ p'diag(w)p over |p| <= radius (Moré and Sorensen 1983)."""
     size = max(abs(float(w[0])), abs(float(w[-1])))
     if w[0] > FLAT * size:
         p = -g / w

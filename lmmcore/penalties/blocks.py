@@ -33,7 +33,8 @@ class BlockwisePenalty:
         """
         if self.of is None:
             raise OptionError(
-                f"{type(self).__name__} knows no coefficients yet; call bind(Coefficients(names)) first"
+                f"{type(self).__name__} is not bound to coefficients yet; call "
+                f"bind(Coefficients(names)) first"
             )
         return self.of
 
@@ -46,7 +47,7 @@ class BlockwisePenalty:
         return self.blockwise(strength).value(self._checked(beta))
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         return self.blockwise(strength).prox(self._checked(point), step)
 
     def _checked(self, beta: np.ndarray) -> np.ndarray:

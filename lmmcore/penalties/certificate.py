@@ -1,4 +1,4 @@
-"""Certificates of a penalised minimum: the duality gap, or how far slopes are from being stationary."""
+"""Certificates of a penalized minimum: the duality gap, or how far slopes are from being stationary."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Slope(_Bound):
         if len(given) and not np.allclose(given, given[0], rtol=1e-12):
             raise DataValueError(
                 f"SLOPE got the weights {coefficients.weights.tolist()}; expected zeros and one other "
-                "number. Give the units of the coefficients (standardize=) in place of weights"
+                "number. Rescale the coefficients (standardize=) instead"
             )
         return super().bind(coefficients)
 
@@ -75,7 +75,7 @@ class Slope(_Bound):
         return float(self._levels(strength) @ np.sort(np.abs(beta[on]))[::-1])
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         on = self._checked(point).weights > 0
         size = np.abs(point[on])
         order = np.argsort(-size, kind="stable")
@@ -99,7 +99,7 @@ class Fused(_Bound):
     Parameters
     ----------
     mix : float
-        1 is the lasso, 0 penalises differences alone.
+        1 is the lasso, 0 penalizes differences alone.
     """
 
     def __init__(self, mix: float = 0.5) -> None:
@@ -119,7 +119,7 @@ class Fused(_Bound):
         return float(single @ np.abs(beta) + pairs @ np.abs(np.diff(beta)))
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         self._checked(point)
         if not np.isfinite(point).all():
             return np.full(len(point), np.nan)

@@ -25,7 +25,7 @@ class _Falling(BlockwisePenalty):
         if not (np.isfinite(shape) and shape > self.least):
             raise OptionError(
                 f"{type(self).__name__} got the shape {shape!r}; expected a number above {self.least:g}, "
-                "below which the penalised quadratic of one coefficient has several minima"
+                "below which the penalized quadratic of one coefficient has several minima"
             )
         self.shape = float(shape)
 

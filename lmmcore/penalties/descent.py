@@ -24,7 +24,7 @@ SWEEPS = 4  # over all groups, and ten times that over those that are not zero, 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """A penalised minimum with its certificate.
+    """A penalized minimum with its certificate.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Solution:
 
 
 class BlockDescent:
-    """Solves penalised quadratics of one H and one grouping, along a path.
+    """Solves penalized quadratics of one H and one grouping, along a path.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class BlockDescent:
         tolerance: float = 1e-12,
         max_sweeps: int = 10_000,
     ) -> Solution:
-        """Minimise ½β'Hβ − c'β + penalty.
+        """Minimize ½β'Hβ − c'β + penalty.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class BlockDescent:
             what = f"a duality gap of {gap:.1e}" if convex else f"slopes off by {residual:.1e}"
             raise ConvergenceError(
                 f"coordinate descent stopped with {what} (objective {value:.3g}) after {sweeps} sweeps. "
-                "Raise maxit, standardise the columns, or remove nearly collinear ones"
+                "Raise maxit, standardize the columns, or remove nearly collinear ones"
             )
         residual = self._residual(form, beta, slope)
         return Solution(beta, value, gap if convex else float("nan"), residual, sweeps)

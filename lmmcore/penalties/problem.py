@@ -26,7 +26,7 @@ class Terms:
     ----------
     names : tuple of str (p,)
     weights : array (p,)
-        Factors of the strength; 0 leaves a coefficient unpenalised.
+        Factors of the strength; 0 leaves a coefficient unpenalized.
     groups : int array (p,)
         Any numbers; equal ones belong together.
     units : array (p,)
@@ -47,7 +47,7 @@ class Terms:
 
 
 class PenalisedQuadratic:
-    """Minimises ½β'Hβ − c'β + P(β; λ) for any λ, unpenalised coefficients profiled out.
+    """Minimizes ½β'Hβ − c'β + P(β; λ) for any λ, unpenalized coefficients profiled out.
 
     Parameters
     ----------
@@ -57,14 +57,14 @@ class PenalisedQuadratic:
         Not yet bound.
     curvature : array (p,), optional
         What a concave penalty takes for the curvature; by default the diagonal of H, without what the
-        unpenalised columns explain.
+        unpenalized columns explain.
 
     Attributes
     ----------
     penalised : int array
         The columns with a penalty that can be other than zero.
     dead : int array
-        Penalised columns that the unpenalised ones determine: their coefficients are zero.
+        Penalized columns that the unpenalized ones determine: their coefficients are zero.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PenalisedQuadratic:
 
     @cached_property
     def pilot(self) -> np.ndarray:
-        """A first estimate of the penalised coefficients, in their units: unpenalised, or one by one."""
+        """A first estimate of the penalized coefficients, in their units: unpenalized, or one by one."""
         inner = self.inner
         if isinstance(inner, Stored) and len(inner.c):
             unit = np.sqrt(inner.diagonal)
@@ -130,7 +130,7 @@ class PenalisedQuadratic:
         return None if make is None else make(strength)
 
     def largest_strength(self) -> float:
-        """Return the strength from which on all penalised coefficients are zero.
+        """Return the strength from which on all penalized coefficients are zero.
 
         For a penalty that never gives zeros, where they are 1/1000 of what they are without it.
         """
@@ -218,7 +218,7 @@ class PenalisedQuadratic:
         return off / (float(np.max(np.abs(self.inner.c) / unit, initial=0.0)) or 1.0)
 
     def degrees_of_freedom(self, solution: Solution, strength: float) -> float:
-        """Return those of the penalised and the unpenalised coefficients together."""
+        """Return those of the penalized and the unpenalized coefficients together."""
         own = getattr(self.penalty, "degrees_of_freedom", None)
         on = np.flatnonzero(solution.beta)
         if own is None:

@@ -20,7 +20,7 @@ CHECK = 10  # steps between two looks at the certificate
 
 
 class ProximalDescent:
-    """Solves penalised quadratics of one H along a path."""
+    """Solves penalized quadratics of one H along a path."""
 
     def __init__(self, quadratic: Quadratic) -> None:
         self.quadratic = quadratic
@@ -37,7 +37,7 @@ class ProximalDescent:
         tolerance: float = 1e-12,
         max_steps: int = 100_000,
     ) -> Solution:
-        """Minimise ½β'Hβ − c'β + P(β; strength).
+        """Minimize ½β'Hβ − c'β + P(β; strength).
 
         Raises
         ------
@@ -95,7 +95,7 @@ class ProximalDescent:
         if not good:
             raise ConvergenceError(
                 f"proximal steps stopped with a duality gap of {gap:.1e}, slopes off by {residual:.1e} "
-                f"(objective {value:.3g}) after {count} steps. Raise maxit, standardise the columns, or "
+                f"(objective {value:.3g}) after {count} steps. Raise maxit, standardize the columns, or "
                 "remove nearly collinear ones"
             )
         concave = penalty.concavity > 0

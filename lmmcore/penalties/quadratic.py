@@ -1,4 +1,4 @@
-"""The quadratic ½β'Hβ − c'β that a penalised fit minimises, stored or by way of whitened rows.
+"""The quadratic ½β'Hβ − c'β that a penalized fit minimizes, stored or by way of whitened rows.
 
 At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H
 it costs nothing in the number of rows. With more columns than `STORED`, or than rows, the whitened
@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DesignError
 
 STORED = 2000  # columns up to which H is stored
-ALIVE = 1e-14  # a column with less than this part of its square beside unpenalised ones is theirs
+ALIVE = 1e-14  # a column with less than this part of its square beside unpenalized ones is theirs
 
 
 class Quadratic(Protocol):
@@ -55,13 +55,13 @@ class Quadratic(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FreePart:
-    """The unpenalised coefficients as a function of the others: start − map · β."""
+    """The unpenalized coefficients as a function of the others: start − map · β."""
 
     start: np.ndarray
     map: np.ndarray
 
     def at(self, beta: np.ndarray) -> np.ndarray:
-        """Return the unpenalised coefficients that go with the others."""
+        """Return the unpenalized coefficients that go with the others."""
         return self.start - self.map @ beta
 
 
@@ -143,8 +143,8 @@ class Whitened:
         size = np.sqrt(self.diagonal[free])
         if len(r) < len(free) or (np.abs(np.diag(r)) <= 1e-7 * size).any():
             raise DesignError(
-                f"the {len(free)} unpenalised columns determine each other in {len(self.y)} rows; "
-                "expected independent ones. Penalise some of them, or remove columns"
+                f"the {len(free)} unpenalized columns determine each other in {len(self.y)} rows; "
+                "expected independent ones. Penalize some of them, or remove columns"
             )
         other = self.x[:, rest]
         crossed, best = q.T @ other, q.T @ self.y

@@ -28,7 +28,7 @@ __all__ = ["EXAMPLE", "RuleBroken", "check_optimizer"]
 def check_optimizer(optimizer: Any, max_examples: int = 15) -> None:
     """Check an `Optimizer` against every rule of its protocol.
 
-    The functions that it must minimise are smooth and convex with one to three parameters and a condition
+    The functions that it must minimize are smooth and convex with one to three parameters and a condition
     of at most 30: no search for several optima is asked for. Each run has a thread of its own, so that one
     that never ends is left behind.
 

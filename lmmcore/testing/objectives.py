@@ -116,6 +116,6 @@ class TestObjective:
         return value, self.root.T @ slope, (self.root.T * bend) @ self.root
 
     def em_step(self, theta: np.ndarray) -> np.ndarray:
-        """Return θ after a step that minimises a quadratic bound, which never goes up."""
+        """Return θ after a step that minimizes a quadratic bound, which never goes up."""
         _, gradient = self.value_and_gradient(theta)
         return np.asarray(theta, dtype=float) - gradient / self.largest

@@ -1,4 +1,4 @@
-"""All checks of all plugins of a distribution, for one parametrised test."""
+"""All checks of all plugins of a distribution, for one parametrized test."""
 
 from __future__ import annotations
 

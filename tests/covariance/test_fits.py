@@ -184,7 +184,7 @@ def test_bad_arguments():
     formula = "y ~ x + (0 + C(time) | g)"
     for covariance, error, match in (
         ("cz", OptionError, "'cz' is not known"),
-        ({"h": "cs"}, OptionError, "'h', which is no grouping factor"),
+        ({"h": "cs"}, OptionError, "'h', which is not a grouping factor"),
         (3, OptionError, "covariance=3 has no n_parameters"),
         (KnownMatrix(np.eye(3)), DataValueError, "3 x 3; expected 4 x 4"),
     ):

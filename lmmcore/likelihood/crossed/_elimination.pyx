@@ -1,4 +1,4 @@
-"""Loops over the levels of crossed and nested factors: a blocked sparse Cholesky factorisation.
+"""Loops over the levels of crossed and nested factors: a blocked sparse Cholesky factorization.
 
 Levels of the leading factors ("nodes") are eliminated one by one; what they leave is the dense lower
 triangle of the remaining columns. Columns are numbered in the order of elimination: those of node v are

@@ -241,7 +241,7 @@ class Derivatives:
         return 0.5 * (out + out.T)
 
     def _whole_c(self, zz: np.ndarray, nothing: bool) -> np.ndarray:
-        """Return C = Z'Z − T'T, T = L⁻¹Λ'Z'Z, by the factorisation that is held."""
+        """Return C = Z'Z − T'T, T = L⁻¹Λ'Z'Z, by the factorization that is held."""
         if nothing:
             return zz
         t = zz.copy()
@@ -250,7 +250,7 @@ class Derivatives:
         return c
 
     def _columns_of_c(self, columns: np.ndarray, nothing: bool) -> np.ndarray:
-        """Return some columns of C = Z'V⁻¹Z (columns, r) by the factorisation that is held."""
+        """Return some columns of C = Z'V⁻¹Z (columns, r) by the factorization that is held."""
         e = np.zeros((self.system.columns, len(columns)))
         e[columns, np.arange(len(columns))] = 1.0
         c = self.workspace.multiply(e)
