@@ -1,4 +1,4 @@
-"""Penalties that tie coefficients together: SLOPE by their order in size, the fused lasso by position.
+"""Penalties that tie coefficients together: SLOPE by their order of size, the fused lasso by their position.
 
 Sources: Bogdan, van den Berg, Sabatti, Su and Candès (2015), *Annals of Applied Statistics* 9;
 Tibshirani, Saunders, Rosset, Zhu and Knight (2005), *JRSS B* 67.
@@ -35,10 +35,10 @@ class _Bound:
 
 
 class Slope(_Bound):
-    """SLOPE: λ Σ_i z_i |wβ|_(i), sizes in falling order; z falls as for a false discovery rate.
+    """SLOPE: λ Σ_i z_i |wβ|_(i), where |wβ|_(i) decrease in i, and z decreases as for a false discovery rate.
 
-    z_i = Φ⁻¹(1 − i fdr / 2p), divided by z_1. Equal coefficients are a result as zeros are for the lasso.
-    Weights are zero or all the same.
+    z_i = Φ⁻¹(1 − i fdr / 2p), divided by z_1. Some coefficients may be estimated as equal, as the lasso
+    estimates some as zero. The nonzero weights must be equal.
 
     Parameters
     ----------
@@ -89,17 +89,18 @@ class Slope(_Bound):
         return out
 
     def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
-        """Return the number of different sizes but zero."""
+        """Return the number of different nonzero sizes."""
         return float(_different(np.sort(np.abs(beta[beta != 0.0]))))
 
 
 class Fused(_Bound):
-    """Fused lasso: λ (mix Σ w_j|β_j| + (1 − mix) Σ √(w_j w_{j+1}) |β_{j+1} − β_j|), in the columns' order.
+    """Fused lasso: λ (mix Σ w_j|β_j| + (1 − mix) Σ √(w_j w_{j+1}) |β_{j+1} − β_j|), in the order "
+    "of the columns.
 
     Parameters
     ----------
     mix : float
-        1 is the lasso, 0 penalizes differences alone.
+        1 is the lasso; 0 penalizes only differences.
     """
 
     def __init__(self, mix: float = 0.5) -> None:
@@ -128,7 +129,7 @@ class Fused(_Bound):
         return out
 
     def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
-        """Return the number of runs of equal coefficients that are not zero."""
+        """Return the number of runs of equal nonzero coefficients."""
         starts = np.concatenate(
             [[True], np.abs(np.diff(beta)) > 1e-9 * np.abs(beta).max(initial=0.0)]
         )

@@ -1,8 +1,8 @@
-"""The quadratic ½β'Hβ − c'β that a penalized fit minimizes, stored or by way of whitened rows.
+"""The quadratic ½β'Hβ − c'β that a penalized fit minimizes, stored, or computed from whitened rows.
 
-At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H
-it costs nothing in the number of rows. With more columns than `STORED`, or than rows, the whitened
-rows V^{-1/2}X/σ are smaller than H; then only those columns of H are formed that a fit asks for.
+At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H its
+cost does not depend on the number of rows. With more columns than `STORED`, or more columns than rows,
+the whitened rows V^{-1/2}X/σ are stored instead, and only those columns of H are formed that a fit needs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Quadratic(Protocol):
         ...
 
     def block(self, columns: np.ndarray) -> np.ndarray:
-        """Return the rows and columns of H that are asked for."""
+        """Return some rows and columns of H."""
         ...
 
     def of(self, columns: np.ndarray, units: np.ndarray) -> Quadratic:
@@ -83,7 +83,7 @@ class Stored:
         return self.c - self.h @ beta
 
     def block(self, columns: np.ndarray) -> np.ndarray:
-        """Return the rows and columns of H that are asked for."""
+        """Return some rows and columns of H."""
         return np.ascontiguousarray(self.h[np.ix_(columns, columns)])
 
     def of(self, columns: np.ndarray, units: np.ndarray) -> Stored:
@@ -97,7 +97,7 @@ class Whitened:
     """A quadratic of rows: H = X'X and c = X'y for x (m, p) and y (m,), V^{-1/2} and 1/σ within.
 
     Rows may be those of the data or any others with the same products, such as a triangular factor;
-    `rest` is what these lack of y'y.
+    `rest` is the part of y'y that they do not contain.
     """
 
     x: np.ndarray
@@ -126,7 +126,7 @@ class Whitened:
         return self.x.T @ (self.y - fitted)
 
     def block(self, columns: np.ndarray) -> np.ndarray:
-        """Return the rows and columns of H that are asked for."""
+        """Return some rows and columns of H."""
         part = self.x[:, columns]
         return np.ascontiguousarray(part.T @ part)
 
@@ -135,7 +135,7 @@ class Whitened:
         return Whitened(np.asfortranarray(self.x[:, columns] / units), self.y, self.rest)
 
     def without(self, free: np.ndarray) -> tuple[Whitened, FreePart]:
-        """Return the quadratic in the other coefficients, those in `free` at their best for each."""
+        """Return the quadratic in the other coefficients, minimized over those in `free`."""
         rest = np.setdiff1d(np.arange(self.x.shape[1]), free)
         if not len(free):
             return self, FreePart(np.zeros(0), np.zeros((0, len(rest))))
