@@ -125,7 +125,7 @@ class Convergence:
         lines = [f"{head} by {self.optimizer} in {work}", proof]
         for term, shares in self.components.items():
             shown = ", ".join(f"{100 * share:.1f}" for share in shares)
-            lines.append(f"  Principal components of {term}, percent: {shown}")
+            lines.append(f"  Principal components of {term}, per cent: {shown}")
         said = list(self.not_identified)
         if said:
             said.append(

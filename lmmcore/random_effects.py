@@ -1,4 +1,4 @@
-"""Labeled random effects: by group, by factor, as frames."""
+"""Labelled random effects: by group, by factor, as frames."""
 
 from __future__ import annotations
 

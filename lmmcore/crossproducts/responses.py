@@ -34,7 +34,7 @@ class ResponseBlock:
     yy : array (r,)
         e'We.
     xy : array (p, r)
-        X'We in the basis: zero but for rounding and dependent columns.
+        X'We in the basis: zero, except for rounding and dependent columns.
     map : array (p + 1, r)
         ``[X y] @ map`` is the residual e, with X in the order of the basis.
     """
@@ -60,7 +60,7 @@ class ResponseBlock:
     def products(
         self, cp: CrossProducts | CrossedProducts, j: int
     ) -> CrossProducts | CrossedProducts:
-        """Return cross-products with response j in place of theirs."""
+        """Return the cross-products with response j instead of their own."""
         total = cp.total.copy()
         total[-1, :-1] = total[:-1, -1] = self.xy[:, j]
         total[-1, -1] = self.yy[j]

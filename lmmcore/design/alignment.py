@@ -12,18 +12,18 @@ from ..errors import DataValueError
 
 
 def check_alignment(given: Iterable[tuple[str, Any]]) -> None:
-    """Refuse Series and frames whose rows have other labels than those of the first one.
+    """Raise an error if Series and frames have different indexes.
 
     Parameters
     ----------
     given : iterable of (str, object)
-        Arguments with their names; what is neither a Series nor a frame is passed over.
+        Arguments with their names. Objects other than Series and frames are ignored.
 
     Raises
     ------
     DataValueError
-        Labels in another order, or other labels. Different numbers of rows are for the design to
-        refuse.
+        The labels, or their order, differ. Different
+        numbers of rows are checked by the design.
     """
     first: tuple[str, pd.Index] | None = None
     for name, values in given:
@@ -62,13 +62,13 @@ def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValu
 
 
 def in_subset(values: Any, index: pd.Index, rows: np.ndarray) -> Any:
-    """Return some rows where values are labeled as the whole table is; else all values."""
+    """Return some rows of values that have the index of the whole table, or else all values."""
     labelled = isinstance(values, (pd.Series, pd.DataFrame)) and values.index.equals(index)
     return values.iloc[rows] if labelled else values
 
 
 def is_labelled(data: Any) -> bool:
-    """Whether the rows of a table have labels of the user's: in a frame, or a mapping of Series."""
+    """Whether the user labeled the rows of a table: a frame, or a mapping of Series."""
     if isinstance(data, pd.DataFrame):
         return True
     columns = getattr(data, "values", None)

@@ -61,8 +61,8 @@ def from_formula(
     ----------
     frame : frame of the caller, whose variables formulas may use beside the columns of data.
     look : bool
-        Whether to look for rows with missing values and to leave them out. If false there should be
-        none: they are an error, some of them only in the cross-products.
+        Whether to find rows with missing values and leave them out. If false, missing values
+        are an error, which may be raised only when the cross-products are formed.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def _random_part(
 
 
 def as_frame(data: Any) -> pd.DataFrame:
-    """Return data as a pandas frame: frames, mappings, and what has ``to_pandas`` or ``df``."""
+    """Return data as a pandas frame. Accepts frames, mappings, and objects with ``to_pandas`` or ``df``."""
     if isinstance(data, pd.DataFrame):
         return data
     for method in ("to_pandas", "df"):
