@@ -150,7 +150,7 @@ def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]
 def _random_part(
     bars: Sequence[Bar], groupings: Sequence[Grouping], env: Evaluator
 ) -> tuple[tuple[RandomTerm, ...], tuple[Column, ...]]:
-    """Return the random terms and their columns."""
+    """Return the random-effects terms and their columns."""
     place = {bar.group: i for i, bar in enumerate({b.group: b for b in bars}.values())}
     random: list[Column] = []
     terms: list[RandomTerm] = []
@@ -159,7 +159,7 @@ def _random_part(
         factor = groupings[place[bar.group]]
         if not columns:
             raise FormulaError(
-                f"the random term ({bar.terms.written} | {factor.name}) has no "
+                f"the random-effects term ({bar.terms.written} | {factor.name}) has no "
                 "columns; write (1 | g) for a random intercept, or (0 + x | g) for a slope without intercept"
             )
         random.extend(columns)
@@ -227,11 +227,11 @@ def _named(given: Any, table: pd.DataFrame) -> set[str]:
 def _bars(
     parsed: MixedFormula, groups: Any, columns: Terms | None, components: Mapping[str, Terms]
 ) -> tuple[Bar, ...]:
-    """Return the random terms of either spelling."""
+    """Return the random-effects terms of either spelling."""
     if parsed.bars:
         if groups is not None or columns is not None:
             raise FormulaError(
-                "the formula has random terms in bars and groups= or re_formula= was given too; "
+                "the formula has random-effects terms in bars and groups= or re_formula= was given too; "
                 "use only one of the two"
             )
         return parsed.bars

@@ -155,7 +155,7 @@ class Design:
         return stack(self.fixed, self.n_rows)
 
     def exog_re(self) -> np.ndarray:
-        """Return Z, the columns of all random terms, as a float64 matrix (n, k)."""
+        """Return Z, the columns of all random-effects terms, as a float64 matrix (n, k)."""
         return stack(self.random, self.n_rows)
 
 

@@ -1,4 +1,4 @@
-"""Formulas: text → response, fixed part and random terms.
+"""Formulas: text → response, fixed part and random-effects terms.
 
 ``"y ~ x + (1 + x | g)"`` is cut into the fixed part, which patsy understands, and its bars.
 Nothing here looks at data: what a formula needs to know of its table comes as `Names`.
@@ -21,7 +21,7 @@ Tokens: TypeAlias = Sequence[Token]
 
 @dataclass(frozen=True)
 class Bar:
-    """One random term ``(terms | group)``.
+    """One random-effects term ``(terms | group)``.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ def _structure(term: Tokens) -> tuple[str | None, Tokens | None]:
 
 
 def _bar(formula: str, term: Tokens) -> Tokens | None:
-    """Return what is inside the parentheses when term is a random term."""
+    """Return what is inside the parentheses when term is a random-effects term."""
     if not _bar_positions(term):
         return None
     while term[0].text == "(" and closing(term, 0) == len(term) - 1:

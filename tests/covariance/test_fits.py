@@ -190,7 +190,7 @@ def test_bad_arguments():
     ):
         with pytest.raises(error, match=match):
             lmmcore.mixedlm(formula, data, covariance=covariance).fit()
-    with pytest.raises(OptionError, match="use one of the two"):
+    with pytest.raises(OptionError, match="use only one of the two"):
         lmmcore.mixedlm("y ~ x + cs(0 + C(time) | g)", data, covariance="ar1")
     with pytest.raises(FormulaError, match="one bar with a structure"):
         lmmcore.mixedlm("y ~ x + cs(0 + C(time) || g)", data)

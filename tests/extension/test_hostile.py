@@ -81,7 +81,8 @@ OPTIMIZERS = {
     "path": (lambda f, x: outcome(x, path=[1, 2]), r"returned path=\[1, 2\]; expected a list of"),
     "asks-text": (lambda f, x: f.value("abc"), "evaluated the criterion at 'abc'; expected 3 numbers"),
     "asks-shape": (lambda f, x: f.value(x[:2]), "evaluated the criterion at .*; expected 3 numbers"),
-    "loops-on-nan": (loops_on_nan, "asked 1000 times in a row where theta is not finite"),
+    "loops-on-nan": (loops_on_nan, "evaluated the criterion 1000 times in a row at a theta that "
+    "is not finite"),
 }  # fmt: skip
 
 
