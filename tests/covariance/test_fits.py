@@ -192,7 +192,7 @@ def test_bad_arguments():
             lmmcore.mixedlm(formula, data, covariance=covariance).fit()
     with pytest.raises(OptionError, match="use only one of the two"):
         lmmcore.mixedlm("y ~ x + cs(0 + C(time) | g)", data, covariance="ar1")
-    with pytest.raises(FormulaError, match="one bar with a structure"):
+    with pytest.raises(FormulaError, match="one bar with the structure"):
         lmmcore.mixedlm("y ~ x + cs(0 + C(time) || g)", data)
     with pytest.raises(OptionError, match="'log' is not known"):
         lmmcore.mixedlm("y ~ log(x | g)", data).fit()
