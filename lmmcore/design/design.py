@@ -67,7 +67,7 @@ class Design:
     weights : 1-d array (n,) or None
         Prior weights: Var(e_i) = σ²/w_i.
     row_labels : pandas.Index or None
-        Labels of the rows, for results with one entry per row.
+        Labels of the rows, for what is returned per row.
     fixed_info : object
         The object that makes X from new data (Terms or Encoding), or None.
     n_dropped : int
