@@ -1,5 +1,9 @@
-"""Build of the Cython routines; everything else is declared in pyproject.toml."""
+"""Build of the Cython routines; everything else is declared in pyproject.toml.
 
+``LMMCORE_SANITIZE=address,undefined`` builds them with GCC's or Clang's sanitizers (see CONTRIBUTING.md).
+"""
+
+import os
 import sys
 
 import numpy
@@ -12,6 +16,17 @@ if sys.platform == "win32":
 else:
     FLAGS = ["-O3", "-g0", "-fno-math-errno", "-Wno-attributes", "-Wno-unused-function"]
     LINK_FLAGS = ["-Wl,-s"] if sys.platform.startswith("linux") else []
+
+SANITIZERS = os.environ.get("LMMCORE_SANITIZE")
+if SANITIZERS:
+    FLAGS += [
+        "-O1",
+        "-g",
+        "-fno-omit-frame-pointer",
+        f"-fsanitize={SANITIZERS}",
+        "-DLMMCORE_SANITIZE",
+    ]
+    LINK_FLAGS = [f"-fsanitize={SANITIZERS}"]
 
 
 def extension(name: str) -> Extension:

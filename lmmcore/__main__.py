@@ -41,7 +41,7 @@ def level(text: str) -> float:
         value = float("nan")
     if 0.0 < value < 1.0:
         return value
-    hint = f", such as {value / 100:g} for {value:g} per cent" if 50.0 <= value < 100.0 else ""
+    hint = f", such as {value / 100:g} for {value:g} percent" if 50.0 <= value < 100.0 else ""
     raise argparse.ArgumentTypeError(f"{text!r}; expected a number between 0 and 1{hint}")
 
 
@@ -74,17 +74,21 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
     one.add_argument(
         "--missing", choices=("drop", "raise"), default="drop",
-        help="leave out rows with missing values (default), or refuse them",
+        help="leave out rows with missing values (default), or stop with an error",
     )  # fmt: skip
     one.add_argument("--weights", metavar="COLUMN", help="column of prior weights")
     one.add_argument(
         "--groups", metavar="COLUMN", help="grouping column, for a formula without bars"
     )
-    one.add_argument("--re-formula", metavar="TERMS", help="random terms, for use with --groups")
+    one.add_argument(
+        "--re-formula", metavar="TERMS", help="random-effects terms, for use with --groups"
+    )
     one.add_argument("--method", default=DEFAULT_METHOD, help="optimizer (see: lmmcore plugins)")
     one.add_argument("--level", type=level, default=0.95, help="level of the intervals (0.95)")
     one.set_defaults(run=fit)
-    listing = commands.add_parser("plugins", help="list optimizers, structures and penalties")
+    listing = commands.add_parser(
+        "plugins", help="list optimizers, covariance structures and penalties"
+    )
     listing.set_defaults(run=list_plugins)
     return top
 

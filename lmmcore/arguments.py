@@ -41,7 +41,7 @@ def numbers(given: Any, name: str, expected: str) -> np.ndarray:
     try:
         array = np.asarray(given)
     except ValueError as exc:
-        raise DataValueError(f"{name} is no array ({exc}); expected {expected}") from exc
+        raise DataValueError(f"{name} is not an array ({exc}); expected {expected}") from exc
     if array.dtype.kind == "O":
         # An array of objects may hold numbers, as a column of a frame does.
         try:
@@ -71,7 +71,7 @@ def generator(rng: Any) -> np.random.Generator | np.random.RandomState:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as exc:
         raise OptionError(
-            f"rng={rng!r}; expected None, a seed (a whole number from 0 upwards) or a Generator of NumPy"
+            f"rng={rng!r}; expected None, a seed (a whole number, 0 or more) or a NumPy Generator"
         ) from exc
 
 
@@ -161,7 +161,7 @@ def check_components(exog_vc: Any) -> None:
             if columns is not None and len(shape) == 2 and len(columns[g]) != shape[1]:
                 raise DataValueError(
                     f"exog_vc has {len(columns[g])} column names for component {name!r} in the group "
-                    f"at position {g}; expected {shape[1]}, as the matrix has columns"
+                    f"at position {g}; expected {shape[1]}, one for each column of the matrix"
                 )
 
 

@@ -1,7 +1,7 @@
-"""Errors and warnings: each says what was given, what was expected and what to do.
+"""Errors and warnings. Each message says what was given, what was expected and what to do.
 
-Every error is a `LmmcoreError` and also the built-in exception that the scientific Python
-ecosystem raises in the same place, so that existing ``except ValueError`` clauses hold.
+Every error is a `LmmcoreError`, and also a subclass of the built-in exception that other scientific packages
+raise in the same situation. So an ``except ValueError`` clause goes on working.
 """
 
 from __future__ import annotations
@@ -12,19 +12,24 @@ from collections.abc import Iterable
 
 __all__ = [
     "ConvergenceError",
+    "ConvergenceWarning",
     "DataNotFoundError",
     "DataRemovedError",
+    "DataTypeError",
     "DataValueError",
+    "DeprecatedFormatWarning",
     "DesignError",
     "FormulaError",
     "LmmcoreError",
     "LmmcoreWarning",
     "NameNotFoundError",
+    "NotFiniteError",
     "NotIdentifiedWarning",
     "OptionError",
     "PluginError",
     "RankDeficientWarning",
     "UnknownArgumentError",
+    "UnusedArgumentWarning",
 ]
 
 
@@ -37,19 +42,19 @@ class LmmcoreError(Exception):
 
 
 class FormulaError(LmmcoreError, ValueError):
-    """A formula that does not parse or that states no mixed model."""
+    """A formula that cannot be parsed or does not describe a mixed model."""
 
 
 class DataValueError(LmmcoreError, ValueError):
-    """Values in the data that no model can use: NaN, infinity, wrong lengths, no rows."""
+    """Data that a model cannot use: NaN, infinity, wrong lengths, no rows."""
 
 
 class NotFiniteError(DataValueError):
-    """A missing value or an infinity in the rows."""
+    """A missing value or an infinity in the data."""
 
 
 class DataTypeError(LmmcoreError, TypeError):
-    """Text or objects where numbers belong."""
+    """Text or other objects instead of numbers."""
 
 
 class DesignError(LmmcoreError, ValueError):
@@ -57,55 +62,55 @@ class DesignError(LmmcoreError, ValueError):
 
 
 class NameNotFoundError(LmmcoreError, KeyError):
-    """A variable that the data frame does not have."""
+    """A variable that is not in the data."""
 
 
 class DataNotFoundError(LmmcoreError, KeyError):
-    """A data set that the package does not ship, or a file that does not exist."""
+    """A data set that is not part of lmmcore, or a file that does not exist."""
 
 
 class DataRemovedError(LmmcoreError, RuntimeError):
-    """What needs the rows of the data after ``remove_data``."""
+    """Something that needs the rows of the data was used after ``remove_data``."""
 
 
 class OptionError(LmmcoreError, ValueError):
-    """An argument with a value that the called function does not know."""
+    """An argument has a value that the function does not accept."""
 
 
 class UnknownArgumentError(LmmcoreError, TypeError):
-    """An argument with a name that the called function does not have."""
+    """The function has no argument with this name."""
 
 
 class PluginError(LmmcoreError, RuntimeError):
-    """A plugin that raised or returned what its contract forbids."""
+    """A plugin raised an exception, or returned something that its protocol does not allow."""
 
 
 class ConvergenceError(LmmcoreError, RuntimeError):
-    """No optimum was found: the likelihood has none, or an optimizer could not go on."""
+    """No optimum was found: the likelihood has none, or the optimizer could not continue."""
 
 
 class LmmcoreWarning(UserWarning):
-    """Base of all warnings; each names something that the user can act on."""
+    """Base of all warnings. Each names something that the user can change."""
 
 
 class RankDeficientWarning(LmmcoreWarning):
-    """Columns of the fixed effects were dropped, as others determine them."""
+    """Columns of the fixed effects were dropped because other columns determine them."""
 
 
 class UnusedArgumentWarning(LmmcoreWarning, FutureWarning):
-    """An argument that statsmodels knows elsewhere and that does nothing here."""
+    """An argument that has an effect elsewhere in statsmodels, but not here."""
 
 
 class DeprecatedFormatWarning(LmmcoreWarning, FutureWarning):
-    """A form of input that statsmodels has deprecated."""
+    """A kind of input that statsmodels has deprecated."""
 
 
 class ConvergenceWarning(LmmcoreWarning):
-    """The optimizer stopped before the certificate of an optimum held."""
+    """The optimizer stopped at a point that is not certified as an optimum."""
 
 
 class NotIdentifiedWarning(LmmcoreWarning):
-    """Covariance parameters that the data cannot tell apart: the likelihood is as high elsewhere."""
+    """The data cannot tell some covariance parameters apart: other values have the same likelihood."""
 
 
 def users_line() -> int:
@@ -125,11 +130,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def refuse_sparse(given: object, name: str) -> None:
-    """Raise a DataTypeError if `given` is a sparse matrix, of which NumPy makes an array of no dimension."""
+    """Raise a DataTypeError if `given` is a sparse matrix, which NumPy cannot convert to a matrix."""
     if hasattr(given, "toarray"):
         raise DataTypeError(
             f"{name} is a {type(given).__name__}, a sparse matrix; expected a dense array or a data frame. "
-            "Convert it by its method toarray()"
+            "Convert it with its method toarray()"
         )
 
 

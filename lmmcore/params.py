@@ -14,7 +14,7 @@ from .linalg.matrices import semidefinite_cholesky
 
 @dataclass(eq=False)
 class MixedLMParams:
-    """Parameters of a linear mixed model, in the parameterisation of statsmodels.
+    """Parameters of a linear mixed model, in the parameterization of statsmodels.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class MixedLMParams:
         cov_re_sqrt: np.ndarray | None = None,
         vcomp: np.ndarray | None = None,
     ) -> MixedLMParams:
-        """Build from parts; `cov_re_sqrt` is a lower triangular root of `cov_re`."""
+        """Build from parts; `cov_re_sqrt` is a lower triangular Cholesky factor of `cov_re`."""
         if cov_re is None and cov_re_sqrt is not None:
             root = numbers(cov_re_sqrt, "cov_re_sqrt", "a square matrix")
             if root.ndim != 2 or root.shape[0] != root.shape[1]:
@@ -107,14 +107,14 @@ class MixedLMParams:
         return out
 
     def get_packed(self, use_sqrt: bool, has_fe: bool = False) -> np.ndarray:
-        """Return fixed effects (if asked for), lower triangle of cov_re, variance components.
+        """Return the fixed effects (optional), the lower triangle of cov_re, and the variance components.
 
-        With `use_sqrt`, the Cholesky factor of cov_re and the roots of the components instead.
+        With `use_sqrt`, the Cholesky factor of cov_re and the square roots of the variance components.
 
         Raises
         ------
         DataValueError
-            With `use_sqrt`, when there is no such root.
+            With `use_sqrt`, if these do not exist.
         """
         rows, cols = np.tril_indices(self.k_re)
         matrix, vcomp = self.cov_re, self.vcomp
@@ -125,7 +125,7 @@ class MixedLMParams:
         return np.concatenate([self.fe_params, *parts] if has_fe else parts)
 
     def check(self, name: str = "params") -> None:
-        """Refuse what is no covariance matrix, or what is not finite.
+        """Raise an error if a covariance matrix is invalid, or a parameter is not finite.
 
         Parameters
         ----------

@@ -53,7 +53,7 @@ def read_table(source: str) -> pd.DataFrame:
         )
     if not len(table):
         raise DataValueError(
-            f"{source!r} has column names and no rows; expected a row for each observation"
+            f"{source!r} has column names but no rows; expected a row for each observation"
         )
     return table
 
@@ -85,7 +85,7 @@ def _csv(path: Path, usual: str) -> pd.DataFrame:
         ) from exc
     except pd.errors.ParserError as exc:
         raise DataValueError(
-            f"{str(path)!r} is not a table with one number of columns: {exc}"
+            f"{str(path)!r} does not have the same number of columns in all rows: {exc}"
         ) from exc
     except _UNREADABLE as exc:
         raise DataValueError(f"{str(path)!r} cannot be read: {exc}") from exc

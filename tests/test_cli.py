@@ -90,7 +90,7 @@ def test_errors_are_one_sentence(capsys, arguments, words):
     [
         (
             ["--level", "95"],
-            "'95'; expected a number between 0 and 1, such as 0.95 for 95 per cent",
+            "'95'; expected a number between 0 and 1, such as 0.95 for 95 percent",
         ),
         (["--level", "1.5"], "'1.5'; expected a number between 0 and 1"),
         (["--level", "x"], "'x'; expected a number between 0 and 1"),
@@ -114,7 +114,7 @@ def test_flags_are_refused_in_one_line(capsys, arguments, words):
     [
         (["fit", "Reaction ~ Days", "sleepstudy"], "give --groups g"),
         (["fit", "Reaction ~ Days", "sleepstudy", "--groups", "Subjct"], "--groups 'Subjct' is no"),
-        (["fit", FORMULA, "sleepstudy", "--weights", "w"], "--weights 'w' is no column"),
+        (["fit", FORMULA, "sleepstudy", "--weights", "w"], "--weights 'w' is not a column"),
         (["fit", "sleepstudy", FORMULA], "the formula comes first"),
     ],
 )
@@ -169,7 +169,7 @@ BROKEN = {
     "binary.csv": (bytes(range(256)) * 9, "UTF-8"),
     "zeros.csv": (bytes(500), "is not text"),
     "twice.csv": (b"Days,Days,Subject\n1,2,3\n4,5,6\n", "several columns named 'Days'"),
-    "ragged.csv": (b"a,b\n1,2\n1,2,3,4\n", "one number of columns"),
+    "ragged.csv": (b"a,b\n1,2\n1,2,3,4\n", "the same number of columns"),
     "data.csv.gz": (b"no gzip", "cannot be read"),
     "data.parquet": (b"no parquet", "Parquet"),
 }

@@ -107,11 +107,11 @@ def test_statsmodels_spelling_reaches_the_same_engine():
     frame = bars.random_effects["item"]
     mine = series[[f"item[C(item)[{i}]]" for i in frame.index]]
     np.testing.assert_allclose(mine, frame["Intercept"], atol=1e-6)
-    # The whole conditional covariance matrix, as statsmodels has it; its faces by factor.
+    # The whole conditional covariance matrix, as statsmodels has it; its diagonal blocks by factor.
     joint = spelled.random_effects_cov[label]
     assert joint.shape == (len(series),) * 2
-    faces = bars.random_effects_cov["item"]["Intercept"]
-    np.testing.assert_allclose(np.diag(joint.loc[mine.index, mine.index]), faces, atol=1e-6)
+    variances = bars.random_effects_cov["item"]["Intercept"]
+    np.testing.assert_allclose(np.diag(joint.loc[mine.index, mine.index]), variances, atol=1e-6)
     np.testing.assert_allclose(spelled.fittedvalues, bars.fittedvalues, atol=1e-5)
 
 

@@ -71,7 +71,7 @@ BY_FORMULA = {
                                   errors.DesignError, ValueError,
                                   ["3 random coefficients", "more than 2 rows"]),
     "unknown variable": ("y ~ z + (1 | g)", table(), {}, errors.NameNotFoundError, KeyError,
-                         ["'z'", "no column"]),
+                         ["'z'", "not a column"]),
     "misspelt variable": ("yy ~ x + (1 | g)", table(), {}, errors.NameNotFoundError, KeyError,
                           ["'yy'", "did you mean 'y'"]),
     "unknown variable in a slope": ("y ~ x + (1 + zz | g)", table(), {},
@@ -79,7 +79,7 @@ BY_FORMULA = {
     "unknown variable in a function": ("y ~ np.log(q) + (1 | g)", table(), {},
                                        errors.NameNotFoundError, KeyError, ["'q'"]),
     "unknown group": ("y ~ x + (1 | school)", table(), {}, errors.NameNotFoundError, KeyError,
-                      ["'school'", "no column"]),
+                      ["'school'", "not a column"]),
     "unknown groups=": ("y ~ x", table(), {"groups": "G"}, errors.NameNotFoundError, KeyError,
                         ["groups=", "'G'"]),
     "unknown weights": (FORMULA, table(), {"weights": "v"}, errors.NameNotFoundError, KeyError,
@@ -119,11 +119,11 @@ BY_FORMULA = {
     "trailing plus": ("y ~ x + (1 | g) +", table(), {}, errors.FormulaError, ValueError,
                       ["no term after"]),
     "syntax error": ("y ~ x ** + (1 | g)", table(), {}, errors.FormulaError, ValueError, ["x **"]),
-    "formula is no text": (["y", "x"], table(), {}, errors.FormulaError, ValueError, ["list"]),
+    "formula is not text": (["y", "x"], table(), {}, errors.FormulaError, ValueError, ["list"]),
     "no random term": ("y ~ x", table(), {}, errors.FormulaError, ValueError,
                        ["no groups", "(1 | g)"]),
     "two spellings": (FORMULA, table(), {"groups": "g"}, errors.FormulaError, ValueError,
-                      ["two spellings"]),
+                      ["use only one of the two"]),
     "a level per row": ("y ~ x + (1 | g) + (1 | w)", table(), {}, errors.DesignError, ValueError,
                         ["every row is its own group", "24 groups of w", "repeated labels"]),
     "a nested level per row": ("y ~ x + (1 | g/w)", table(), {}, errors.DesignError, ValueError,
@@ -172,9 +172,9 @@ BY_FORMULA = {
     "data is no table": (FORMULA, 17, {}, errors.DataTypeError, TypeError, ["int", "data frame"]),
     "ragged mapping": (FORMULA, {"y": [1, 2, 3], "x": [1, 2], "g": [1, 1, 2]}, {},
                        errors.DataValueError, ValueError, ["not a table"]),
-    "re_formula is no text": ("y ~ x", table(), {"groups": "g", "re_formula": 1}, errors.FormulaError,
+    "re_formula is not text": ("y ~ x", table(), {"groups": "g", "re_formula": 1}, errors.FormulaError,
                               ValueError, ["re_formula=1", "'1 + x'"]),
-    "a component is no text": ("y ~ x", table(), {"groups": "g", "vc_formula": {"w": 3}},
+    "a component is not text": ("y ~ x", table(), {"groups": "g", "vc_formula": {"w": 3}},
                                errors.FormulaError, ValueError, ["vc_formula['w']=3"]),
     "groups is a number": ("y ~ x", table(), {"groups": 3}, errors.DataTypeError, TypeError,
                            ["groups=3", "name of a column"]),
@@ -458,3 +458,25 @@ def test_one_of_many():
     fit = lmmcore.mixedlm("y ~ x + (1 | g)", data).fit()
     with pytest.raises(errors.DataValueError, match=r"^1 group of 'g' is not in the model"):
         fit.predict(data.assign(g=data.g.replace({data.g[0]: 99})), random_effects=True)
+
+
+def test_all_public_classes_are_listed():
+    kinds = (errors.LmmcoreError, errors.LmmcoreWarning)
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, kinds)
+    }
+    assert set(errors.__all__) == defined
+    assert errors.__all__ == sorted(errors.__all__)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_every_error_is_also_a_built_in_one(name):
+    """So that `except ValueError` and filters of `UserWarning` go on working."""
+    kind = getattr(errors, name)
+    if issubclass(kind, Warning):
+        assert issubclass(kind, UserWarning)
+    elif kind is not errors.LmmcoreError:
+        assert issubclass(kind, (ValueError, TypeError, KeyError, RuntimeError))
+    assert kind.__doc__

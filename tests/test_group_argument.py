@@ -62,7 +62,7 @@ def test_no_groups():
 
 def test_names_that_are_no_columns():
     with pytest.raises(
-        NameNotFoundError, match=r"'aa', which is no column of data; did you mean 'a'"
+        NameNotFoundError, match=r"'aa', which is not a column of data; did you mean 'a'"
     ):
         lmmcore.mixedlm("y ~ x", data(), groups=["aa"])
 

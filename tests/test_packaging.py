@@ -50,3 +50,16 @@ def test_a_fit_and_its_summary_need_no_scipy_stats():
         "sys.exit('scipy.stats' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_hooks_and_workflows_name_the_versions_of_the_project():
+    dev = PROJECT["project"]["optional-dependencies"]["dev"]
+    (ruff,) = (line.partition("==")[2] for line in dev if line.startswith("ruff=="))
+    assert f"rev: v{ruff} " in (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    prefix = "Programming Language :: Python :: 3."
+    versions = [
+        c.rpartition(" ")[2] for c in PROJECT["project"]["classifiers"] if c.startswith(prefix)
+    ]
+    assert "python: [{}]".format(", ".join(f'"{v}"' for v in versions)) in workflow
+    assert "os: [ubuntu-latest, macos-latest, windows-latest]" in workflow

@@ -1,1 +1,1 @@
-"""Structures of the covariance matrices of random effects (built-in plugins)."""
+"""Covariance structures of random effects (built-in plugins)."""

@@ -1,4 +1,4 @@
-"""Banded Toeplitz correlation matrices: correlations of near columns, none of far ones."""
+"""Banded Toeplitz correlation matrices: neighboring columns are correlated, distant ones are not."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .correlation import Stationary, mean_known
 class Banded:
     """Correlations r at distances 1 … n - 1, zero from n on: C(r) = I + Σ r_j B_j, B_j the j-th diagonals.
 
-    The r for which C is positive semidefinite are a convex set without a formula. Coordinates φ on its
-    inside come from its barrier: r minimises -log|C(r)| - Σ 2 (k - j) φ_j r_j, so that φ ≈ r where r is
-    small, any φ gives a matrix, and the boundary lies at infinity (Nesterov and Nemirovskii 1994).
-    k ≤ n columns have no far ones: there it is any Toeplitz matrix.
+    The r for which C is positive semidefinite form a convex set without a closed form. Coordinates φ of
+    its interior come from a barrier function: r minimizes -log|C(r)| - Σ 2 (k - j) φ_j r_j, so that φ ≈ r
+    where r is small, any φ gives a matrix, and the boundary lies at infinity (Nesterov and Nemirovskii
+    1994). For k ≤ n columns, C can be any Toeplitz matrix.
 
     Parameters
     ----------
     n : int
-        Bands, the diagonal among them.
+        Number of bands, including the diagonal.
     """
 
     def __init__(self, n: int) -> None:
@@ -76,7 +76,7 @@ def _weights(k: int, n: int) -> np.ndarray:
 
 
 def _minimize(slope: np.ndarray, diagonals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the r that minimises -log|C(r)| - slope'r, and the Hessian there: damped Newton."""
+    """Return the r that minimizes -log|C(r)| - slope'r, and the Hessian there: damped Newton."""
     k = diagonals.shape[-1] if len(diagonals) else 0
     r = np.zeros(len(slope))
     hessian = np.zeros((len(slope), len(slope)))

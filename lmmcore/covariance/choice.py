@@ -1,4 +1,4 @@
-"""From a name, or an object, to the structure of a term's covariance matrix."""
+"""From a name or an object to the covariance structure of a random-effects term."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def bound_structure(given: Any, names: Sequence[str], group: str) -> CovarianceS
     Raises
     ------
     OptionError
-        No structure has that name, or an object is no structure.
+        No structure has this name, or the object is not a structure.
     DesignError
-        A structure that needs other columns.
+        The structure needs other columns.
     PluginError
-        A structure that breaks its contract.
+        The structure breaks its protocol.
     """
     label: Plugin | str
     if isinstance(given, str):

@@ -1,6 +1,6 @@
 """Families of correlation matrices C = L L', with L a smooth function of angles φ.
 
-A correlation (or partial correlation) is the sine of an angle, so that its bounds ±1 are ordinary
+A correlation (or partial correlation) is the sine of an angle, so its bounds ±1 are ordinary
 points. Every L accepts complex angles.
 """
 
@@ -22,7 +22,7 @@ class Correlation(Protocol):
         ...
 
     def angles(self, c: np.ndarray) -> np.ndarray:
-        """Return the angles of a member close to a correlation matrix c, NaN where not known."""
+        """Return the angles of a member close to a correlation matrix c, NaN if unknown."""
         ...
 
     def root(self, phi: np.ndarray, k: int) -> np.ndarray:
@@ -30,12 +30,12 @@ class Correlation(Protocol):
         ...
 
     def describe(self, phi: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-        """Return the correlations in words."""
+        """Return the correlations by name."""
         ...
 
 
 def root_derivative(family: Correlation, phi: np.ndarray, k: int) -> np.ndarray:
-    """Return ∂L/∂φ (n, k, k), to rounding (by the complex step)."""
+    """Return ∂L/∂φ (n, k, k), accurate to rounding (complex-step differentiation)."""
     out = np.zeros((len(phi), k, k))
     for a in range(len(phi)):
         moved = phi.astype(complex)
@@ -56,7 +56,7 @@ def root_second_derivative(family: Correlation, phi: np.ndarray, k: int) -> np.n
 
 
 def mean_known(values: np.ndarray) -> float:
-    """Return the mean of what is not NaN, NaN if that is nothing."""
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
@@ -88,7 +88,7 @@ class Exchangeable:
 
 
 class Autoregressive:
-    """Correlation ρ^|i-j| of columns i and j, in the order in which they stand."""
+    """Correlation ρ^|i-j| of columns i and j, in the order of the columns."""
 
     def n_angles(self, k: int) -> int:
         return int(k > 1)
@@ -115,9 +115,10 @@ class Autoregressive:
 
 
 class Stationary:
-    """A correlation of its own for each distance of columns (Toeplitz).
+    """A correlation for each distance between columns (Toeplitz).
 
-    The sines of the angles are partial autocorrelations, which are free in [-1, 1]: Levinson's recursion.
+    The sines of the angles are partial autocorrelations, which can take any values in [-1, 1] (Levinson's
+    recursion).
     """
 
     def n_angles(self, k: int) -> int:

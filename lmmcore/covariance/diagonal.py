@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Diagonal:
-    """Independent coefficients, each with a variance of its own: θ are relative sds."""
+    """Independent coefficients, each with its own variance. θ are the relative standard deviations."""
 
     closed_under = "scaling"
 

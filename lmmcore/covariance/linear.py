@@ -1,4 +1,4 @@
-"""Structures whose Λ is linear in θ: scaled matrices and factor-analytic ones."""
+"""Covariance structures with Λ linear in θ: scaled known matrices, and factor-analytic structures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..extension import DataValueError, sd_and_correlations, semidefinite_choles
 
 
 class KnownMatrix:
-    """A known matrix K times one variance: θ is the relative sd.
+    """A known matrix K times one variance. θ is the relative standard deviation.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class KnownMatrix:
     Raises
     ------
     DataValueError
-        A matrix that is not square, symmetric and positive semidefinite.
+        The matrix is not square, symmetric and positive semidefinite.
     """
 
     def __init__(self, matrix: np.ndarray | None = None) -> None:
@@ -46,8 +46,8 @@ class KnownMatrix:
             return np.eye(k)
         if len(self.matrix) != k:
             raise DataValueError(
-                f"the known covariance matrix is {len(self.matrix)} x {len(self.matrix)}; expected "
-                f"{k} x {k}, as the term has {k} columns"
+                f"the known covariance matrix is {len(self.matrix)} x {len(self.matrix)}; expected {k} "
+                f"x {k}, because the term has {k} columns"
             )
         return semidefinite_cholesky(self.matrix)
 
@@ -80,7 +80,7 @@ class KnownMatrix:
 class FactorAnalytic:
     """G = L L' + Ψ with L (k, r) lower trapezoidal, and Ψ diagonal or absent (reduced rank).
 
-    θ is L, row by row, and the roots of Ψ.
+    θ is L, row by row, and the square roots of Ψ.
     """
 
     def __init__(self, n_factors: int, specific: bool) -> None:

@@ -19,7 +19,7 @@ def factor_analytic(n: int) -> FactorAnalytic:
 
 
 def reduced_rank(n: int) -> FactorAnalytic:
-    """Return the structure of rank n without variances of the columns' own."""
+    """Return the structure of rank n without separate variances of the columns."""
     return FactorAnalytic(_at_least_one("rr", n), specific=False)
 
 
@@ -29,7 +29,7 @@ def banded(n: int) -> Homogeneous:
 
 
 def heterogeneous_banded(n: int) -> Heterogeneous:
-    """Return the Toeplitz structure of n bands with a sd for each column."""
+    """Return the Toeplitz structure of n bands with an sd for each column."""
     return Heterogeneous(Banded(_at_least_one("toeph", n)), f"Toeplitz with {n} bands, {OWN}")
 
 

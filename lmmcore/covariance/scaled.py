@@ -19,7 +19,7 @@ def _correlation_of(g: np.ndarray) -> np.ndarray:
 
 
 class Homogeneous:
-    """One standard deviation for all columns: θ is the relative sd and the angles."""
+    """One standard deviation for all columns. θ is the relative standard deviation and the angles."""
 
     def __init__(self, correlation: Correlation, title: str) -> None:
         self.correlation = correlation
@@ -57,10 +57,10 @@ class Homogeneous:
 
 
 class Heterogeneous:
-    """A standard deviation for each column: θ is the roots of the relative sds, and the angles.
+    """A standard deviation for each column. θ is the square roots of the relative sds, and the angles.
 
-    An sd of negative sign would turn the signs of its column's correlations, which is another family:
-    a root that is squared cannot.
+    With the sds themselves as parameters, a negative one would change the signs of the correlations of its
+    column. The squares cannot be negative.
     """
 
     closed_under = "scaling"

@@ -1,6 +1,6 @@
-"""From a design to its cross-products: two looks at the rows, block by block.
+"""From a design to its cross-products: two passes over the rows, block by block.
 
-The first look gives the cross-products of the shifted columns of X and y, from which the basis is
+The first pass gives the cross-products of the shifted columns of X and y, from which the basis is
 chosen; the second forms everything in that basis.
 """
 
@@ -22,7 +22,7 @@ from .basis import Basis, fit_basis
 from .crossproducts import CrossProducts, GroupBlock, batch_groups
 
 CHUNK = 1 << 16  # rows
-SAMPLE = 256  # rows looked at for a first idea of location
+SAMPLE = 256  # rows read for a first guess of location
 
 
 def cross_products(design: Design) -> CrossProducts:
@@ -34,7 +34,7 @@ def cross_products(design: Design) -> CrossProducts:
         NaN or infinity in a column, weights that are not positive.
     """
     n = design.n_rows
-    log_weights, weights, raw, shift, basis, matrix = look(design)
+    log_weights, weights, raw, shift, basis, matrix = first_pass(design)
     codes = design.grouping.codes
     counts = np.bincount(codes, minlength=design.grouping.n_levels)
     term_columns = tuple(t.names for t in design.terms)
@@ -63,15 +63,15 @@ def cross_products(design: Design) -> CrossProducts:
     )  # fmt: skip
 
 
-def look(design: Design) -> tuple[float, Any, Any, np.ndarray, Basis, np.ndarray]:
-    """First look at the rows: Σ log w, weights, columns, shift, basis, matrix of shifted rows."""
+def first_pass(design: Design) -> tuple[float, Any, Any, np.ndarray, Basis, np.ndarray]:
+    """First pass over the rows: Σ log w, weights, columns, shift, basis, matrix of shifted rows."""
     n, p = design.n_rows, len(design.fixed)
     log_weights = 0.0 if design.weights is None else _check_weights(design.weights)
     weights = None if design.weights is None else _rows.Columns((design.weights,), n)
     order, constant = _constant_first(design.fixed)
     raw, shift, basis, matrix = _choose_basis(design, order, constant, weights)
     if basis.dependent and order[0] != 0:
-        # Of dependent columns the later ones go: look again in the order that was given.
+        # Of dependent columns the later ones go: choose again in the order that was given.
         raw, shift, basis, matrix = _choose_basis(design, np.arange(p), None, weights)
     return log_weights, weights, raw, shift, basis, matrix
 
@@ -119,7 +119,7 @@ def grouped(
     n: int, raw: Any, shift: np.ndarray, matrix: np.ndarray, weights: Any, z: Any,
     z_shift: np.ndarray, grouping: Grouping,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Second look at the rows for groups that have the same columns: total, Z_g'Z_g, Z_g'[X y]."""
+    """Second pass over the rows for groups that have the same columns: total, Z_g'Z_g, Z_g'[X y]."""
     c, k, q = len(shift), z.n_columns, grouping.n_levels
     codes, in_order = grouping.codes, grouping.in_order
     bounds = _chunk_bounds(n, codes, in_order)
@@ -166,7 +166,7 @@ def _ragged(
     design: Design, raw: Any, shift: np.ndarray, matrix: np.ndarray, weights: Any,
     counts: np.ndarray,
 ) -> tuple[np.ndarray, tuple[GroupBlock, ...]]:  # fmt: skip
-    """Second look at the rows for groups that have columns of their own."""
+    """Second pass over the rows for groups that have columns of their own."""
     components = design.components
     assert components is not None
     n, c, q = design.n_rows, len(shift), design.grouping.n_levels
@@ -267,7 +267,7 @@ def _check_weights(weights: np.ndarray) -> float:
         row = int(np.argmax(bad))
         raise NotFiniteError(
             f"weights has {weights[row]} in row {row} ({int(bad.sum())} such rows); expected positive "
-            "finite numbers, as the residual variance is sigma^2 / weight. Leave out rows of weight 0"
+            "finite numbers, as the residual variance is sigma^2 / weight. Leave out rows with weight 0"
         )
     return float(np.sum(np.log(weights)))
 

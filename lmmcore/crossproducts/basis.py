@@ -1,9 +1,9 @@
 """The basis in which cross-products are formed.
 
-Raw columns may share many leading digits or nearly determine each other; their cross-products
-would lose those digits squared. So rows are read as ``(row - shift) @ matrix`` with a constant
-column, if there is one, first: columns orthonormal, the response replaced by its residual from
-ordinary least squares.
+Raw columns may share many leading digits, or nearly determine each other. Their
+cross-products would lose twice as many digits. So rows are read as ``(row - shift) @
+matrix``, with a constant column first if there is one. In this basis, the columns are
+orthonormal, and the response is its residual from ordinary least squares.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Basis:
     Attributes
     ----------
     order : int array (p,)
-        Column of X at each position: a constant column first.
+        Column of X at each position; a constant column comes first.
     map : array (p + 1, p + 1), upper triangular
         ``raw[order] @ map`` is the transformed row.
     dependent : tuple of int
-        Positions whose column others determine; they are scaled, not orthogonalised, and no
-        other column of the basis refers to them.
+        Positions of columns that others determine. These are scaled, but not
+        orthogonalized, and no other column of the basis depends on them.
     shift : array (p + 1,)
     matrix : array (p + 1, p + 1), upper triangular
-        The map as ``(raw[order] - shift) @ matrix``, which loses no digit of columns far from zero.
+        The map in the form ``(raw[order] - shift) @ matrix``, which loses no digits of columns far from zero.
     """
 
     order: np.ndarray
@@ -91,7 +91,7 @@ def fit_basis(
     if norms[p] == 0.0:
         raise DesignError(
             "the response is constant (or its squares are below the smallest floating point number), so "
-            "that there is nothing to explain; expected values that vary, of ordinary size"
+            "there is nothing to explain; expected values that vary, of ordinary size"
         )
     least = norms.min()
     if least < (SMALLEST * n) ** 0.5 or norms.max() > (LARGEST * n) ** 0.5:
@@ -132,7 +132,7 @@ def _refuse_extreme(squares: np.ndarray) -> None:
 def _extreme(what: str, square: float) -> DataValueError:
     return DataValueError(
         f"the mean square of {what} (with the weights, if there are any) is {square:.1g}; expected "
-        f"{SMALLEST:g} to {LARGEST:g}, since its square must be a floating point number too. Rescale the "
+        f"{SMALLEST:g} to {LARGEST:g}, because its square must not overflow or underflow. Rescale the "
         "columns of the data, or the weights"
     )
 
@@ -207,7 +207,7 @@ def reorthogonalised(
     total : array (p + 1, p + 1)
         Cross-products of all rows in the old basis.
     doubtful : set of int
-        Positions that were dependent in a part of the rows; they may not be in the whole.
+        Positions that were dependent in a part of the rows; in all rows, they may be independent.
     """
     p = len(basis.order)
     scale = np.sqrt(np.diag(total))

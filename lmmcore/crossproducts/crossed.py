@@ -1,7 +1,8 @@
 """Cross-products of a design with several grouping factors.
 
-For each factor the blocks of its levels with themselves and with [X y]; for each pair of factors the
-blocks of the pairs of levels that occur together. They add up like those of `CrossProducts`.
+They contain, for each grouping factor, the blocks of each level with itself and with [X y]; and for each
+pair of grouping factors, the blocks of pairs of levels that occur together. They can be added like
+`CrossProducts`.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from ..design.factors import Factor
 from ..errors import DesignError
 from ..linalg.matrices import symmetric
 from . import _rows
-from .accumulate import center, grouped, look, non_finite
+from .accumulate import center, first_pass, grouped, non_finite
 from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised
 from .merging import match_labels, refuse_other_columns, sorted_pairs
 
 
 @dataclass(frozen=True, eq=False)
 class FactorProducts:
-    """Cross-products of one factor.
+    """Cross-products of one grouping factor.
 
     Attributes
     ----------
     name : str
     labels : array (q,)
     terms : tuple of int
-        Numbers of the terms that vary with it.
+        Positions of its random-effects terms.
     sizes : tuple of int
         Columns of each term; k is their sum.
     s : array (q, k, k)
@@ -61,12 +62,12 @@ class FactorProducts:
 
 @dataclass(frozen=True, eq=False)
 class PairProducts:
-    """Cross-products of two factors, for the pairs of levels that occur together.
+    """Cross-products of two grouping factors, for the pairs of levels that occur together.
 
     Attributes
     ----------
     rows, cols : int32 arrays (m,)
-        Levels of the first and of the second factor, sorted by (row, column).
+        Levels of the first and of the second grouping factor, sorted by (row, column).
     values : array (m, k_first, k_second)
         Z_i' W Z_j.
     """
@@ -90,12 +91,12 @@ class CrossedProducts:
     term_columns : tuple of tuple of str
         Column names of each term.
     basis : Basis
-        What the columns of X and y were multiplied by.
+        The basis of the columns of X and y.
     total : array (p + 1, p + 1)
         Lower triangle of [X y]' W [X y] in the basis.
     factors : tuple of FactorProducts
     pairs : dict of (int, int) to PairProducts
-        For every pair f < g of factors.
+        For every pair f < g of grouping factors.
     """
 
     n: int
@@ -119,7 +120,7 @@ class CrossedProducts:
 
     @property
     def factor_names(self) -> tuple[str, ...]:
-        """Names of the factors."""
+        """Names of the grouping factors."""
         return tuple(f.name for f in self.factors)
 
     def __add__(self, other: CrossedProducts) -> CrossedProducts:
@@ -192,7 +193,7 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
         NaN or infinity in a column, weights that are not positive.
     """
     n = design.n_rows
-    log_weights, weights, raw, shift, basis, matrix = look(design)
+    log_weights, weights, raw, shift, basis, matrix = first_pass(design)
     found = []
     total = np.zeros((len(shift), len(shift)))
     shifts = []
@@ -224,7 +225,7 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
 
 
 def refuse_equal_factors(cp: CrossedProducts, factors: Sequence[Factor]) -> None:
-    """Refuse two factors that are the same but for their names and have a column in common.
+    """Raise an error if two grouping factors differ only in names, and have a column in common.
 
     Raises
     ------
@@ -236,9 +237,11 @@ def refuse_equal_factors(cp: CrossedProducts, factors: Sequence[Factor]) -> None
             continue
         if any(x is y for x in one.columns for y in two.columns):
             raise DesignError(
-                f"the factors {one.grouping.name} and {two.grouping.name} have the same levels under other "
+                f"the grouping factors {one.grouping.name} and {two.grouping.name} have the same "
+                f"levels under other "
                 "names and a random coefficient in common, so that its variances cannot be told apart; "
-                "expected factors that divide the rows in different ways. Remove one of the two terms"
+                "expected grouping factors that divide the rows in different ways. Remove one of "
+                "the two terms"
             )
 
 

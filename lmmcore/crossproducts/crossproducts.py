@@ -1,7 +1,7 @@
-"""Cross-products of a design: everything a fit needs, from one look at the rows.
+"""Cross-products of a design. A fit needs nothing else of the rows.
 
-`CrossProducts` form a commutative monoid: those of two chunks of rows, added, are those of both.
-Groups, and columns that groups have for themselves, are matched by label.
+`CrossProducts` form a commutative monoid: the sum of those of two chunks of rows is that of
+all rows. Groups, and columns that belong to a single group, are matched by label.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ColumnLabel = tuple[int, int | str]
 
 @dataclass(frozen=True, eq=False)
 class GroupBlock:
-    """Groups whose columns have the same shape: as many of every term.
+    """Groups with the same number of columns in each term.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class CrossProducts:
     labels : array (q,)
         Sorted labels of the groups.
     basis : Basis
-        What the columns of X and y were multiplied by.
+        The basis of the columns of X and y.
     total : array (p + 1, p + 1)
         Lower triangle of [X y]' W [X y] in the basis.
     blocks : tuple of GroupBlock

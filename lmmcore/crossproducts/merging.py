@@ -1,4 +1,4 @@
-"""What the merging of any two sets of cross-products needs: equal columns, levels by label, pairs."""
+"""Common parts of the addition of cross-products: equal columns, levels by label, pairs of levels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import DataValueError
 
 
 def refuse_other_columns(a: Any, b: Any, attributes: Sequence[str]) -> None:
-    """Raise a DataValueError when two sets of cross-products have other columns."""
+    """Raise a DataValueError if two sets of cross-products have different columns."""
     for what in attributes:
         mine, theirs = getattr(a, what), getattr(b, what)
         if mine != theirs:
@@ -22,7 +22,7 @@ def refuse_other_columns(a: Any, b: Any, attributes: Sequence[str]) -> None:
 
 
 def match_labels(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the sorted labels of both, and where those of each stand among them."""
+    """Return the sorted labels of both, and the positions of the labels of each."""
     labels, where = np.unique(np.concatenate([a, b]), return_inverse=True)
     return labels, where[: len(a)], where[len(a) :]
 

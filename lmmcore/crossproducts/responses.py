@@ -35,7 +35,7 @@ class ResponseBlock:
     yy : array (r,)
         e'We.
     xy : array (p, r)
-        X'We in the basis: zero but for rounding and dependent columns.
+        X'We in the basis: zero, except for rounding and dependent columns.
     map : array (p + 1, r)
         ``[X y] @ map`` is the residual e, with X in the order of the basis.
     """
@@ -61,7 +61,7 @@ class ResponseBlock:
     def products(
         self, cp: CrossProducts | CrossedProducts, j: int
     ) -> CrossProducts | CrossedProducts:
-        """Return cross-products with response j in place of theirs."""
+        """Return the cross-products with response j instead of their own."""
         total = cp.total.copy()
         total[-1, :-1] = total[:-1, -1] = self.xy[:, j]
         total[-1, -1] = self.yy[j]
@@ -143,8 +143,8 @@ class ResponseReader:
         constant = np.flatnonzero(y.min(axis=0) == y.max(axis=0))
         if len(constant):
             raise DesignError(
-                f"the response in column {int(constant[0])} is constant, so that there is nothing to "
-                "explain; expected values that vary"
+                f"the response in column {int(constant[0])} is constant, so there is nothing to explain"
+                "; expected values that vary"
             )
         residual = y.astype(np.float64) if self._root is None else y * self._root[:, None]
         before = np.einsum("ij,ij->j", residual, residual)

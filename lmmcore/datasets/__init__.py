@@ -31,7 +31,7 @@ __all__ = [
 
 @cache
 def _levels() -> dict[str, dict[str, list[str]]]:
-    """Return the levels of each data set's factors, in their order."""
+    """Return the levels of the categorical columns of each data set, in order."""
     text = (files(__name__) / "data" / "levels.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -57,8 +57,8 @@ def load(name: str) -> pd.DataFrame:
     key = str(name).lower()
     if key not in _levels():
         raise DataNotFoundError(
-            f"data set {name!r} does not ship with lmmcore{suggest(key, names())} "
-            "(lmmcore.datasets.names() lists all)"
+            f"data set {name!r} is not part of lmmcore{suggest(key, names())} "
+            "(lmmcore.datasets.names() lists them)"
         )
     factors = _levels()[key]
     with (files(__name__) / "data" / f"{key}.csv").open(encoding="utf-8") as file:
@@ -100,7 +100,7 @@ def load_dyestuff() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``Batch`` (A to F), ``Yield`` (grams of standard colour).
+        ``Batch`` (A to F), ``Yield`` (grams of standard color).
 
     References
     ----------
@@ -142,7 +142,7 @@ def load_pastes() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``strength`` (per cent), ``batch`` (A to J), ``cask`` (a to c within the batch), ``sample``
+        ``strength`` (percent), ``batch`` (A to J), ``cask`` (a to c within the batch), ``sample``
         (batch and cask, 30 levels).
 
     References

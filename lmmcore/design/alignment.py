@@ -1,4 +1,4 @@
-"""Rows are matched by position: what is labelled has to have one index."""
+"""Rows are matched by position, so labeled objects must have the same index."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..errors import DataValueError
 
 
 def check_alignment(given: Iterable[tuple[str, Any]]) -> None:
-    """Refuse Series and frames whose rows have other labels than those of the first one.
+    """Raise an error if Series and frames have different indexes.
 
     Parameters
     ----------
     given : iterable of (str, object)
-        Arguments with their names; what is neither a Series nor a frame is passed over.
+        Arguments with their names. Objects other than Series and frames are ignored.
 
     Raises
     ------
     DataValueError
-        Labels in another order, or other labels. Different numbers of rows are for the design to
-        refuse.
+        The labels, or their order, differ. Different
+        numbers of rows are checked by the design.
     """
     first: tuple[str, pd.Index] | None = None
     for name, values in given:
@@ -42,32 +42,33 @@ def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValu
     where = f"{name}.loc[{of}.index]"
     if len(others):
         return DataValueError(
-            f"{name} and {of} are labelled by different indexes ({name} has {others[0]!r}, which {of} does "
-            f"not have); expected one index, as rows are matched by position. Give {name}.to_numpy() if "
+            f"{name} and {of} are labeled by different indexes ({name} has {others[0]!r}, which {of} does "
+            f"not have); expected the same index, because rows are matched by position. Give "
+            f"{name}.to_numpy() if "
             f"its rows are in the order of {of}; otherwise give it the index of {of} and then {where}"
         )
     if own.is_unique and index.is_unique:
         row = int((own != index).argmax())
         return DataValueError(
             f"{name} has the index of {of} in another order (row {row} is {own[row]!r} in {name} and "
-            f"{index[row]!r} in {of}); expected one order, as rows are matched by position. "
+            f"{index[row]!r} in {of}); expected the same order, because rows are matched by position. "
             f"Give {where}"
         )
     return DataValueError(
-        f"{name} and {of} have different indexes, in which labels occur several times, so that rows "
-        f"cannot be matched; expected one index. Give {name}.to_numpy() if its rows are in the order of "
+        f"{name} and {of} have different indexes with labels that occur several times, so rows cannot "
+        f"be matched; expected one index. Give {name}.to_numpy() if its rows are in the order of "
         f"{of}; otherwise reset the indexes before sorting"
     )
 
 
 def in_subset(values: Any, index: pd.Index, rows: np.ndarray) -> Any:
-    """Return some rows where values are labelled as the whole table is; else all values."""
+    """Return some rows of values that have the index of the whole table, or else all values."""
     labelled = isinstance(values, (pd.Series, pd.DataFrame)) and values.index.equals(index)
     return values.iloc[rows] if labelled else values
 
 
 def is_labelled(data: Any) -> bool:
-    """Whether the rows of a table have labels of the user's: in a frame, or a mapping of Series."""
+    """Whether the user labeled the rows of a table: a frame, or a mapping of Series."""
     if isinstance(data, pd.DataFrame):
         return True
     columns = getattr(data, "values", None)

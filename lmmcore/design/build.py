@@ -39,7 +39,7 @@ def check_missing(missing: str) -> bool:
     if missing not in ("none", "drop", "raise"):
         raise OptionError(
             f"missing={missing!r} is not known; expected 'drop' (rows with missing values are left out), "
-            "'raise' (they are an error) or 'none' (left out by a formula, an error in arrays)"
+            "'raise' (they are an error) or 'none' (a formula leaves them out, for arrays they are an error)"
         )
     return missing == "drop"
 
@@ -78,8 +78,8 @@ def from_formula(
     ----------
     frame : frame of the caller, whose variables formulas may use beside the columns of data.
     look : bool
-        Whether to look for rows with missing values and to leave them out. If false there should be
-        none: they are an error, some of them only in the cross-products.
+        Whether to find rows with missing values and leave them out. If false, missing values
+        are an error, which may be raised only when the cross-products are formed.
 
     Raises
     ------
@@ -158,7 +158,8 @@ def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]
         return table.loc[subset], np.atleast_1d(rows.to_numpy())
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:
         raise DataValueError(
-            f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
+            f"subset={subset!r} does not select rows of data ({type(exc).__name__}: {exc}); "
+            f"expected labels of "
             f"its index, or True or False for each of its {len(table)} rows"
         ) from exc
 
@@ -166,7 +167,7 @@ def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]
 def _random_part(
     bars: Sequence[Bar], groupings: Sequence[Grouping], env: Evaluator
 ) -> tuple[tuple[RandomTerm, ...], tuple[Column, ...]]:
-    """Return the random terms and their columns."""
+    """Return the random-effects terms and their columns."""
     place = {bar.group: i for i, bar in enumerate({b.group: b for b in bars}.values())}
     random: list[Column] = []
     terms: list[RandomTerm] = []
@@ -175,8 +176,8 @@ def _random_part(
         factor = groupings[place[bar.group]]
         if not columns:
             raise FormulaError(
-                f"the random term ({bar.terms.written} | {factor.name}) has no "
-                "columns; write (1 | g) for a random intercept, (0 + x | g) for a slope alone"
+                f"the random-effects term ({bar.terms.written} | {factor.name}) has no "
+                "columns; write (1 | g) for a random intercept, or (0 + x | g) for a slope without intercept"
             )
         random.extend(columns)
         names = tuple(factor.name if x == "Intercept" else x for x in names)
@@ -185,7 +186,7 @@ def _random_part(
 
 
 def as_frame(data: Any) -> pd.DataFrame:
-    """Return data as a pandas frame: frames, mappings, and what has ``to_pandas`` or ``df``."""
+    """Return data as a pandas frame. Accepts frames, mappings, and objects with ``to_pandas`` or ``df``."""
     if isinstance(data, pd.DataFrame):
         return data
     for method in ("to_pandas", "df"):
@@ -198,7 +199,7 @@ def as_frame(data: Any) -> pd.DataFrame:
             return pd.DataFrame(data)
         except ValueError as exc:
             raise DataValueError(
-                f"data is not a table: {exc}; expected columns of one length"
+                f"data is not a table: {exc}; expected columns of the same length"
             ) from exc
     refuse_sparse(data, "data")
     raise DataTypeError(
@@ -243,17 +244,17 @@ def _named(given: Any, table: pd.DataFrame) -> set[str]:
 def _bars(
     parsed: MixedFormula, groups: Any, columns: Terms | None, components: Mapping[str, Terms]
 ) -> tuple[Bar, ...]:
-    """Return the random terms of either spelling."""
+    """Return the random-effects terms of either spelling."""
     if parsed.bars:
         if groups is not None or columns is not None:
             raise FormulaError(
-                "the formula has random terms in bars and groups= or re_formula= was given too; "
-                "use one of the two spellings"
+                "the formula has random-effects terms in bars and groups= or re_formula= was given too; "
+                "use only one of the two"
             )
         return parsed.bars
     if groups is None:
         raise FormulaError(
-            "no groups: write a random term such as (1 | g) into the formula or give "
+            "no groups: add a random-effects term such as (1 | g) to the formula or give "
             "groups='g' (a column of data or an array)"
         )
     if columns is None:
@@ -303,7 +304,7 @@ def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset
 def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
     if name not in table.columns:
         raise NameNotFoundError(
-            f"{what} {name!r} is no column of data" + suggest(name, map(str, table.columns))
+            f"{what} {name!r} is not a column of data" + suggest(name, map(str, table.columns))
         )
     return table[name]
 

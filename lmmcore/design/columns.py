@@ -1,4 +1,4 @@
-"""Columns of a design: one-dimensional numeric arrays, used where they lie, never copied."""
+"""Columns of a design: one-dimensional numeric arrays, used in place and not copied."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READABLE = frozenset(np.dtype(t) for t in (np.float64, np.float32, np.int64, np.
 
 
 def unmasked(values: Any) -> Any:
-    """Return a masked array of numbers with NaN where it is masked, other values as they are."""
+    """Return a masked array of numbers with NaN for masked entries, and any other value unchanged."""
     if not isinstance(values, np.ma.MaskedArray):
         return values
     mask = np.ma.getmaskarray(values)
@@ -37,8 +37,8 @@ def one_per_row(values: Any, role: str, name: str, what: str, advice: str = "") 
     Parameters
     ----------
     role, name, what, advice : str
-        For the error message: the part that the variable plays, its name, what an entry is, and
-        what to do instead of giving several columns.
+        For the error message: the role of the variable, its name, what an
+        entry is, and what to do instead of giving several columns.
     """
     if isinstance(values, pd.DataFrame):
         if values.shape[1] != 1:
@@ -83,7 +83,7 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
     values : array_like
         Numbers or booleans; pandas' nullable types become float64 with NaN for missing values.
     name, role : str
-        For the error message: the variable and the part it plays ("endog", "weights", …).
+        For the error message: the variable and its role ("endog", "weights", …).
     """
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         values = values.iloc[:, 0]
@@ -130,9 +130,9 @@ def _from_objects(array: np.ndarray, name: str, role: str) -> np.ndarray:
 
 
 def is_date(name: str, role: str = "variable") -> DataTypeError:
-    """Return the error for dates in the place of numbers."""
+    """Return the error for dates instead of numbers."""
     return DataTypeError(
-        f"{role} {name!r} holds dates or times; expected numbers. Turn it into a number first, such as "
+        f"{role} {name!r} holds dates or times; expected numbers. Convert it to a number first, such as "
         "days since the first for a column d: (d - d.min()) / pandas.Timedelta(days=1); in a formula "
         f"C({name}) is a category for each date"
     )
@@ -141,7 +141,7 @@ def is_date(name: str, role: str = "variable") -> DataTypeError:
 def _not_numeric(name: str, role: str, given: str) -> DataTypeError:
     return DataTypeError(
         f"{role} {name!r} holds {given}; expected numbers. Convert it (pandas.to_numeric), "
-        "or use it as a factor in a formula"
+        "or use it as a category in a formula: C(…)"
     )
 
 

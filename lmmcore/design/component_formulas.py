@@ -27,8 +27,8 @@ class ComponentFormula:
     name : str
     terms : Terms
     encodings : mapping or None
-        Label of a group → its encoding, as each group has columns of its own; None where a column or
-        an indicator of levels is all.
+        Label of a group → its encoding, because each group has its own columns; None
+        if the component is a single column or an indicator of levels.
     """
 
     name: str
@@ -86,7 +86,7 @@ def components_of_new_rows(
     known : mapping
         Label of the new rows → label of the model, for the groups that the model knows.
     unknown : {"error", "zero"}
-        What a level is that a group of the model does not know.
+        What to do with a level that the group does not have in the model.
     """
     parts = []
     env = Evaluator(None, table)

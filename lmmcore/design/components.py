@@ -1,4 +1,4 @@
-"""Variance components inside groups: columns that each group has for itself.
+"""Variance components inside groups: columns that belong to a single group.
 
 statsmodels' ``exog_vc`` gives every group a matrix per component; the columns of one component
 share one variance. Here all components together are one sparse matrix over *named* columns, so
@@ -23,7 +23,7 @@ from .levels import Levels
 
 @dataclass(frozen=True)
 class VCSpec:
-    """Variance components as statsmodels states them.
+    """Variance components in the form of statsmodels.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Components:
 
 
 def one_column(component: int, name: str, values: np.ndarray) -> Components:
-    """Return a component with one column that all groups have."""
+    """Return a component with one column, which is the same for all groups."""
     n = len(values)
     return Components(
         (name,),
@@ -85,7 +85,7 @@ def one_column(component: int, name: str, values: np.ndarray) -> Components:
 
 
 def indicator(component: int, name: str, factor: Grouping) -> Components:
-    """Return a component with one indicator column per level of a factor."""
+    """Return a component with one indicator column for each level of a grouping factor."""
     n = len(factor.codes)
     return Components(
         (name,),
@@ -123,13 +123,13 @@ def from_spec(
     Parameters
     ----------
     index : pandas.Index, optional
-        Labels of the rows, which frames among the matrices have to have too, unless they number
-        the rows of their group.
+        Labels of the rows. Frames among the matrices must have
+        these labels, or number the rows of their group.
 
     Raises
     ------
     DataValueError
-        When the number of groups or the rows of a matrix do not fit the groups.
+        The number of groups, or of rows in a matrix, does not match the groups.
     """
     if isinstance(spec, Mapping):
         warnings.warn(
@@ -200,7 +200,7 @@ def _matrix(given: Any) -> np.ndarray:
 
 
 def _refuse_other_rows(given: Any, index: pd.Index | None, rows: np.ndarray, what: str) -> None:
-    """Refuse a frame whose rows are labelled, and not as the rows of its group are."""
+    """Refuse a frame whose rows are labeled, and not as the rows of its group are."""
     if index is None or not isinstance(given, (pd.DataFrame, pd.Series)):
         return
     if len(rows) != len(given) or given.index.equals(pd.RangeIndex(len(rows))):

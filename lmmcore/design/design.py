@@ -1,4 +1,4 @@
-"""Design: all that a model takes from its data, as named columns and codes."""
+"""Design: everything that a model needs from its data, as named columns and codes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .groups import Grouping
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """Random coefficients that vary together: one term ``(columns | group)``.
+    """A random-effects term ``(columns | group)``: coefficients with one covariance matrix.
 
     Attributes
     ----------
     names : tuple of str
         Names of the columns.
     covariance : str or CovarianceStructure
-        The structure of their covariance matrix, or its name.
+        Their covariance structure, or its name.
     info : object
-        What builds the columns for new data, or None.
+        The object that makes the columns from new data, or None.
     factor : int
-        Which of ``Design.groupings`` they vary with.
+        Position of the grouping factor in ``Design.groupings``.
     built : tuple of int or None
-        Which of the columns that `info` builds are left; None for all of them.
+        The columns made by `info` that are kept; None for all.
     """
 
     names: tuple[str, ...]
@@ -40,7 +40,7 @@ class RandomTerm:
     built: tuple[int, ...] | None = None
 
     def take(self, columns: np.ndarray) -> RandomTerm:
-        """Return the term with some of its columns, which new data are still made into."""
+        """Return the term with some of its columns. New data can still be used."""
         whole = np.arange(len(self.names)) if self.built is None else np.array(self.built)
         names = tuple(self.names[j] for j in columns)
         return replace(self, names=names, built=tuple(whole[columns].tolist()))
@@ -48,7 +48,7 @@ class RandomTerm:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Columns, groups and names; nothing is copied from the data where it can be used in place.
+    """Columns, groups and names. Data are used in place where possible, and not copied.
 
     Attributes
     ----------
@@ -71,11 +71,11 @@ class Design:
     endog_info : Variable, str or None
         What gives the response for new data: an expression, or the name of a column.
     fixed_info : object
-        What builds X for new data (Terms or Encoding), or None.
+        The object that makes X from new data (Terms or Encoding), or None.
     n_dropped : int
         Rows left out because of missing values.
     labelled : bool
-        Whether the data came as pandas objects, so that results are labelled.
+        Whether the data came as pandas objects, so that results are labeled.
     others : tuple of Grouping
         The other grouping factors.
     offset : float64 array (n,) or None
@@ -83,20 +83,20 @@ class Design:
     component_info : tuple of ComponentFormula
         The formulas of the variance components.
     offset_info : tuple of Variable
-        What gives the parts of the offset for new data.
+        The objects that make the parts of the offset from new data.
     missing : mapping of str to int
-        The variables because of which rows were left out, and in how many rows each is missing.
+        The variables with missing values, and the number of rows in which each is missing.
     rows : integer array (n,) or None
         Positions in the data of the rows used; None for all.
     table : pandas.DataFrame or None
-        The table in which the formula was evaluated, as given; `rows` are positions in the data before a
-        subset was taken, `in_table` in this table.
+        The table in which the formula was evaluated. `rows` are positions in the data
+        before the subset was taken; `in_table` are positions in this table.
     in_table : integer array (n,) or None
     fixed_built : int array or None
-        Which of the columns that a model was given, or that `fixed_info` builds, are in `fixed`; None for
-        all of them.
+        The columns that are in `fixed`, among those given to the
+        model or made by `fixed_info`; None for all.
     fixed_given : int
-        How many columns these were where `fixed_built` is not None.
+        The number of these columns, if `fixed_built` is not None.
     """
 
     endog: np.ndarray
@@ -143,7 +143,7 @@ class Design:
         return self.random[start : start + len(self.terms[term].names)]
 
     def take_fixed(self, columns: np.ndarray) -> Design:
-        """Return the design with some columns of X, which new data are still made into."""
+        """Return the design with some columns of X. New data can still be used."""
         whole = np.arange(len(self.fixed)) if self.fixed_built is None else self.fixed_built
         return replace(
             self,
@@ -158,7 +158,7 @@ class Design:
         return stack(self.fixed, self.n_rows)
 
     def exog_re(self) -> np.ndarray:
-        """Return Z, the columns of all random terms, as a float64 matrix (n, k)."""
+        """Return Z, the columns of all random-effects terms, as a float64 matrix (n, k)."""
         return stack(self.random, self.n_rows)
 
 
@@ -168,7 +168,7 @@ def check(design: Design) -> Design:
     Raises
     ------
     DataValueError
-        Lengths that differ, no rows, weights that are not positive.
+        Different lengths, no rows, or weights that are not positive.
     DesignError
         One group, a group for every row, no random effects.
     """
@@ -204,8 +204,8 @@ def check(design: Design) -> Design:
         if len(set(own)) < len(own):
             twice = next(x for i, x in enumerate(own) if x in own[:i])
             raise DesignError(
-                f"the random coefficient {twice!r} of {grouping.name} is given twice; expected each "
-                "column in one term of a factor. Remove one of the terms"
+                f"the random coefficient {twice!r} of {grouping.name} is given twice; expected each column "
+                "only once for a grouping factor. Remove one of the terms"
             )
         if own:
             _check_factor(design, f, len(own))
@@ -219,13 +219,13 @@ def _check_factor(design: Design, f: int, k: int) -> None:
     if q == 1:
         raise DesignError(
             f"all rows ({n}) are in one group ({grouping.name} = {grouping.labels[0]}); "
-            "expected at least two groups, as the variance between groups cannot be estimated "
-            "from one. Remove the term, or group by another variable"
+            "expected at least two groups: the variance between groups cannot be estimated from "
+            "one. Remove the term, or group by another variable"
         )
     if q == n and design.components is None and not _slopes_only(design, f):
         raise DesignError(
-            f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so that "
-            "group effects and residuals cannot be told apart; expected groups with several rows. "
+            f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so group "
+            "effects and residuals cannot be told apart; expected groups with several rows. "
             "Group by a variable with repeated labels"
         )
     if k > 1 and design.components is None:
@@ -251,21 +251,22 @@ def with_covariance(design: Design, covariance: Any) -> Design:
     Raises
     ------
     OptionError
-        A grouping factor that the model does not have, or a structure given twice.
+        An unknown grouping factor, or a structure given twice.
     """
     if covariance is None:
         return design
     names = [g.name for g in design.groupings]
     if any(term.covariance != "unstructured" for term in design.terms):
         raise OptionError(
-            "covariance= was given, and the formula has a structure of its own; use one of the two"
+            "covariance= was given, and the formula also names a covariance structure; use only "
+            "one of the two"
         )
     if not isinstance(covariance, Mapping):
         covariance = dict.fromkeys(names, covariance)
     unknown = [name for name in covariance if name not in names]
     if unknown:
         raise OptionError(
-            f"covariance names {unknown[0]!r}, which is no grouping factor"
+            f"covariance names {unknown[0]!r}, which is not a grouping factor"
             f"{suggest(str(unknown[0]), names)}; expected {{{names[0]!r}: structure}}"
         )
     terms = tuple(

@@ -1,7 +1,7 @@
-"""Encodings: how the expressions of a formula become columns, for the rows of a model and for others.
+"""Encodings: how the expressions of a formula become columns, for the rows of the model and for new rows.
 
-patsy reads a formula and decides how each term is coded; what it decides is kept here as names,
-levels and matrices, without rows, so that it can be saved and applied again.
+patsy reads a formula and decides how to code each term. An encoding keeps this decision as names,
+levels and matrices, without rows. So it can be saved, and applied to other rows.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Variable:
     Attributes
     ----------
     name : str
-        As in the names of columns.
+        The name in the names of columns.
     expression : Expression
     levels : tuple or None
         The levels in use; None for numbers.
@@ -53,7 +53,7 @@ class Variable:
     width: int = 1
 
     def values(self, table: pd.DataFrame, unknown: str) -> np.ndarray:
-        """Return numbers, or codes of levels (-1 missing, -2 not known), in new rows."""
+        """Return numbers, or codes of levels (-1 missing, -2 unknown), for new rows."""
         name = self.name
         value, missing = self._value(table)
         found = read(value, name, len(table), categorical=self.levels is not None)
@@ -89,7 +89,7 @@ class Variable:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """Columns that are products of variables; a categorical one has a column for each contrast.
+    """Columns that are products of variables. A categorical variable contributes a column for each contrast.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Product:
     contrasts: tuple[np.ndarray | None, ...]
 
     def columns(self, values: Sequence[np.ndarray]) -> list[Column]:
-        """Return the columns; those of the first variable vary fastest."""
+        """Return the columns. The index of the first variable varies fastest."""
         parts: list[list[Any]] = []
         for v, contrast in zip(self.variables, self.contrasts):
             x = values[v]
@@ -120,7 +120,7 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A term of a formula: its name, its products, and where its columns are."""
+    """A term of a formula: its name, its products, and the positions of its columns."""
 
     name: str
     products: tuple[Product, ...]
@@ -129,7 +129,7 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """What makes the columns of one part of a formula from any table.
+    """Makes the columns of one part of a formula from any table.
 
     Attributes
     ----------
@@ -171,31 +171,31 @@ class Encoding:
         Parameters
         ----------
         unknown : {"error", "zero"}
-            What a level is that the model does not know.
+            What to do with a level that the model does not have.
 
         Raises
         ------
         NameNotFoundError
-            A variable that the table does not have.
+            The table does not have a variable.
         DataValueError
-            A level that the model does not know.
+            The model does not have a level.
         """
         return self.columns([v.values(table, unknown) for v in self.variables])
 
 
 def failure(exc: Exception, what: str, table: pd.DataFrame) -> Exception:
-    """Return the error that says why an expression cannot be evaluated."""
+    """Return an error that explains why an expression cannot be evaluated."""
     if isinstance(exc, (NameError, KeyError)):
         name = getattr(exc, "name", None) or (exc.args[0] if exc.args else "")
         quoted = str(name).split("'")
         name = quoted[1] if len(quoted) == 3 else str(name)
         if name.endswith("()"):
             return NameNotFoundError(
-                f"{what}: {name} is no function of yours, nor one that formulas know"
+                f"{what}: {name} is neither defined nor one of the functions that formulas know"
                 + suggest(name[:-2], KNOWN)
             )
         return NameNotFoundError(
-            f"{what}: {name!r} is no column of data" + suggest(name, map(str, table.columns))
+            f"{what}: {name!r} is not a column of data" + suggest(name, map(str, table.columns))
         )
     return FormulaError(f"{what} cannot be evaluated: {type(exc).__name__}: {exc}")
 
@@ -210,11 +210,11 @@ def encode(
     text : str
         The right-hand side of a formula.
     labels : tuple of (code, name)
-        Names of variables that are not their code.
+        Names of variables that differ from their code.
     variables : sequence of Variable
         All that `variables_of_terms` names.
     contrasts : mapping
-        What ``C(variable, contrast)`` was given, by the names of variables.
+        The contrasts of ``C(variable, contrast)``, by the names of variables.
     """
     if contrasts:
         terms, names = _coding(text, labels, variables, contrasts)
@@ -271,7 +271,7 @@ def variables_of_terms(text: str, labels: Labels = ()) -> tuple[tuple[tuple[str,
     Raises
     ------
     patsy.PatsyError
-        The text is no formula.
+        The text is not a formula.
     """
     names = {patsy.EvalFactor(code).code: name for code, name in labels}
     return tuple(
@@ -284,5 +284,5 @@ def _unknown_level(name: str, level: Any, levels: tuple[Any, ...]) -> DataValueE
     known = ", ".join(map(repr, levels[:10])) + (", …" if len(levels) > 10 else "")
     return DataValueError(
         f"{name!r} has the level {level!r} in the new rows, which did not occur in the rows of the model; "
-        f"known: {known}. Give it one of these, or leave the rows out"
+        f"known: {known}. Use one of these, or leave out the rows"
     )

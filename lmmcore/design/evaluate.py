@@ -1,4 +1,4 @@
-"""Evaluation of parsed terms in the rows of a model: plain columns directly, all else by encodings."""
+"""Evaluation of parsed terms in the rows of a model: plain columns directly, the rest through encodings."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Evaluator:
     frame : frame of the caller, whose variables expressions may use, or None
     table : DataFrame
     keep : bool array, optional
-        The rows that the model uses, where it does not use all.
+        The rows that the model uses, if it does not use all.
     all_levels : bool
-        Whether declared categories without a row have columns too.
+        Whether categories without rows get columns, too.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Evaluator:
         self._variables: dict[str, tuple[np.ndarray | Categories, Variable]] = {}
 
     def plain(self, name: str) -> np.ndarray | None:
-        """Return a numeric column of the table, or None for any other."""
+        """Return a numeric column of the table; None if it is not a plain numeric column."""
         if name not in self._plain_columns:
             self._plain_columns[name] = self._plain(name)
         return self._plain_columns[name]
@@ -78,7 +78,7 @@ class Evaluator:
         return self._used(as_column(values, name, "variable"))
 
     def columns(self, terms: Terms, what: str) -> tuple[tuple[Column, ...], tuple[str, ...], Any]:
-        """Return the columns of a right-hand side, their names and what rebuilds them."""
+        """Return the columns of a right-hand side, their names, and what makes them from new data."""
         direct = self._direct(terms)
         if direct is not None:
             return (*direct, terms)
@@ -87,7 +87,7 @@ class Evaluator:
     def encoded(
         self, terms: Terms, what: str
     ) -> tuple[tuple[Column, ...], tuple[str, ...], Encoding]:
-        """Return the columns of a right-hand side that is no sum of numeric columns."""
+        """Return the columns of a right-hand side that is not a sum of numeric columns."""
         codes = self.codes(terms, what)
         what = f"the {what} {terms.written!r}"
         found = [self.variable(code, what, name) for name, code in codes.items()]
@@ -103,7 +103,7 @@ class Evaluator:
         for term in () if self.all_levels else encoding.terms:
             if term.products and term.columns.start == term.columns.stop:
                 warnings.warn(
-                    f"{term.name!r} has one level in the rows used and no column; remove it from "
+                    f"{term.name!r} has only one level in the rows used, so it has no column; remove it from "
                     f"{what} to silence this warning",
                     RankDeficientWarning,
                     stacklevel=6,
@@ -139,7 +139,7 @@ class Evaluator:
         return (y, info, written, *self.columns(parsed.fixed, "fixed effects"))
 
     def number(self, expression: Written, what: str) -> tuple[np.ndarray, Variable]:
-        """Return the values (n,) of an expression, and what gives them for new rows."""
+        """Return the values (n,) of an expression, and the variable that evaluates it for new rows."""
         text = expression.written
         values, variable = self.variable(expression.text, f"the {what} {text!r}", text)
         if isinstance(values, Categories) and all(isinstance(x, bool) for x in values.levels):
@@ -156,7 +156,7 @@ class Evaluator:
     def variable(
         self, code: str, what: str, name: str | None = None
     ) -> tuple[np.ndarray | Categories, Variable]:
-        """Return the values of an expression in the rows used, and what gives them for new rows.
+        """Return the values of an expression in the rows used, and the variable for new rows.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """Expressions of a formula: Python code over the columns of a table, evaluated for any rows.
 
-An expression is evaluated first for the rows of the model. What it learns from them, such as the mean
-that ``center(x)`` subtracts, and what it takes from the caller's variables is kept, and the same
-evaluation serves new rows.
+An expression is first evaluated in the rows of the model. It keeps what it
+learned from them (such as the mean that ``center(x)`` subtracts) and the caller's
+variables that it used. New rows are evaluated in the same way.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KNOWN: Mapping[str, Any] = ChainMap(
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """A stateful transform as the rows of the model left it: its class and its attributes."""
+    """A stateful transform after the rows of the model: its class and its attributes."""
 
     kind: Kept
     state: Kept
@@ -46,7 +46,7 @@ class Transform:
 
 @dataclass(frozen=True, eq=False)
 class Expression:
-    """An expression and all that new rows need.
+    """An expression, with everything that new rows need.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Expression:
     columns : tuple of str
         The columns of data that it reads.
     kept : mapping of str to Kept
-        What it took from the variables of the caller.
+        The variables of the caller that it used.
     transforms : mapping of int to Transform
         By the number of their call in the code.
     """
@@ -103,7 +103,7 @@ def first_evaluation(
     -------
     value : object
     missing : bool array (n,)
-        Where the value is missing although it may not show it.
+        Rows in which the value is missing, even if it does not look missing.
     expression : Expression
         What other rows need.
     """

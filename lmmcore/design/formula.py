@@ -1,4 +1,4 @@
-"""Formulas: text → response, fixed part and random terms.
+"""Formulas: text → response, fixed part and random-effects terms.
 
 ``"y ~ x + (1 + x | g)"`` is cut into the fixed part, which patsy understands, and its bars.
 Nothing here looks at data: what a formula needs to know of its table comes as `Names`.
@@ -21,7 +21,7 @@ Tokens: TypeAlias = Sequence[Token]
 
 @dataclass(frozen=True)
 class Bar:
-    """One random term ``(terms | group)``.
+    """One random-effects term ``(terms | group)``.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ def parse_formula(formula: str, names: Names = NO_NAMES) -> MixedFormula:
             fixed.append((sign, term))
         elif sign == "-":
             raise FormulaError(
-                f"in {formula!r}, the random term {source(formula, term)} is subtracted; write it once"
+                f"in {formula!r}, the random-effects term {source(formula, term)} is subtracted; remove it"
             )
         else:
             bars.extend(_parse_bar(formula, inner, structure, names))
@@ -113,7 +113,7 @@ def parse_terms(text: str, names: Names = NO_NAMES) -> Terms:
         raise FormulaError(f"the formula {text!r} is empty; expected terms, such as '1 + x'")
     if _bar_positions(tokens):
         raise FormulaError(
-            f"{text!r} has a '|' outside of a random term; write random terms in parentheses, "
+            f"{text!r} has a '|' outside a random-effects term; write these terms in parentheses, "
             "such as (1 + x | g)"
         )
     _refuse_dot(text, tokens)
@@ -124,8 +124,9 @@ def _refuse_dot(text: str, tokens: Tokens) -> None:
     """In the columns of random effects ``.`` would mean a covariance matrix of all columns."""
     if any(is_dot(token) for token in tokens):
         raise FormulaError(
-            f"in {text!r}, '.' stands in a random term or a variance component; it means all columns in "
-            "the fixed part alone. Write the names of the columns"
+            f"in {text!r}, '.' is in a random-effects term or a variance component; it can stand "
+            f"for all columns "
+            "only in the fixed part. Write the names of the columns"
         )
 
 
@@ -135,12 +136,12 @@ def _parse_bar(formula: str, inner: Tokens, structure: str | None, names: Names)
     if double and structure is not None:
         raise FormulaError(
             f"in {formula!r}, {structure}({text}) has '||', which makes the coefficients independent; "
-            "write one bar with a structure, or no structure"
+            "write one bar with the structure, or two bars without it"
         )
     parts = split(inner, "||" if double else "|")
     if len(parts) != 2 or not parts[0] or not parts[1]:
         raise FormulaError(
-            f"in {formula!r}, the random term ({text}) is not of the form (terms | group)"
+            f"in {formula!r}, the random-effects term ({text}) is not of the form (terms | group)"
         )
     _refuse_dot(formula, parts[0])
     nested = [tuple(variable(x) if x else None for x in split(p, ":")) if p else (None,)
@@ -165,8 +166,8 @@ def _pieces(formula: str, terms: Sequence[tuple[str, Tokens]], names: Names) -> 
     for sign, tokens in parts:
         if sign == "-":
             raise FormulaError(
-                f"in {formula!r}, '- {source(formula, tokens)}' stands before '||'; write the "
-                "coefficients that are wanted, such as (1 + x || g)"
+                f"in {formula!r}, '- {source(formula, tokens)}' stands before '||'; write only "
+                "the coefficients that you want, such as (1 + x || g)"
             )
     pieces = [translate(formula, [("+", tokens)], names, slopes=True) for _, tokens in parts]
     return [parse_terms("1"), *pieces] if intercept else pieces
@@ -206,7 +207,7 @@ def _structure(term: Tokens) -> tuple[str | None, Tokens | None]:
 
 
 def _bar(formula: str, term: Tokens) -> Tokens | None:
-    """Return what is inside the parentheses when term is a random term."""
+    """Return what is inside the parentheses when term is a random-effects term."""
     if not _bar_positions(term):
         return None
     while term[0].text == "(" and closing(term, 0) == len(term) - 1:
@@ -214,5 +215,5 @@ def _bar(formula: str, term: Tokens) -> Tokens | None:
         if any(t.text in ("|", "||") and t.depth == term[0].depth for t in term):
             return term
     raise FormulaError(
-        f"{source(formula, term)!r} has a '|' outside of parentheses; write random terms as (1 + x | g)"
+        f"{source(formula, term)!r} has a '|' outside parentheses; write random-effects terms as (1 + x | g)"
     )

@@ -62,8 +62,8 @@ class Standardize:
         squares = self.squares if center else self.squares + self.n * self.mean**2
         if not squares > 0.0 or self.n <= ddof:
             raise DataValueError(
-                "scale(x): the values are all equal, so that there is nothing to divide by; expected "
-                "values that differ. Use center(x), or leave the variable out"
+                "scale(x): all values are equal, so their standard deviation is zero; expected values "
+                "that differ. Use center(x), or leave the variable out"
             )
         return values / np.sqrt(squares / (self.n - ddof))
 
@@ -199,7 +199,7 @@ class NaturalSpline:
 def _ends(x: np.ndarray, given: Any) -> np.ndarray:
     if given is None:
         if len(x) == 0 or not x.min() < x.max():
-            raise DataValueError("ns(x): the values are all equal; expected values that differ")
+            raise DataValueError("ns(x): all values are equal; expected values that differ")
         return np.array([x.min(), x.max()])
     ends = np.sort(np.asarray(given, dtype=np.float64).ravel())
     if len(ends) != 2 or not ends[0] < ends[1]:

@@ -42,7 +42,7 @@ def column_of(groups: Any, table: pd.DataFrame) -> Any:
     unknown = [name for name in names if name not in table.columns]
     if unknown:
         raise NameNotFoundError(
-            f"groups={names[:5]!r} names {unknown[0]!r}, which is no column of data"
+            f"groups={names[:5]!r} names {unknown[0]!r}, which is not a column of data"
             + suggest(unknown[0], map(str, table.columns))
         )
     if len(names) > 1:

@@ -155,7 +155,7 @@ def _objects(values: list[Any]) -> np.ndarray:
 
 
 def interaction(parts: list[Grouping]) -> Grouping:
-    """Return the factor ``a:b:…`` of all combinations that occur, labelled ``"a:b"``.
+    """Return the factor ``a:b:…`` of all combinations that occur, labeled ``"a:b"``.
 
     Raises
     ------
@@ -175,8 +175,8 @@ def interaction(parts: list[Grouping]) -> Grouping:
     if len(set(labels)) < len(labels):
         twice = labels[int(np.argmax(pd.Index(labels).duplicated()))]
         raise DataValueError(
-            f"two combinations of {name} have the label {twice!r}, as labels contain ':'; expected "
-            "labels that differ when they are joined by ':'. Rename the levels"
+            f"two combinations of {name} have the label {twice!r}, because labels contain ':'; expected "
+            "labels that stay different when joined by ':'. Rename the levels"
         )
     found = _from_codes(name, codes, _objects(labels), complete=True)
     return replace(

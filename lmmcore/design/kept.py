@@ -46,9 +46,10 @@ class Kept:
         kind, what = self._packed
         if kind == "lost":
             raise FormulaError(
-                f"new rows need {self.name!r}, {what}, which could not be saved with the model: a lambda "
-                "or a function inside of another one has no name to find it by. Define it at the top of "
-                "a module and fit again, or compute the variable before"
+                f"new rows need {self.name!r}, {what}, which could not be saved with the model: a lambda, or "
+                "a function inside another one, has no name by which it can be imported. Define "
+                "it at the top level of "
+                "a module and fit again, or compute the variable beforehand"
             )
         try:
             if kind == "bytes":
@@ -60,7 +61,7 @@ class Kept:
         except Exception as exc:  # whatever an import or a user's class may raise
             raise FormulaError(
                 f"new rows need {self.name!r}, which was saved by its name and is not found here "
-                f"({type(exc).__name__}: {exc}); import or define it as where the model was fitted"
+                f"({type(exc).__name__}: {exc}); import or define it as in the program that fitted the model"
             ) from exc
         return found
 

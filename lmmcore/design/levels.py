@@ -81,8 +81,8 @@ class Levels:
         types = f"{kind_of(label)} ({_plain(label)!r})"
         return DataValueError(
             f"labels of {self.name!r} are {types} where the model has {kind_of(self.labels[levels[0]])} "
-            f"({known}), and more than one of one type could be one of the other; expected labels of the "
-            "type that was fitted. Convert them before"
+            f"({known}), and the match is not one to one; expected labels of the type in "
+            "the model. Convert them first"
         )
 
     def types(self, given: Any) -> str:

@@ -70,7 +70,7 @@ def find_missing(
         at_fault = ", ".join(f"{name} in {n}" for name, n in missing.counts.items())
         raise DataValueError(
             f"there are no rows after {len(missing.keep)} with missing values were dropped (missing: "
-            f"{at_fault}); expected rows where every variable of the model has a value"
+            f"{at_fault}); expected some rows without missing values in any variable of the model"
         )
     return missing
 

@@ -154,7 +154,7 @@ def names_in(
         for name in m.taken if m is not None else ():
             if name not in columns:
                 raise NameNotFoundError(
-                    f"in {text!r}, {name!r} is taken away and is no column of data"
+                    f"in {text!r}, {name!r} is removed, but it is not a column of data"
                     + suggest(name, map(str, columns))
                 )
     powered = [name for m in found for name in m.powered if name in columns]
@@ -177,7 +177,7 @@ def _check_root(name: str, text: str, columns: pd.Index, frame: FrameType | None
     spaces += [] if frame is None else [frame.f_locals, frame.f_globals]
     if root not in columns and not any(root in space for space in spaces):
         raise NameNotFoundError(
-            f"the formula {text!r} uses {name!r}, which is no column of data"
+            f"the formula {text!r} uses {name!r}, which is not a column of data"
             + suggest(name, map(str, columns))
         )
 
@@ -185,8 +185,9 @@ def _check_root(name: str, text: str, columns: pd.Index, frame: FrameType | None
 def _text(column: Any) -> str:
     if not isinstance(column, str):
         raise FormulaError(
-            f"'.' stands for all columns, and data has the column {column!r}, which is no text; expected "
-            "names of columns. Rename it, or write the terms"
+            f"'.' stands for all columns, and data has the column {column!r}, whose name is not "
+            f"text; expected "
+            "text. Rename it, or write the terms instead of '.'"
         )
     return column
 
@@ -236,7 +237,7 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
         return quote(token.text)
     if is_dot(token):
         raise FormulaError(
-            f"in {text!r}, '.' stands inside of an expression; it means all columns as terms, such as in "
+            f"in {text!r}, '.' is inside an expression; it stands for all columns, as terms, such as in "
             "'y ~ . + (1 | g)'. Write the names"
         )
     if token.kind == "operator" and token.text == "^":
@@ -272,6 +273,6 @@ def _refuse_booleans(text: str, tokens: Sequence[Token], i: int, names: Names) -
         else:
             continue
         raise FormulaError(
-            f"in {text!r}, '^' is a power, and it stands beside {what}; expected numbers. Use "
-            "np.logical_xor(a, b) for 'one of the two'"
+            f"in {text!r}, '^' is a power, but it is used with {what}; expected numbers. Use "
+            "np.logical_xor(a, b) for the exclusive or"
         )

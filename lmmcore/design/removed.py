@@ -19,8 +19,9 @@ class Removed:
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise DataRemovedError(
-            f"{self.what} is gone: remove_data() took the rows of the data out of these results; "
-            "compute what needs them before, or fit again"
+            f"{self.what} is not available: remove_data() removed the rows of the data from these "
+            f"results; compute "
+            "it before you call remove_data(), or fit again"
         )
 
     __array__ = __len__ = __iter__ = __getitem__ = _refuse

@@ -54,7 +54,7 @@ class ModelSpec:
     factors : tuple of GroupingFactor
     nobs : int
     labelled : bool
-        Whether the data came as pandas objects, so that results are labelled.
+        Whether the data came as pandas objects, so that results are labeled.
     formula : str or None
     use_sqrt : bool
         How the model packs parameters.

@@ -224,7 +224,7 @@ def _formula(text: str, tokens: Tokens, names: Names, labels: dict[str, str]) ->
         if stop == at:  # an operator
             if token.text == "^":
                 raise FormulaError(
-                    f"in {text!r}, '^' stands where no power and no crossing can be; expected 'x^2' or "
+                    f"in {text!r}, '^' is where neither a power nor crossing is possible; expected 'x^2' or "
                     "'(a + b)^2'. Write I(…) around arithmetic"
                 )
             yield token.text
@@ -284,8 +284,9 @@ def _is_power(text: str, operand: Tokens, names: Names) -> bool:
     ):
         return True
     raise FormulaError(
-        f"in {text!r}, '^' follows {source(text, given)!r}; expected a variable, a function or a sum in "
-        "brackets. Write I(…) around arithmetic"
+        f"in {text!r}, '^' follows {source(text, given)!r}; expected a variable, a function or a "
+        f"sum in parentheses"
+        ". Write I(…) around arithmetic"
     )
 
 

@@ -80,14 +80,16 @@ def tokenize(text: str) -> tuple[Token, ...]:
         if kind == "name" and word[0] == "." and out and _ends_value(out[-1], start):
             kind, word, at = "access", ".", start + 1  # f(x).mean
         if kind == "close" and (not opened or opened.pop() != _PAIRS[word]):
-            raise FormulaError(f"in {text!r}, a bracket closes that was never opened")
+            raise FormulaError(
+                f"in {text!r}, a parenthesis or bracket is closed but was not opened"
+            )
         if kind == "quoted":
             start -= 1
         out.append(Token(kind, word, start, at, len(opened)))
         if kind == "open":
             opened.append(word)
     if opened:
-        raise FormulaError(f"in {text!r}, a bracket is not closed")
+        raise FormulaError(f"in {text!r}, a parenthesis or bracket is not closed")
     return tuple(out)
 
 

@@ -109,7 +109,7 @@ def read(value: Any, name: str, n: int, categorical: bool = False) -> np.ndarray
         value = value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value
     if len(value) != n:
         raise DataValueError(
-            f"{name!r} has {len(value)} values for {n} rows; expected one for each"
+            f"{name!r} has {len(value)} values for {n} rows; expected one for each row"
         )
     if value.ndim > 1:
         if value.ndim > 2 or value.dtype.kind not in "fiub" or categorical:
@@ -171,7 +171,7 @@ def _with_levels(found: Categories, levels: Sequence[Any], name: str) -> Categor
     codes, unknown = matched(found, levels)
     if unknown:
         raise FormulaError(
-            f"{name!r} has the value {unknown[0]!r}, which is none of its levels "
+            f"{name!r} has the value {unknown[0]!r}, which is not one of its levels "
             f"{', '.join(map(repr, levels[:10]))}; expected all values among the levels"
         )
     return Categories(codes, levels, found.contrast)

@@ -1,4 +1,4 @@
-"""All that the author of an extension imports."""
+"""Everything that the author of an extension needs to import."""
 
 from ..errors import DataValueError, DesignError, OptionError, suggest
 from ..linalg.matrices import (

@@ -126,7 +126,7 @@ class GuardedObjective:
         except (TypeError, ValueError):
             at = np.empty(0)
         if at.shape != (self._size,):
-            what = f"asked for the criterion at {shown(theta)}; expected {self._size} numbers"
+            what = f"evaluated the criterion at {shown(theta)}; expected {self._size} numbers"
             raise self._own(broken(self._label, what))
         self._calls += 1
         if self._calls > self._limit:
@@ -136,7 +136,7 @@ class GuardedObjective:
             return at
         self._not_finite += 1
         if self._not_finite > MAX_NOT_FINITE:
-            what = f"asked {MAX_NOT_FINITE} times in a row where theta is not finite"
+            what = f"evaluated the criterion {MAX_NOT_FINITE} times in a row at a theta that is not finite"
             raise self._own(_Stop(what))
         return None
 

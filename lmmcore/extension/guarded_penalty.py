@@ -58,7 +58,7 @@ class GuardedPenalty:
         return found
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         return self._vector("prox", self._call("prox", np.array(point), step, strength), point)
 
     def __getattr__(self, name: str) -> Any:

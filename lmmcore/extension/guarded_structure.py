@@ -204,7 +204,7 @@ class GuardedStructure:
                 raise self._broken(
                     "factor_derivative is not the derivative of factor, or factor_second_derivative is "
                     f"None and factor is not linear: from theta = {theta.tolist()} along "
-                    f"{along.tolist()} it says {expected.tolist()}, and factor changes by "
+                    f"{along.tolist()} it gives {expected.tolist()}, but factor changes by "
                     f"{change.tolist()}"
                 )
             return
@@ -213,7 +213,7 @@ class GuardedStructure:
         if _differ(change, expected, FIRST):
             raise self._broken(
                 f"factor_derivative is not the derivative of factor: at theta = {theta.tolist()} along "
-                f"{along.tolist()} it says {expected.tolist()}, differences of factor say "
+                f"{along.tolist()} it gives {expected.tolist()}, but differences of factor give "
                 f"{change.tolist()}"
             )
         change = (self.factor_derivative(up, k) - self.factor_derivative(down, k)) / (2.0 * STEP)

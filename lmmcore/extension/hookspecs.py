@@ -1,8 +1,7 @@
-"""The hooks that an extension implements: one per kind, each handed a `register` callable.
+"""The hooks that an extension implements: one for each kind of plugin. Each gets a function `register`.
 
-The names of the hooks are version 1 of the contract. A change that breaks plugins comes as a hook of
-another name (``lmmcore_optimizers_2``) beside the old one, so that a plugin says by its hooks which
-contract it keeps.
+The names of the hooks are version 1 of the contract. A change that would break plugins comes as a new hook
+(``lmmcore_optimizers_2``), and the old hook stays. So the hooks of a plugin tell which contract it follows.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Register(Protocol):
-    """What a hook is handed."""
+    """The argument of a hook."""
 
     def __call__(self, name: str, implementation: Any, help: str = "") -> None:
         """Register one plugin.
@@ -29,8 +28,8 @@ class Register(Protocol):
             What users write, in lower case. A name that ends in ``{n}``, such as ``"fa{n}"``, stands for
             a family: the implementation is then called with the number (``fa3`` with 3).
         implementation : object or str
-            The plugin itself or, so that nothing heavy is imported before somebody asks for
-            the name, where it is: ``"package.module:attribute"``.
+            The plugin itself, or its location ``"package.module:attribute"``. A location is imported
+            only when somebody asks for the name.
         help : str
             One line for listings; by default the first line of the docstring.
         """

@@ -142,7 +142,7 @@ def _member(family: Plugin, number: int) -> Plugin:
         raise
     except Exception as exc:
         raise PluginError(
-            f"{family} failed to make number {number}: {type(exc).__name__}: {exc}. Choose another "
+            f"{family} failed to make member {number}: {type(exc).__name__}: {exc}. Choose another "
             f"{family.kind}, or report this to the authors of {family.distribution}"
         ) from exc
 
@@ -164,8 +164,8 @@ def _unknown(kind: str, name: str, table: dict[str, list[Plugin]]) -> str:
     distribution = _elsewhere().get(kind, {}).get(name)
     if distribution is not None:
         return (
-            f"{kind} {name!r} is not installed; the distribution {distribution} brings it. In a clone of "
-            "lmmcore, or its unpacked source distribution, install it by: "
+            f"{kind} {name!r} is not installed; it is part of the distribution {distribution}. In a clone of "
+            "lmmcore, or its unpacked source distribution, install it with: "
             f"pip install ./plugins/{distribution}"
         )
     return (

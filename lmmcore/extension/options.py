@@ -1,4 +1,4 @@
-"""Options of optimizers: known names with defaults, anything else is an error."""
+"""Options of optimizers: known names with defaults. Any other name is an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import OptionError
 from ..spellings import FIT, FIT_ARGUMENTS, meant
 
-# Options of statsmodels' fits: where a method has no use for one, it is no mistake to give it.
+# Options of fits in statsmodels. A method that does not use one of them ignores it.
 COMMON = frozenset(
     {
         "gtol", "maxiter", "eps", "maxcor", "ftol", "tol", "disp", "maxls", "xtol", "avextol", "pgtol",
@@ -18,7 +18,7 @@ COMMON = frozenset(
 
 
 def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults `known`, replaced by what was given of them."""
+    """Return the options `known`: the given values, and defaults for the rest."""
     for name in given:
         if name not in known and name not in COMMON:
             raise OptionError(

@@ -1,4 +1,4 @@
-"""What a penalty is told of its coefficients, and the form that coordinate descent understands."""
+"""What a penalty knows about its coefficients, and the form of penalty that coordinate descent solves."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class Coefficients:
     ----------
     names : tuple of str (p,)
     weights : array (p,), optional
-        Factors ≥ 0 of the strength, one for each coefficient; 0 leaves it unpenalised. By default 1.
+        Numbers ≥ 0 that multiply the strength, one for each coefficient; 0 means no penalty. By default 1.
     groups : int array (p,), optional
-        Coefficients with one number belong together, such as those of a factor's dummies; the numbers
-        are 0, 1, …. By default each is its own group.
+        Coefficients with the same number form a group, such as the columns of a categorical variable. The
+        numbers are 0, 1, …. By default, each coefficient is a group.
     curvature : array (p,), optional
-        The diagonal of H: in units of ``β_j √curvature_j`` all coefficients are alike, which is where a
-        concave penalty measures what is large. By default 1.
+        The diagonal of H. The products ``β_j √curvature_j`` are comparable between coefficients; concave
+        penalties use them to measure size. By default 1.
     pilot : array (p,), optional
-        A first estimate, for penalties that adapt to it: the unpenalised one, or one by one where there
-        is none. By default 1.
+        A first estimate, for adaptive penalties: the unpenalized estimate, or if there is none, the
+        estimate of each coefficient alone. By default 1.
 
     Raises
     ------
     DataValueError
-        Lengths that differ, negative or non-finite weights, group numbers that leave one out.
+        Different lengths, weights that are negative or not finite, or missing group numbers.
     """
 
     names: tuple[str, ...]
@@ -68,7 +68,7 @@ class Coefficients:
 
     @classmethod
     def plain(cls, p: int) -> Coefficients:
-        """Return p coefficients of weight 1, each its own group."""
+        """Return p coefficients with weight 1, each in a group of its own."""
         return cls(tuple(f"x{j + 1}" for j in range(p)))
 
     def __len__(self) -> int:
@@ -89,10 +89,12 @@ class Blockwise:
 
         Σ_j (l1_j |β_j| + ½ l2_j β_j²) + Σ_g ρ_g(‖β_g‖),
 
-    where the slope of ρ_g is `norm` up to `fall_from` and falls in a straight line to zero at `fall_to`.
+    where the slope of ρ_g is `norm` up to `fall_from`, and then decreases linearly to zero at `fall_to`.
 
-    With infinite ends ρ is norm · ‖β_g‖ (group lasso); ``fall_from = 0`` is the minimax concave penalty,
-    ``0 < fall_from`` the smoothly clipped absolute deviation. On single coefficients l1 and norm add up.
+    If both are infinite, ρ is norm · ‖β_g‖ (group lasso). ``fall_from = 0`` is the minimax concave
+    penalty (MCP),
+    and ``fall_from > 0`` the smoothly clipped absolute deviation (SCAD). For single coefficients, l1 and
+    norm add up.
 
     Attributes
     ----------
@@ -137,7 +139,7 @@ class Blockwise:
         Parameters
         ----------
         concave : bool
-            Whether the (negative) part of a falling slope is in it.
+            Whether to include the (negative) part from a decreasing slope.
         """
         out = np.diag(self.l2.astype(float))
         norms = np.sqrt(np.bincount(self.groups, beta**2, len(self.norm)))
@@ -155,9 +157,9 @@ class Blockwise:
         return out
 
     def prox(self, point: np.ndarray, step: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + penalty.
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + penalty.
 
-        Closed for l2 equal within each group that has a norm.
+        Exact if l2 is equal within each group with a positive norm.
         """
         h = 1.0 / step + self.l2
         inner = np.sign(point) * np.maximum(np.abs(point) / step - self.l1, 0.0)
@@ -172,7 +174,7 @@ class Blockwise:
 def norm_of_minimum(
     size: np.ndarray, h: np.ndarray, norm: np.ndarray, fall_from: np.ndarray, fall_to: np.ndarray
 ) -> np.ndarray:
-    """Return the r ≥ 0 that minimises ½ h r² − size r + ρ(r), for the ρ of `Blockwise`; all arrays."""
+    """Return the r ≥ 0 that minimizes ½ h r² − size r + ρ(r), for the ρ of `Blockwise`; all arrays."""
     with np.errstate(invalid="ignore", divide="ignore"):
         straight = np.maximum(size - norm, 0.0) / h
         fall = np.where(np.isfinite(fall_to), norm / (fall_to - fall_from), 0.0)

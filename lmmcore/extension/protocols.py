@@ -1,4 +1,4 @@
-"""What an optimizer, a covariance structure and a penalty must be able to do."""
+"""The protocols of plugins: what an optimizer, a covariance structure and a penalty must provide."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from .penalties import Coefficients
 
 
 class Objective(Protocol):
-    """A smooth function of θ (m,) that an optimizer minimises: the profiled criterion.
+    """A smooth function of θ (m,) that an optimizer minimizes: the profiled criterion.
 
-    ``value_and_gradient`` costs about three times ``value``. A point where the criterion is not finite
-    has value ``inf``.
+    ``value_and_gradient`` costs about three times as much as ``value``. Where the criterion is not
+    finite, the value is ``inf``.
 
     Attributes
     ----------
     evaluations : int
         Evaluations of the criterion so far.
     hessian_is_cheap : bool
-        Whether the Hessian costs little beside the gradient. It is then exact; else, in large models with
-        several grouping factors, it is the average information, which is positive semidefinite.
+        Whether the Hessian costs little more than the gradient. If so, it is exact. Otherwise, in
+        large models
+        with several grouping factors, it is the average information, which is positive semidefinite.
     """
 
     evaluations: int
@@ -56,15 +57,15 @@ class OptimizeOutcome:
     ----------
     theta : array (m,)
     converged : bool
-        Whether the optimizer's own criterion of convergence holds.
+        Whether the optimizer's own stopping rule is satisfied.
     message : str
         Why it stopped; not empty.
     iterations : int
-        Zero or more; at least one where θ is not the start.
+        Zero or more; at least one if θ is not the start.
     path : list of (iteration, value)
-        The way there: iterations of zero or more that do not fall, each with a finite value that the
-        criterion had. `theta` is no worse than the lowest of them. By default every evaluation that found
-        a lower value.
+        Iteration numbers, zero or more and never decreasing, each with a finite value of the criterion. The
+        value at `theta` is not higher than any of these. By default, the path contains every evaluation
+        that found a lower value.
     evaluations : int
         Evaluations of the criterion; the core counts them.
     """
@@ -78,12 +79,13 @@ class OptimizeOutcome:
 
 
 class Optimizer(Protocol):
-    """Minimises an `Objective`, which counts its evaluations and hands out copies.
+    """Minimizes an `Objective`. The objective counts its evaluations and returns copies.
 
-    Every optimizer takes the options ``maxiter`` and ``tol`` (the tolerance of its own criterion of
-    convergence), and both have an effect; the core takes ``max_evaluations`` for all of them. The same call
-    has the same outcome, bit by bit: random numbers come from a generator of the call's own with a fixed
-    seed (or one that is an option), and nothing is remembered from one call to the next.
+    Every optimizer accepts the options ``maxiter`` and ``tol`` (the tolerance of its own stopping
+    rule), and both
+    must have an effect. The core handles ``max_evaluations`` for all optimizers. The same call must give the
+    same outcome, bit by bit: take random numbers from a generator that is created in the call, with a fixed
+    seed or a seed given as an option, and keep nothing from one call to the next.
     """
 
     def minimize(
@@ -100,19 +102,19 @@ class Optimizer(Protocol):
         ----------
         objective : Objective
         start : array (m,)
-            Where the search begins: the criterion is asked for there, and the outcome is no higher. It
-            stays as it is. Where the criterion is not finite at the start, the outcome is not converged.
+            Evaluate the criterion here; the outcome must not be higher. Do not change the array. If the
+            criterion is not finite at the start, the outcome is not converged.
         options : mapping
-            Those that the user gave; an unknown one is an `OptionError` (see `take_options`).
+            The options that the user gave. An unknown one is an `OptionError` (see `take_options`).
         callback : callable, optional
-            To be called as ``callback(iteration, value)``, an int that does not fall and a float, the
-            criterion as it was found at the point reached: with ``(0, value)`` at the start, then after each
-            iteration.
+            Call it as ``callback(0, value)`` at the start, and as ``callback(iteration, value)`` after each
+            iteration. `iteration` is an int that never decreases, and `value` is the criterion at the
+            current point, as the objective returned it.
 
         Notes
         -----
-        What `callback` and `objective` raise must pass, `KeyboardInterrupt` among it: no ``except:``, and no
-        ``except Exception`` around calls of them.
+        Exceptions of `callback` and `objective` must pass through, including `KeyboardInterrupt`. Put no
+        ``except:`` or ``except Exception`` around their calls.
         """
         ...
 
@@ -120,22 +122,23 @@ class Optimizer(Protocol):
 class CovarianceStructure(Protocol):
     """A family of k × k covariance matrices G = Λ Λ' with Λ (k × w, any w) a smooth function of θ.
 
-    G is relative: the covariance matrix is σ² G, for the columns as the user gave them. Λ need not be
-    unique in θ (signs of columns), and a singular G is an ordinary value: choose θ so that the boundary
-    lies at a finite point, such as a standard deviation of zero or the sine of an angle as correlation.
+    The covariance matrix is σ² G, for the columns as the user gave them. Several θ may have the same G (for
+    example, the signs of columns of Λ do not matter). A singular G is an ordinary value. Choose θ so that the
+    boundary is at a finite point: for example, a standard deviation, or the sine of an angle as correlation.
 
     Attributes
     ----------
     closed_under : {"nothing", "scaling", "shifting"}, optional
-        Whether the family stays the same when columns are rescaled one by one, or replaced by
-        any triangular combination of columns (which contains rescaling). The core then chooses
-        columns in which it computes well. By default "nothing".
+        "scaling": rescaling single columns maps the family to itself. "shifting": replacing the columns by
+        triangular combinations of columns (rescaling included) does. The core can then choose columns in
+        which it computes accurately. By default "nothing".
 
-    An optional method ``bind(names)`` returns the structure for columns with these names: a structure in
-    space reads positions from them. The structure that it is called on stays as it is. An optional method
-    ``rank(k)`` returns the largest rank of G; a family needs it where that is less than k.
+    The optional method ``bind(names)`` returns the structure for columns with these names: a spatial
+    structure
+    reads positions from them. It does not change the object. The optional method ``rank(k)`` returns the
+    largest rank of G; a family needs it if this is less than k.
 
-    Methods are functions of their arguments: they change none, and remember neither θ nor k. Each
+    All methods depend only on their arguments. They do not change them, and keep neither θ nor k. Each
     parameter has an effect of its own on Λ, for every k.
     """
 
@@ -144,12 +147,12 @@ class CovarianceStructure(Protocol):
         ...
 
     def parameters(self, g: np.ndarray) -> np.ndarray:
-        """Return θ (m,) of a member close to a positive semidefinite g (k, k); of g if it is one.
+        """Return θ (m,) of a member of the family close to a positive semidefinite g (k, k).
 
-        Any such g has one, as fits start here: a g that is no member, or is singular or zero, gets finite θ
-        of a member with variances of the same size (zero only for zero). Members come back to 1e-6 of their
-        size in families that are closed under something, as results are read from here, and to some parts
-        in a thousand in others.
+        Fits start here, so every g must have an answer. If g is not a member, is singular or is zero, return
+        finite θ of a member with variances of similar size (zero only for zero). If g is a member, θ must
+        reproduce it: to 1e-6 of its size if the family is closed under something, because results are
+        computed in this way; otherwise to a few parts in a thousand.
         """
         ...
 
@@ -168,53 +171,55 @@ class CovarianceStructure(Protocol):
     def describe(self, theta: np.ndarray, names: Sequence[str], sigma: float) -> dict[str, float]:
         """Return the parameters of σ² G in the user's terms, such as ``{"sd(x)": 1.2}``.
 
-        ``sd(x)`` and ``var(x)`` are those of the column x, ``corr(x, y)`` and ``cov(x, y)`` those of two
-        columns, ``sd`` and ``corr`` those of all where they are equal, ``corr(lag 2)`` of columns two apart,
-        always in the order of `names`; other names are the structure's own. Names that begin with sd grow
-        with σ and are not negative, those with corr lie in [-1, 1]. There are as many entries as parameters
-        or more, with the same names at every θ, and θ with different G are told apart.
+        Use ``sd(x)`` and ``var(x)`` for column x, ``corr(x, y)`` and ``cov(x, y)`` for two columns (in
+        the order
+        of `names`), ``sd`` and ``corr`` if they are equal for all columns, and ``corr(lag 2)`` for columns
+        that are two apart. Choose any other names yourself. Values whose names begin with sd are
+        proportional to σ
+        and not negative; those that begin with corr are in [-1, 1]. There are at least as many entries as
+        parameters. Their names are the same for every θ, and their values differ if G differs.
         """
         ...
 
 
 class Penalty(Protocol):
-    """A penalty P(β; λ) ≥ 0 on coefficients β (p,), zero at β = 0 and at λ = 0, never falling in λ.
+    """A penalty P(β; λ) ≥ 0 of coefficients β (p,): zero at β = 0 and at λ = 0, and never decreasing in λ.
 
-    A fit minimises ``½ β'Hβ − c'β + P(β; λ)``, where H (p, p) and c (p,) are X'V⁻¹X/σ² and X'V⁻¹y/σ²:
-    P is in units of half of −2 log-likelihood and the strength λ ≥ 0 in those of a slope, c − Hβ. The
-    lasso is Σ λ w_j|β_j|. What is registered carries parameters of its shape alone; `bind` gives it the
-    coefficients. The solver hands it no coefficients of weight zero, which it profiles out.
+    A fit minimizes ``½ β'Hβ − c'β + P(β; λ)``, where H (p, p) and c (p,) are X'V⁻¹X/σ² and X'V⁻¹y/σ²:
+    P is on the scale of the log-likelihood, and the strength λ ≥ 0 on that of its slope, c − Hβ. The lasso is
+    Σ λ w_j|β_j|. The registered object knows only the parameters of its shape; `bind` gives it the
+    coefficients. The solver profiles out coefficients of weight zero, so the penalty never gets them.
 
     Attributes
     ----------
     concavity : float
-        Once bound, the least ρ ≥ 0 for which P(β; λ) + ½ρ β'β is convex in β for every λ: 0 for a convex
-        penalty, whose fits stop on their duality gap; others stop on the stationarity of the slopes. A
-        finite number, which depends on the coefficients alone (their curvature, say), not on β or λ. Too
-        small a one ends fits at points that are no minimum.
+        After `bind`: the smallest ρ ≥ 0 for which P(β; λ) + ½ρ β'β is convex in β for every λ. It is 0 for a
+        convex penalty, and then fits stop on their duality gap; others stop when the slopes are stationary.
+        It is finite, and may depend on the coefficients (such as their curvature), but not on β or λ. If it
+        is too small, fits can end at points that are not minima.
 
     Optional methods
     ----------------
     ``derivative(size, strength)``
-        ∂P/∂|β_j| (p,) at |β| = `size`, at zero from the right: for a penalty that is a sum over
-        coefficients.
+        ∂P/∂|β_j| (p,) at |β| = `size` (at zero, the derivative from the right), for a penalty that is a sum
+        over coefficients.
     ``blockwise(strength)``
-        The penalty as a `Blockwise` one, which coordinate descent solves fast. Others are solved by
-        accelerated proximal steps.
+        The penalty as a `Blockwise` penalty, which coordinate descent solves fast. Other penalties are solved
+        by accelerated proximal steps.
     ``degrees_of_freedom(beta, h, strength)``
-        Degrees of freedom of a fit, with h the H of the fit: zero or more, none where all coefficients are
-        zero, at most p if the penalty is convex. By default the number of coefficients that are not zero.
+        Degrees of freedom of a fit with the given H: zero or more, zero if all coefficients are zero, and at
+        most p if the penalty is convex. By default, the number of nonzero coefficients.
 
-    Methods are functions of their arguments: they change none, and remember neither β nor λ.
+    All methods depend only on their arguments. They do not change them, and keep neither β nor λ.
     """
 
     @property
     def concavity(self) -> float: ...
 
     def bind(self, coefficients: Coefficients) -> Penalty:
-        """Return the penalty of these p coefficients; the one it is called on stays as it is.
+        """Return the penalty of these p coefficients, without changing this object.
 
-        Weights other than zero and one may be refused by a `DataValueError`.
+        Raise a `DataValueError` if the penalty does not support weights other than zero and one.
         """
         ...
 
@@ -223,8 +228,8 @@ class Penalty(Protocol):
         ...
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ), for step · concavity < 1.
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ), for step · concavity < 1.
 
-        For points of any size: an array of its own, and `point` itself where λ is zero.
+        It must work for points of any size, and return a new array. If λ is zero, the result equals `point`.
         """
         ...

@@ -1,4 +1,4 @@
-"""A base for structures: derivatives of Λ from Λ itself."""
+"""A base class for covariance structures that derives the derivatives of Λ from Λ."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ SECOND_STEP = 1e-5
 
 
 class DerivedStructure:
-    """Gives a structure the derivatives of its ``factor``.
+    """Computes the derivatives of ``factor`` for a covariance structure.
 
-    ``factor`` must accept a complex θ and use analytic functions alone: sums, products, ``np.sin``,
-    `analytic_cholesky`; no ``abs``, no conjugate, no comparison. First derivatives are exact (by the
-    complex step: Squire and Trapp 1998), second ones central differences of these.
+    ``factor`` must accept complex θ, and use only analytic functions: sums, products, ``np.sin``,
+    `analytic_cholesky`, but not ``abs``, conjugates or comparisons. First derivatives are exact (complex-step
+    differentiation: Squire and Trapp 1998). Second derivatives are central differences of these.
     """
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
@@ -45,7 +45,7 @@ class DerivedStructure:
 def analytic_cholesky(g: np.ndarray) -> np.ndarray:
     """Return L with L L' = g (no conjugate) for a real or complex symmetric g (k, k).
 
-    A column whose pivot is not above 1e-14 of its diagonal entry is zero.
+    A column is zero if its pivot is at most 1e-14 times its diagonal entry.
     """
     k = len(g)
     out = np.zeros_like(g)

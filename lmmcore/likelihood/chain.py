@@ -1,7 +1,7 @@
-"""From the entries of G to the parameters θ of its structure, by products of matrices.
+"""The chain rule from the entries of G to the parameters θ of its covariance structure, by matrix products.
 
-The loops of `_groups.chain_rule` cost O(m² k² w) for m parameters, which is most of a fit once there are
-many of them; few are faster there.
+The loops of `_groups.chain_rule` cost O(m² k² w) for m parameters. They are
+faster for few parameters, but for many they would dominate a fit.
 """
 
 from __future__ import annotations

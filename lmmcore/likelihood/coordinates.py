@@ -1,4 +1,4 @@
-"""Fixed effects and σ² as the user has them, for those in the basis of the cross-products."""
+"""From fixed effects and σ² in the basis of the cross-products to those of the user."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Coordinates:
         return beta
 
     def of_solution(self, solution: np.ndarray) -> np.ndarray:
-        """Return β (p,) for ``[−b; 1]`` (p + 1,), which makes the residual from [X y]."""
+        """Return β (p,) for ``[−b; 1]`` (p + 1,), for which [X y] times it is the residual."""
         return self.at(-solution[:-1])
 
     def solution(self, beta: np.ndarray) -> np.ndarray:

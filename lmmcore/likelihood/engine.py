@@ -1,9 +1,9 @@
 """The engine: criterion and derivatives of one model, in the entries of its covariance matrices.
 
-An engine knows the cross-products of a model and nothing of θ: its arguments are Λ_t, the Cholesky factors of
-the relative covariance matrices G_t, one for each random-effects term, in the engine's units. Derivatives are
-in γ, the entries of the lower triangles of the G_t, term by term, in which V is linear. How G depends on
-θ is the business of `profiled`.
+An engine knows the cross-products of a model and nothing of θ: its arguments are Λ_t, the Cholesky
+factors of the relative covariance matrices G_t, one for each random-effects term, in the engine's units.
+Derivatives are in γ, the entries of the lower triangles of the G_t, term by term, in which V is linear.
+`profiled` knows how G depends on θ.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Sums = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Engine(Protocol):
-    """What `ProfiledLikelihood` and everything above it ask of an engine.
+    """The protocol of engines: what `ProfiledLikelihood` and everything above it need.
 
     There are two: of independent groups (`independent/`) and of several grouping factors (`crossed/`).
     All methods may be called from several threads at once.
@@ -36,7 +36,7 @@ class Engine(Protocol):
     total : array (p + 1, p + 1)
         [X y]'[X y] in the basis.
     within : array (p + 1, p + 1) or None
-        The part of `total` orthogonal to all random effects, where it is known.
+        The part of `total` that is orthogonal to all random effects, or None if unknown.
     rank : int
         An upper bound for the rank of Z; exact for independent groups.
     residual : float

@@ -1,4 +1,4 @@
-"""A covariance matrix of which some parameters are held at given values."""
+"""An unstructured covariance matrix with some parameters held at given values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FixedPattern:
     free : bool array (k (k + 1) / 2,)
         Which entries of the lower triangle, row by row, are estimated.
     values : array (k (k + 1) / 2,)
-        What the others are, in the units of the engine.
+        Values of the entries that are held, in the engine's columns.
     order : sequence of int, optional
         Order in which the columns are factored: to hold the variance of a column fixed, it comes
         first.

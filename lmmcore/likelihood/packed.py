@@ -1,4 +1,4 @@
-"""The likelihood at any parameters, in the parameterisation of statsmodels.
+"""The likelihood at any parameters, in the parameterization of statsmodels.
 
 Parameters are β, the lower triangle of the covariance matrix of the random coefficients and the
 variance components, both divided by σ²; σ² is always profiled out, β only when asked for.
@@ -104,8 +104,9 @@ class PackedLikelihood:
             if not error <= 1e-8 * np.abs(g).max(initial=0.0):
                 what = "vcomp" if own.is_component else "cov_re"
                 raise DataValueError(
-                    f"params: {what} is not positive semidefinite, so that it is no covariance matrix; "
-                    "expected non-negative variances and correlations between -1 and 1"
+                    f"params: {what} is not positive semidefinite, so it is not a covariance "
+                    f"matrix; expected "
+                    "nonnegative variances and correlations between -1 and 1"
                 )
             out.append(factor)
         return out
@@ -116,7 +117,7 @@ class PackedLikelihood:
         state = self.engine.state(factors)
         if state is None:
             raise DataValueError(
-                "params: the likelihood is not finite there; expected smaller values"
+                "params: the likelihood is not finite at these values; expected smaller ones"
             )
         p = self.engine.p
         if profile_fe:

@@ -1,4 +1,4 @@
-"""Smooth penalties in the profiled likelihood: β is replaced by what minimises the penalised criterion.
+"""Smooth penalties in the profiled likelihood: β is replaced by what minimizes the penalized criterion.
 
 At each θ the criterion is the least of ``d(β, θ) + 2 P(β)`` over β, plus ``2 Q(G, G⁻¹)``. By the envelope
 theorem its derivative in G is that of d at this β, held fixed, plus that of Q: so the boundary is
@@ -27,7 +27,7 @@ STEP = 1e-5  # of the differences that give the curvature of a penalty, relative
 
 @dataclass(frozen=True, eq=False)
 class Penalised:
-    """The penalised β at one state.
+    """The penalized β at one state.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class SmoothPenalties:
     # β
 
     def at(self, state: State, n_eff: int) -> Penalised:
-        """Return the penalised β at a state: the lowest of the minima below β̂ and below zero."""
+        """Return the penalized β at a state: the lowest of the minima below β̂ and below zero."""
         if self._last is None or self._last[0] is not state:
             self._last = (state, self._minimum(state, n_eff))
         return self._last[1]
@@ -92,7 +92,7 @@ class SmoothPenalties:
         return Penalised(Residual(u, qf), 2.0 * search.penalty(z), curvature)
 
     def beta(self, state: State, n_eff: int) -> np.ndarray:
-        """Return the penalised β (p,) at a state."""
+        """Return the penalized β (p,) at a state."""
         return self.fixed.at(-self.at(state, n_eff).residual.u[:-1])
 
     # G
@@ -180,7 +180,7 @@ class SmoothPenalties:
         state: State,
         reml: bool,
     ) -> np.ndarray:
-        """Return the gradient of the penalised criterion in γ (m,), β at its penalised optimum."""
+        """Return the gradient of the penalized criterion in γ (m,), β at its penalized optimum."""
         found = self.at(state, engine.n - (engine.p if reml else 0))
         out = gradient(engine, factors, state, found.residual, reml)
         if self.cov_pen is not None:
@@ -226,7 +226,7 @@ def _inverse(g: np.ndarray) -> np.ndarray:
 
 
 class _Search:
-    """Minimises n_eff log(1 + z'z/n_eff) + 2 P(β̂ + map z) over z by Newton steps made downhill."""
+    """Minimizes n_eff log(1 + z'z/n_eff) + 2 P(β̂ + map z) over z by Newton steps made downhill."""
 
     def __init__(self, penalty: Any, beta: np.ndarray, map: np.ndarray, n_eff: int) -> None:
         self.pen, self.beta, self.map, self.n_eff = penalty, beta, map, n_eff

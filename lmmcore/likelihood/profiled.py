@@ -67,7 +67,7 @@ class ProfiledLikelihood:
         Columns per level of each term.
     reml : bool
     penalty : SmoothPenalties, optional
-        Makes it the penalised criterion, β at its penalised optimum for θ.
+        Makes it the penalized criterion, β at its penalized optimum for θ.
     """
 
     def __init__(

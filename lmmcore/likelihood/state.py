@@ -28,7 +28,7 @@ class TermShape:
         Columns per level.
     basis : array (k, k), upper triangular
         (Z of the user) @ basis is the Z of the engine: columns scaled by powers of two to a mean square
-        of about one and, in a centred engine, shifted along the constant column.
+        of about one and, in a centered engine, shifted along the constant column.
     levels : int
         Number of levels over all groups.
     coordinates : slice

@@ -1,4 +1,4 @@
-"""The EM algorithm: slow near the end, but it never goes up."""
+"""The EM algorithm. It never increases the criterion, but is slow near the optimum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..extension import Objective, OptimizeOutcome, take_options
 
 
 class EM:
-    """EM in the covariance matrices, β and σ² profiled out (ECME).
+    """EM in the covariance matrices, with β and σ² profiled out (ECME).
 
     Options: ``maxiter`` (5000), ``tol`` (1e-10: least decrease of the criterion).
     """

@@ -1,4 +1,4 @@
-"""Trust-region Newton on the Hessian of the objective: the default optimizer."""
+"""Trust-region Newton with the Hessian of the objective: the default optimizer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ WELL = 1e-3  # ratio of the Cholesky factor's diagonal entries of a matrix far f
 
 
 class TrustRegionNewton:
-    """Trust-region Newton with EM steps as safeguard.
+    """Trust-region Newton, with EM steps as a safeguard.
 
-    Options: ``maxiter`` (100), ``tol`` (1e-11: largest Newton decrement ½ g'H⁻¹g at the end, or 1e-15 of
-    the criterion where that is more, which is below its rounding).
+    Options: ``maxiter`` (100) and ``tol`` (1e-11): the largest Newton decrement ½ g'H⁻¹g at the end. If 1e-15
+    times the criterion, which is below its rounding error, is larger, this is the tolerance.
     """
 
     def minimize(
@@ -134,7 +134,7 @@ def newton_decrement(eigenvalues: np.ndarray, slope: np.ndarray) -> float | None
 
 
 def _subproblem(w: np.ndarray, g: np.ndarray, radius: float) -> np.ndarray:
-    """Minimise g'p + ½ p'diag(w)p over |p| <= radius (Moré and Sorensen 1983)."""
+    """Minimize g'p + ½ p'diag(w)p over |p| <= radius (Moré and Sorensen 1983)."""
     size = max(abs(float(w[0])), abs(float(w[-1])))
     if w[0] > FLAT * size:
         p = -g / w

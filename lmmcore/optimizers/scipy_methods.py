@@ -1,4 +1,4 @@
-"""SciPy's optimizers under the names by which statsmodels and SciPy know them."""
+"""SciPy's optimizers, under the names that statsmodels and SciPy use."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Record:
         return bool(np.isfinite(value))
 
     def add(self, theta: np.ndarray, *_: Any) -> None:
-        """Add the point after an iteration; some methods give more than the point."""
+        """Add the point after an iteration. Some methods pass more than the point."""
         self._tell(self.objective.value(np.asarray(theta)))
 
     def _tell(self, value: float) -> None:
@@ -120,7 +120,7 @@ class SciPyMinimize:
 
 
 class SciPyByName:
-    """SciPy's minimize. Option min_method names the method (by default BFGS), the others are its own."""
+    """SciPy's minimize. Option min_method chooses the method (default: BFGS); it takes its own options."""
 
     def minimize(
         self,

@@ -1,4 +1,4 @@
-"""Penalties of regularised fits, as objects: give one where its name would do, to choose its shape."""
+"""Penalties of penalized fits, as objects. Give an object instead of a name to choose its shape."""
 
 from .adaptive import AdaptiveLasso
 from .chains import Fused, Slope

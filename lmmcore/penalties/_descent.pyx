@@ -1,4 +1,4 @@
-"""Block coordinate descent on a penalised quadratic; the twin is `lmmcore.testing.twins.descend`."""
+"""Block coordinate descent on a penalized quadratic; the twin is `lmmcore.testing.twins.descend`."""
 
 from libc.math cimport INFINITY, fabs, sqrt
 
@@ -6,7 +6,7 @@ from libc.math cimport INFINITY, fabs, sqrt
 cdef double length(
     double size, double h, double norm, double fall_from, double fall_to
 ) noexcept nogil:
-    """Return the r ≥ 0 that minimises ½ h r² − size r + ρ(r); ρ' is norm, falling to zero."""
+    """Return the r ≥ 0 that minimizes ½ h r² − size r + ρ(r); ρ' is norm, falling to zero."""
     cdef double straight, fall, low, high, at_low, at_high, into
     if size <= 0.0:
         return 0.0
@@ -41,7 +41,7 @@ def descend(
     const double[::1] fall_from, const double[::1] fall_to,
     double[::1] beta, double[::1] rest, double[::1] step, int max_sweeps, double tolerance,
 ):
-    """Minimise ½β'Hβ − c'β + penalty, in place; the penalty is a `lmmcore.extension.Blockwise`.
+    """Minimize ½β'Hβ − c'β + penalty, in place; the penalty is a `lmmcore.extension.Blockwise`.
 
     Parameters
     ----------

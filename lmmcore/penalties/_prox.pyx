@@ -4,7 +4,7 @@ from libc.stdlib cimport free, malloc
 
 
 def isotonic_decreasing(const double[::1] y, double[::1] out):
-    """Write to `out` the x₁ ≥ x₂ ≥ … ≥ 0 that minimises Σ (x_i − y_i)², by pooling neighbours."""
+    """Write to `out` the x₁ ≥ x₂ ≥ … ≥ 0 that minimizes Σ (x_i − y_i)², by pooling neighbors."""
     cdef Py_ssize_t n = y.shape[0], i, j, top = 0
     cdef double *sums = <double *> malloc((n + 1) * sizeof(double))
     cdef Py_ssize_t *first = <Py_ssize_t *> malloc((n + 1) * sizeof(Py_ssize_t))
@@ -44,7 +44,7 @@ cdef struct Knot:
 def fused(
     const double[::1] y, double step, const double[::1] l1, const double[::1] tv, double[::1] out
 ):
-    """Write to `out` the x that minimises ½‖x − y‖²/step + Σ l1_i|x_i| + Σ tv_i|x_{i+1} − x_i|.
+    """Write to `out` the x that minimizes ½‖x − y‖²/step + Σ l1_i|x_i| + Σ tv_i|x_{i+1} − x_i|.
 
     Dynamic programming along the chain: the derivative of the best value of x₁ … x_i as a function of
     x_i is piecewise linear and is clipped to ±tv_i on the way to the next (Johnson 2013, *Journal of

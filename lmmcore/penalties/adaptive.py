@@ -1,4 +1,4 @@
-"""The adaptive lasso: a lasso that spares what a first estimate finds large.
+"""The adaptive lasso: a lasso that penalizes coefficients with large first estimates less.
 
 Source: Zou (2006), *JASA* 101; for more coefficients than rows Huang, Ma and Zhang (2008), *Statistica
 Sinica* 18.
@@ -19,8 +19,7 @@ SMALLEST = 1e-4  # a first estimate below this part of the largest counts as thi
 class AdaptiveLasso(Lasso):
     """Adaptive lasso: Σ λ w_j |β_j| / |β⁰_j|^power, β⁰ a first estimate.
 
-    The factors are scaled so that their least is one; those of the smallest first estimates are bounded,
-    so that none is infinite.
+    The factors 1/|β⁰_j|^power are scaled so that the smallest is one, and bounded so that none is infinite.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A base for penalties that coordinate descent solves: all but the shape itself."""
+"""A base class for penalties that coordinate descent can solve. Subclasses define the shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..extension import Blockwise, Coefficients, DataValueError, OptionError
 
 
 class BlockwisePenalty:
-    """Gives a penalty that says itself in a `Blockwise` form everything else of the protocol."""
+    """Implements the protocol of penalties for a penalty with a `Blockwise` form."""
 
     concavity = 0.0
     of: Coefficients | None = None
@@ -24,16 +24,17 @@ class BlockwisePenalty:
 
     @property
     def bound(self) -> Coefficients:
-        """What the penalty was bound to.
+        """The coefficients that the penalty was bound to.
 
         Raises
         ------
         OptionError
-            It was bound to nothing.
+            The penalty was not bound.
         """
         if self.of is None:
             raise OptionError(
-                f"{type(self).__name__} knows no coefficients yet; call bind(Coefficients(names)) first"
+                f"{type(self).__name__} is not bound to coefficients yet; call "
+                f"bind(Coefficients(names)) first"
             )
         return self.of
 
@@ -46,7 +47,7 @@ class BlockwisePenalty:
         return self.blockwise(strength).value(self._checked(beta))
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         return self.blockwise(strength).prox(self._checked(point), step)
 
     def _checked(self, beta: np.ndarray) -> np.ndarray:
@@ -57,9 +58,9 @@ class BlockwisePenalty:
         return beta
 
     def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
-        """Return tr((H + K)⁻¹H) over the coefficients that are not zero.
+        """Return tr((H + K)⁻¹H) for the nonzero coefficients.
 
-        K is the curvature of the penalty there, without that of what is concave. Source: Vaiter,
+        K is the curvature of the convex part of the penalty. Source: Vaiter,
         Deledalle, Fadili, Peyré and Dossal (2017), *Annals of the Institute of Statistical Mathematics* 69.
         """
         on = np.flatnonzero(beta)

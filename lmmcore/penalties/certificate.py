@@ -1,4 +1,4 @@
-"""Certificates of a penalised minimum: the duality gap, or how far slopes are from being stationary."""
+"""Certificates of a penalized minimum: the duality gap, or the violation of stationarity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .quadratic import Quadratic, Stored
 
 
 class DualityGap:
-    """Upper bounds of how far an objective ½β'Hβ − c'β + P(β) can still fall, for a convex P.
+    """Upper bounds of how far the objective ½β'Hβ − c'β + P(β) is above its minimum, for a convex P.
 
     The dual of ½β'Aβ − c'β + P is −½(c − s)'A⁻¹(c − s) − P*(s), for any s. With A well conditioned s is
     the slope at β moved into the domain of P*: the gap is then of second order in the error. Otherwise
@@ -62,7 +62,7 @@ class DualityGap:
     def general(
         self, penalty: Penalty, strength: float, beta: np.ndarray, slope: np.ndarray
     ) -> float:
-        """Return the gap at β from the proximal map alone, or from shrinking where H is singular."""
+        """Return the gap at β from the proximal map, or by shrinking if H is singular."""
         q = self.quadratic
         quad = float(beta @ (q.c - slope))
         value = float(penalty.value(beta, strength))
@@ -122,7 +122,7 @@ def shrinkage(form: Blockwise, slope: np.ndarray) -> float:
 
 
 def zero_from(penalty: Penalty, slope: np.ndarray, least: float = 0.0) -> float:
-    """Return the strength from which on β = 0 is stationary, for the slope c there.
+    """Return the smallest strength at which β = 0 is stationary, for the slope c at zero.
 
     `least` is the part of the point that may be left, for a penalty that never gives zero.
     """
@@ -152,7 +152,7 @@ def zero_from(penalty: Penalty, slope: np.ndarray, least: float = 0.0) -> float:
 
 
 def violation(form: Blockwise, beta: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Return by how much the slope c − Hβ of each coefficient misses what the penalty allows (p,)."""
+    """Return how much the slope c − Hβ of each coefficient violates stationarity (p,)."""
     norms = np.sqrt(np.bincount(form.groups, beta**2, len(form.norm)))
     pull = form.slope_of_norm(norms) / np.where(norms > 0, norms, 1.0)
     on = norms[form.groups] > 0

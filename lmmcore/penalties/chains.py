@@ -1,4 +1,4 @@
-"""Penalties that tie coefficients together: SLOPE by their order in size, the fused lasso by position.
+"""Penalties that tie coefficients together: SLOPE by their order of size, the fused lasso by their position.
 
 Sources: Bogdan, van den Berg, Sabatti, Su and Candès (2015), *Annals of Applied Statistics* 9;
 Tibshirani, Saunders, Rosset, Zhu and Knight (2005), *JRSS B* 67.
@@ -35,10 +35,10 @@ class _Bound:
 
 
 class Slope(_Bound):
-    """SLOPE: λ Σ_i z_i |wβ|_(i), sizes in falling order; z falls as for a false discovery rate.
+    """SLOPE: λ Σ_i z_i |wβ|_(i), where |wβ|_(i) decrease in i, and z decreases as for a false discovery rate.
 
-    z_i = Φ⁻¹(1 − i fdr / 2p), divided by z_1. Equal coefficients are a result as zeros are for the lasso.
-    Weights are zero or all the same.
+    z_i = Φ⁻¹(1 − i fdr / 2p), divided by z_1. Some coefficients may be estimated as equal, as the lasso
+    estimates some as zero. The nonzero weights must be equal.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Slope(_Bound):
         if len(given) and not np.allclose(given, given[0], rtol=1e-12):
             raise DataValueError(
                 f"SLOPE got the weights {coefficients.weights.tolist()}; expected zeros and one other "
-                "number. Give the units of the coefficients (standardize=) in place of weights"
+                "number. Rescale the coefficients (standardize=) instead"
             )
         return super().bind(coefficients)
 
@@ -75,7 +75,7 @@ class Slope(_Bound):
         return float(self._levels(strength) @ np.sort(np.abs(beta[on]))[::-1])
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         on = self._checked(point).weights > 0
         size = np.abs(point[on])
         order = np.argsort(-size, kind="stable")
@@ -89,17 +89,18 @@ class Slope(_Bound):
         return out
 
     def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
-        """Return the number of different sizes but zero."""
+        """Return the number of different nonzero sizes."""
         return float(_different(np.sort(np.abs(beta[beta != 0.0]))))
 
 
 class Fused(_Bound):
-    """Fused lasso: λ (mix Σ w_j|β_j| + (1 − mix) Σ √(w_j w_{j+1}) |β_{j+1} − β_j|), in the columns' order.
+    """Fused lasso: λ (mix Σ w_j|β_j| + (1 − mix) Σ √(w_j w_{j+1}) |β_{j+1} − β_j|), in the order "
+    "of the columns.
 
     Parameters
     ----------
     mix : float
-        1 is the lasso, 0 penalises differences alone.
+        1 is the lasso; 0 penalizes only differences.
     """
 
     def __init__(self, mix: float = 0.5) -> None:
@@ -119,7 +120,7 @@ class Fused(_Bound):
         return float(single @ np.abs(beta) + pairs @ np.abs(np.diff(beta)))
 
     def prox(self, point: np.ndarray, step: float, strength: float) -> np.ndarray:
-        """Return the x (p,) that minimises ½‖x − point‖²/step + P(x; λ)."""
+        """Return the x (p,) that minimizes ½‖x − point‖²/step + P(x; λ)."""
         self._checked(point)
         if not np.isfinite(point).all():
             return np.full(len(point), np.nan)
@@ -128,7 +129,7 @@ class Fused(_Bound):
         return out
 
     def degrees_of_freedom(self, beta: np.ndarray, h: np.ndarray, strength: float) -> float:
-        """Return the number of runs of equal coefficients that are not zero."""
+        """Return the number of runs of equal nonzero coefficients."""
         starts = np.concatenate(
             [[True], np.abs(np.diff(beta)) > 1e-9 * np.abs(beta).max(initial=0.0)]
         )

@@ -1,7 +1,7 @@
-"""Concave penalties, which leave large coefficients as they are: SCAD and MCP.
+"""Concave penalties, which do not shrink large coefficients: SCAD and MCP.
 
-Both measure sizes in units in which the curvature d_j of the quadratic is one, so that a coefficient
-counts as large by the information that the data have on it. Sources: Fan and Li (2001), *JASA* 96; Zhang
+Both rescale the coefficients so that the curvature d_j of the quadratic is one. So the information in the
+data about a coefficient decides whether it counts as large. Sources: Fan and Li (2001), *JASA* 96; Zhang
 (2010), *Annals of Statistics* 38; Breheny and Huang (2015), *Statistics and Computing* 25 (groups).
 """
 
@@ -25,7 +25,7 @@ class _Falling(BlockwisePenalty):
         if not (np.isfinite(shape) and shape > self.least):
             raise OptionError(
                 f"{type(self).__name__} got the shape {shape!r}; expected a number above {self.least:g}, "
-                "below which the penalised quadratic of one coefficient has several minima"
+                "below which the penalized quadratic of one coefficient has several minima"
             )
         self.shape = float(shape)
 
@@ -44,7 +44,7 @@ class _Falling(BlockwisePenalty):
 
     @property
     def concavity(self) -> float:  # type: ignore[override]
-        """Largest fall of the slope per unit, d/(γ) or d/(a − 1)."""
+        """Largest decrease of the slope per unit: d/γ or d/(a − 1)."""
         if self.of is None:
             return 0.0
         _, weights, curvature = self._units()
@@ -84,7 +84,7 @@ class SCAD(_Falling):
 
 
 class MCP(_Falling):
-    """Minimax concave penalty: slope λw_j at zero, falling to zero at γλw_j/d_j.
+    """Minimax concave penalty: slope λw_j at zero, which decreases linearly to zero at γλw_j/d_j.
 
     Parameters
     ----------

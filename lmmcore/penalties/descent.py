@@ -24,17 +24,17 @@ SWEEPS = 4  # over all groups, and ten times that over those that are not zero, 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """A penalised minimum with its certificate.
+    """A penalized minimum with its certificate.
 
     Attributes
     ----------
     beta : array (p,)
     objective : float
-        ½β'Hβ − c'β + ½ yy + P(β), half of what −2 log-likelihood and penalty add up to.
+        ½β'Hβ − c'β + ½ yy + P(β), half of −2 log-likelihood plus penalty.
     gap : float
-        Duality gap: by how much the objective could still fall, at most; NaN for a concave penalty.
+        Duality gap: an upper bound of how far the objective is above its minimum; NaN for a concave penalty.
     residual : float
-        Largest violation of stationarity in units √H_jj, as a part of the largest slope at β = 0.
+        Largest violation of stationarity divided by √H_jj, relative to the largest slope at β = 0.
     sweeps : int
     """
 
@@ -46,7 +46,7 @@ class Solution:
 
 
 class BlockDescent:
-    """Solves penalised quadratics of one H and one grouping, along a path.
+    """Solves penalized quadratics with one H and one set of groups, along a path.
 
     Parameters
     ----------
@@ -92,21 +92,22 @@ class BlockDescent:
         tolerance: float = 1e-12,
         max_sweeps: int = 10_000,
     ) -> Solution:
-        """Minimise ½β'Hβ − c'β + penalty.
+        """Minimize ½β'Hβ − c'β + penalty.
 
         Parameters
         ----------
         start : array (p,)
         screen : Blockwise, optional
             The penalty at twice this strength less that of `start`: groups whose slopes stay within it
-            are looked at last.
+            are checked last.
         tolerance : float
-            Largest gap as a part of the objective; its root for the residual of a concave penalty.
+            Largest gap relative to the objective; for concave penalties, its square root is the largest
+            residual.
 
         Raises
         ------
         ConvergenceError
-            The certificate does not hold after `max_sweeps` sweeps.
+            Not converged after `max_sweeps` sweeps.
         """
         q = self.quadratic
         beta = np.array(start, dtype=float)
@@ -157,7 +158,7 @@ class BlockDescent:
             what = f"a duality gap of {gap:.1e}" if convex else f"slopes off by {residual:.1e}"
             raise ConvergenceError(
                 f"coordinate descent stopped with {what} (objective {value:.3g}) after {sweeps} sweeps. "
-                "Raise maxit, standardise the columns, or remove nearly collinear ones"
+                "Raise maxit, standardize the columns, or remove nearly collinear ones"
             )
         residual = self._residual(form, beta, slope)
         return Solution(beta, value, gap if convex else float("nan"), residual, sweeps)
@@ -190,10 +191,10 @@ def restricted(form: Blockwise, columns: np.ndarray, chosen: np.ndarray) -> Bloc
 
 
 def polished(h: np.ndarray, c: np.ndarray, form: Blockwise, beta: np.ndarray) -> np.ndarray:
-    """Return β after Newton steps among the coefficients that are not zero, where these go down.
+    """Return β after Newton steps in the nonzero coefficients, as far as these decrease the objective.
 
-    Coordinate descent finds which coefficients are zero soon, and the others slowly where columns are
-    correlated; among these the objective is smooth.
+    Coordinate descent soon finds which coefficients are zero, but converges slowly in the others if
+    columns are correlated. In these, the objective is smooth.
     """
     on = np.flatnonzero(beta)
     if not len(on) or len(on) > 3000:

@@ -44,7 +44,8 @@ class SparseGroupLasso(BlockwisePenalty):
 
 
 class GroupLasso(SparseGroupLasso):
-    """Group lasso: λ Σ_g s_g ‖β_g‖, s_g² = Σ_{j in g} w_j²; a factor's dummies are one group."""
+    """Group lasso: λ Σ_g s_g ‖β_g‖, s_g² = Σ_{j in g} w_j²; the columns of a categorical "
+    "variable are one group."""
 
     def __init__(self) -> None:
         super().__init__(0.0)

@@ -1,4 +1,5 @@
-"""A penalty on some of the coefficients of a quadratic: what the solvers see, and the way back."""
+"""A penalty on some of the coefficients of a quadratic: from all coefficients to those of the "
+"solvers, and back."""
 
 from __future__ import annotations
 
@@ -20,15 +21,15 @@ from .quadratic import ALIVE, STORED, Quadratic, Stored, Whitened
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """How a penalty is laid on p coefficients.
+    """How a penalty applies to p coefficients.
 
     Attributes
     ----------
     names : tuple of str (p,)
     weights : array (p,)
-        Factors of the strength; 0 leaves a coefficient unpenalised.
+        Numbers that multiply the strength; 0 means no penalty.
     groups : int array (p,)
-        Any numbers; equal ones belong together.
+        Group numbers; coefficients with equal numbers form a group.
     units : array (p,)
         The penalty is one of β_j · units_j.
     """
@@ -47,7 +48,7 @@ class Terms:
 
 
 class PenalisedQuadratic:
-    """Minimises ½β'Hβ − c'β + P(β; λ) for any λ, unpenalised coefficients profiled out.
+    """Minimizes ½β'Hβ − c'β + P(β; λ) for any λ, unpenalized coefficients profiled out.
 
     Parameters
     ----------
@@ -56,15 +57,15 @@ class PenalisedQuadratic:
     penalty : Penalty
         Not yet bound.
     curvature : array (p,), optional
-        What a concave penalty takes for the curvature; by default the diagonal of H, without what the
-        unpenalised columns explain.
+        Curvature for concave penalties; by default, the diagonal of H without what the
+        unpenalized columns explain.
 
     Attributes
     ----------
     penalised : int array
         The columns with a penalty that can be other than zero.
     dead : int array
-        Penalised columns that the unpenalised ones determine: their coefficients are zero.
+        Penalized columns that the unpenalized ones determine: their coefficients are zero.
     """
 
     def __init__(
@@ -104,7 +105,8 @@ class PenalisedQuadratic:
 
     @cached_property
     def pilot(self) -> np.ndarray:
-        """A first estimate of the penalised coefficients, in their units: unpenalised, or one by one."""
+        """A first estimate of the penalized coefficients, scaled: without penalty, or each "
+        "coefficient alone."""
         inner = self.inner
         if isinstance(inner, Stored) and len(inner.c):
             unit = np.sqrt(inner.diagonal)
@@ -130,9 +132,9 @@ class PenalisedQuadratic:
         return None if make is None else make(strength)
 
     def largest_strength(self) -> float:
-        """Return the strength from which on all penalised coefficients are zero.
+        """Return the smallest strength at which all penalized coefficients are zero.
 
-        For a penalty that never gives zeros, where they are 1/1000 of what they are without it.
+        For a penalty that never gives zeros: at which they are 1/1000 of the unpenalized ones.
         """
         found = zero_from(self.penalty, self.inner.c)
         if np.isfinite(found):
@@ -143,7 +145,7 @@ class PenalisedQuadratic:
     def path(
         self, strengths: Sequence[float] | np.ndarray, tolerance: float = 1e-12, maxit: int = 10_000
     ) -> list[Solution]:
-        """Return the solutions at falling strengths, each from the one before."""
+        """Return the solutions at decreasing strengths, each started from the one before."""
         start, last, out = np.zeros(len(self.penalised)), np.inf, []
         for strength in strengths:
             found = self._solve(float(strength), start, last, tolerance, maxit)
@@ -188,7 +190,7 @@ class PenalisedQuadratic:
         return self.path(path, tolerance, maxit)[-1]
 
     def coefficients(self, solution: Solution) -> np.ndarray:
-        """Return all p coefficients in the columns' own units."""
+        """Return all p coefficients in the original units of the columns."""
         out = np.zeros(len(self.terms.names))
         out[self.penalised] = solution.beta / self.terms.units[self.penalised]
         if len(self.free):
@@ -198,9 +200,9 @@ class PenalisedQuadratic:
         return out
 
     def residual(self, beta: np.ndarray, strength: float) -> float:
-        """Return how far β (p,) is from stationary: by how much one proximal step moves it.
+        """Return how far β (p,) is from stationary: how much one proximal step changes it.
 
-        In units √H_jj and as a part of the largest slope at zero.
+        Divided by √H_jj, and relative to the largest slope at zero.
         """
         inner = beta[self.penalised] * self.terms.units[self.penalised]
         unit = np.sqrt(self.inner.diagonal)
@@ -218,7 +220,7 @@ class PenalisedQuadratic:
         return off / (float(np.max(np.abs(self.inner.c) / unit, initial=0.0)) or 1.0)
 
     def degrees_of_freedom(self, solution: Solution, strength: float) -> float:
-        """Return those of the penalised and the unpenalised coefficients together."""
+        """Return the degrees of freedom of all coefficients, penalized and unpenalized."""
         own = getattr(self.penalty, "degrees_of_freedom", None)
         on = np.flatnonzero(solution.beta)
         if own is None:

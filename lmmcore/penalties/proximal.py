@@ -1,8 +1,8 @@
-"""Accelerated proximal steps for penalties that are known by their proximal map alone.
+"""Accelerated proximal steps for penalties of which only the proximal map is known.
 
 Sources: Beck and Teboulle (2009), *SIAM Journal on Imaging Sciences* 2; O'Donoghue and Candès (2015),
 *Foundations of Computational Mathematics* 15 (restarts); Walker and Ni (2011), *SIAM Journal on Numerical
-Analysis* 49 (Anderson's mixing, which makes the end fast).
+Analysis* 49 (Anderson mixing, for fast convergence at the end).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHECK = 10  # steps between two looks at the certificate
 
 
 class ProximalDescent:
-    """Solves penalised quadratics of one H along a path."""
+    """Solves penalized quadratics with one H along a path."""
 
     def __init__(self, quadratic: Quadratic) -> None:
         self.quadratic = quadratic
@@ -37,12 +37,12 @@ class ProximalDescent:
         tolerance: float = 1e-12,
         max_steps: int = 100_000,
     ) -> Solution:
-        """Minimise ½β'Hβ − c'β + P(β; strength).
+        """Minimize ½β'Hβ − c'β + P(β; strength).
 
         Raises
         ------
         ConvergenceError
-            The certificate does not hold after `max_steps` steps.
+            Not converged after `max_steps` steps.
         """
         q = self.quadratic
         step = 1.0 / max(self.top, 1.01 * penalty.concavity, np.finfo(float).tiny)
@@ -95,7 +95,7 @@ class ProximalDescent:
         if not good:
             raise ConvergenceError(
                 f"proximal steps stopped with a duality gap of {gap:.1e}, slopes off by {residual:.1e} "
-                f"(objective {value:.3g}) after {count} steps. Raise maxit, standardise the columns, or "
+                f"(objective {value:.3g}) after {count} steps. Raise maxit, standardize the columns, or "
                 "remove nearly collinear ones"
             )
         concave = penalty.concavity > 0
@@ -117,7 +117,7 @@ def _mixed(points: list[np.ndarray], images: list[np.ndarray]) -> np.ndarray | N
 
 
 def largest_eigenvalue(quadratic: Quadratic) -> float:
-    """Return a bound of the largest eigenvalue of H: by power iteration, no more than its trace."""
+    """Return a bound of the largest eigenvalue of H by power iteration, at most its trace."""
     p = len(quadratic.c)
     trace = float(quadratic.diagonal.sum())
     x = np.random.default_rng(0).standard_normal(p)

@@ -1,8 +1,8 @@
-"""The quadratic ½β'Hβ − c'β that a penalised fit minimises, stored or by way of whitened rows.
+"""The quadratic ½β'Hβ − c'β that a penalized fit minimizes, stored, or computed from whitened rows.
 
-At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H
-it costs nothing in the number of rows. With more columns than `STORED`, or than rows, the whitened
-rows V^{-1/2}X/σ are smaller than H; then only those columns of H are formed that a fit asks for.
+At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H its
+cost does not depend on the number of rows. With more columns than `STORED`, or more columns than rows,
+the whitened rows V^{-1/2}X/σ are stored instead, and only those columns of H are formed that a fit needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DesignError
 
 STORED = 2000  # columns up to which H is stored
-ALIVE = 1e-14  # a column with less than this part of its square beside unpenalised ones is theirs
+ALIVE = 1e-14  # a column with less than this part of its square beside unpenalized ones is theirs
 
 
 class Quadratic(Protocol):
@@ -45,7 +45,7 @@ class Quadratic(Protocol):
         ...
 
     def block(self, columns: np.ndarray) -> np.ndarray:
-        """Return the rows and columns of H that are asked for."""
+        """Return some rows and columns of H."""
         ...
 
     def of(self, columns: np.ndarray, units: np.ndarray) -> Quadratic:
@@ -55,13 +55,13 @@ class Quadratic(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FreePart:
-    """The unpenalised coefficients as a function of the others: start − map · β."""
+    """The unpenalized coefficients as a function of the others: start − map · β."""
 
     start: np.ndarray
     map: np.ndarray
 
     def at(self, beta: np.ndarray) -> np.ndarray:
-        """Return the unpenalised coefficients that go with the others."""
+        """Return the unpenalized coefficients that go with the others."""
         return self.start - self.map @ beta
 
 
@@ -83,7 +83,7 @@ class Stored:
         return self.c - self.h @ beta
 
     def block(self, columns: np.ndarray) -> np.ndarray:
-        """Return the rows and columns of H that are asked for."""
+        """Return some rows and columns of H."""
         return np.ascontiguousarray(self.h[np.ix_(columns, columns)])
 
     def of(self, columns: np.ndarray, units: np.ndarray) -> Stored:
@@ -97,7 +97,7 @@ class Whitened:
     """A quadratic of rows: H = X'X and c = X'y for x (m, p) and y (m,), V^{-1/2} and 1/σ within.
 
     Rows may be those of the data or any others with the same products, such as a triangular factor;
-    `rest` is what these lack of y'y.
+    `rest` is the part of y'y that they do not contain.
     """
 
     x: np.ndarray
@@ -126,7 +126,7 @@ class Whitened:
         return self.x.T @ (self.y - fitted)
 
     def block(self, columns: np.ndarray) -> np.ndarray:
-        """Return the rows and columns of H that are asked for."""
+        """Return some rows and columns of H."""
         part = self.x[:, columns]
         return np.ascontiguousarray(part.T @ part)
 
@@ -135,7 +135,7 @@ class Whitened:
         return Whitened(np.asfortranarray(self.x[:, columns] / units), self.y, self.rest)
 
     def without(self, free: np.ndarray) -> tuple[Whitened, FreePart]:
-        """Return the quadratic in the other coefficients, those in `free` at their best for each."""
+        """Return the quadratic in the other coefficients, minimized over those in `free`."""
         rest = np.setdiff1d(np.arange(self.x.shape[1]), free)
         if not len(free):
             return self, FreePart(np.zeros(0), np.zeros((0, len(rest))))
@@ -143,8 +143,8 @@ class Whitened:
         size = np.sqrt(self.diagonal[free])
         if len(r) < len(free) or (np.abs(np.diag(r)) <= 1e-7 * size).any():
             raise DesignError(
-                f"the {len(free)} unpenalised columns determine each other in {len(self.y)} rows; "
-                "expected independent ones. Penalise some of them, or remove columns"
+                f"the {len(free)} unpenalized columns determine each other in {len(self.y)} rows; "
+                "expected independent ones. Penalize some of them, or remove columns"
             )
         other = self.x[:, rest]
         crossed, best = q.T @ other, q.T @ self.y

@@ -1,9 +1,10 @@
-"""For people who test mixed models or extend lmmcore: references, strategies, conformance checks.
+"""Tools to test mixed models and plugins: a dense reference, strategies, conformance checks.
 
-`DenseModel` is a dense reference. `check_optimizer`, `check_covariance` and `check_penalty` prove a plugin,
-`plugin_checks` all plugins of a distribution; they raise `RuleBroken`. ``lmmcore.testing.twins`` has readable
-twins of the kernels, ``lmmcore.testing.strategies`` draws models, ``lmmcore.testing.objectives`` has
-functions with a known minimum. The checks and the strategies need hypothesis (the extra ``test``).
+`DenseModel` is a dense reference. `check_optimizer`, `check_covariance` and `check_penalty` check a
+plugin, and `plugin_checks` all plugins of a distribution. They raise `RuleBroken`.
+``lmmcore.testing.twins`` has NumPy twins of the kernels, ``lmmcore.testing.strategies`` draws models, and
+``lmmcore.testing.objectives`` has functions with a known minimum. The checks and the strategies need
+hypothesis (the extra ``test``).
 """
 
 from __future__ import annotations

@@ -43,16 +43,17 @@ def check_covariance(
     sizes : sequence of int
         Numbers of columns to try.
     names : callable, optional
-        Gives the names of k columns to a structure with ``bind``.
+        Returns names for k columns, for a structure with ``bind``.
     max_examples : int
-        Points θ drawn for each size.
+        Number of θ to draw for each size.
 
     Raises
     ------
     RuleBroken
-        Names the first rule that is broken, of methods, raises, purity, bind, shape, finite, repeatable,
-        memory, derivative, second derivative, parameters, boundary, closed_under, non-member, idle, rank,
-        describe, pickling, threads, nan, global state; and shows the smallest θ that Hypothesis found.
+        The structure breaks a rule. The error names the first one, of methods, raises, purity, bind,
+        shape, finite, repeatable, memory, derivative, second derivative, parameters, boundary,
+        closed_under, non-member, idle, rank, describe, pickling, threads, nan, global state, and shows
+        the smallest θ that Hypothesis found.
     """
     require_methods(structure, METHODS, "a CovarianceStructure")
     first = [_member(structure, k, names or _names) for k in sizes]

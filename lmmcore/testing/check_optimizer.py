@@ -28,23 +28,23 @@ __all__ = ["EXAMPLE", "RuleBroken", "check_optimizer"]
 def check_optimizer(optimizer: Any, max_examples: int = 15) -> None:
     """Check an `Optimizer` against every rule of its protocol.
 
-    The functions that it must minimise are smooth and convex with one to three parameters and a condition
-    of at most 30: no search for several optima is asked for. Each run has a thread of its own, so that one
-    that never ends is left behind.
+    The optimizer must minimize smooth convex functions with one to three parameters and a condition
+    number of at most 30, so it need not search for several optima. Each run has its own thread, so the
+    check ends even if a run does not.
 
     Parameters
     ----------
     optimizer : Optimizer
     max_examples : int
-        Problems drawn.
+        Number of problems to draw.
 
     Raises
     ------
     RuleBroken
-        Names the first rule that is broken, of methods, ends, purity, raises, outcome, iterations, path,
-        start, repeatable, memory, descent, honesty, minimum, edge, callback, converged, interrupt, options,
-        maxiter, tol, nan, pickling, threads, global state; and shows the smallest problem that Hypothesis
-        found.
+        The optimizer breaks a rule. The error names the first one, of methods, ends, purity, raises,
+        outcome, iterations, path, start, repeatable, memory, descent, honesty, minimum, edge, callback,
+        converged, interrupt, options, maxiter, tol, nan, pickling, threads, global state, and shows the
+        smallest problem that Hypothesis found.
     """
     require_methods(optimizer, ("minimize",), "an Optimizer")
     cases = [st.builds(lambda problem: Case(optimizer, problem), problems())]

@@ -23,19 +23,19 @@ def check_penalty(penalty: Any, sizes: Sequence[int] = (1, 2, 5), max_examples: 
     Parameters
     ----------
     penalty : Penalty
-        As it would be registered, without coefficients.
+        The object that would be registered, not bound to coefficients.
     sizes : sequence of int
         Numbers of coefficients to try.
     max_examples : int
-        Cases drawn for each size: points, strengths, steps, weights, groups and curvatures.
+        Number of cases to draw for each size: points, strengths, steps, weights, groups and curvatures.
 
     Raises
     ------
     RuleBroken
-        Names the first rule that is broken, of methods, raises, purity, bind, concavity, shape, repeatable,
-        memory, finite, zero, strength, weights, prox, nonexpansive, derivative, kkt, blockwise, degrees of
-        freedom, pickling, threads, bad input, global state; and shows the smallest case that Hypothesis
-        found.
+        The penalty breaks a rule. The error names the first one, of methods, raises, purity, bind,
+        concavity, shape, repeatable, memory, finite, zero, strength, weights, prox, nonexpansive,
+        derivative, kkt, blockwise, degrees of freedom, pickling, threads, bad input, global state, and
+        shows the smallest case that Hypothesis found.
     """
     require_methods(penalty, ("bind", "value", "prox"), "a Penalty")
     with global_state_kept(f"class {type(penalty).__name__}"):

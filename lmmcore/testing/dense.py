@@ -1,7 +1,7 @@
 """The dense reference: a mixed model with its n × n covariance matrix, in plain NumPy.
 
-Nothing here is fast or clever; every line is a textbook formula. All functions accept complex
-parameters, so that derivatives can be had by complex steps.
+Nothing here is fast; every line is a textbook formula. All functions accept complex parameters, so
+derivatives can be computed by complex steps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Objectives with a known minimum, for proving an optimizer."""
+"""Objectives with a known minimum, to check optimizers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class TooMany(BaseException):
 
 
 class TestObjective:
-    """A smooth function with its minimum at `minimum`, where it is `level`.
+    """A smooth function with its minimum at `minimum`, where its value is `level`.
 
-    It is ½ x'Ax with x = θ − minimum or, where it is `curved`, Σ log cosh of the entries of A^½ x, which
-    grows in a straight line far away, as a criterion does. Beyond `radius` from the minimum it is not
-    finite.
+    The function is ½ x'Ax + level with x = θ − minimum. If `curved`, it is Σ log cosh of the entries of
+    A^½ x, which grows linearly far away, like a criterion. It is not finite at distances above `radius`
+    from the minimum.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class TestObjective:
     limit : int
         Evaluations after which it raises `TooMany`.
     pause : float
-        Seconds to sleep at each of the first ten evaluations, so that threads meet.
+        Seconds to sleep at each of the first ten evaluations, so that threads overlap.
     level : float
         Value at the minimum.
     error : BaseException, optional
@@ -116,6 +116,6 @@ class TestObjective:
         return value, self.root.T @ slope, (self.root.T * bend) @ self.root
 
     def em_step(self, theta: np.ndarray) -> np.ndarray:
-        """Return θ after a step that minimises a quadratic bound, which never goes up."""
+        """Return θ after a step that minimizes a quadratic bound, which never goes up."""
         _, gradient = self.value_and_gradient(theta)
         return np.asarray(theta, dtype=float) - gradient / self.largest

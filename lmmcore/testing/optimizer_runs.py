@@ -132,7 +132,7 @@ def outcome(
 
 @dataclass(eq=False)
 class Case:
-    """An optimizer and a function to minimise; it runs once for all rules."""
+    """An optimizer and a function to minimize; it runs once for all rules."""
 
     optimizer: Any
     problem: Problem

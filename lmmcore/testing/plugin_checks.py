@@ -1,4 +1,4 @@
-"""All checks of all plugins of a distribution, for one parametrised test."""
+"""All checks of all plugins of a distribution, for one parametrized test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHECKS: dict[str, Callable[..., None]] = {
 
 @dataclass(frozen=True)
 class Check:
-    """The check of one plugin: call it."""
+    """The check of one plugin. Call it to run the check."""
 
     plugin: Plugin
     name: str
@@ -29,7 +29,7 @@ class Check:
         return f"{self.plugin.kind}-{self.name}"
 
     def __call__(self, **options: Any) -> None:
-        """Run the check; options are those of ``check_optimizer`` and so on."""
+        """Run the check. The options are those of ``check_optimizer`` and so on."""
         _CHECKS[self.plugin.kind](find(self.plugin.kind, self.name), **options)
 
 
@@ -41,7 +41,7 @@ def plugin_checks(distribution: str, numbers: tuple[int, ...] = (1, 2)) -> list[
     distribution : str
         Name of the distribution, as in ``pip install``.
     numbers : tuple of int
-        Members of families such as ``"fa{n}"`` that are checked.
+        The members of families such as ``"fa{n}"`` to check.
 
     Returns
     -------
@@ -51,11 +51,11 @@ def plugin_checks(distribution: str, numbers: tuple[int, ...] = (1, 2)) -> list[
     Raises
     ------
     LookupError
-        The distribution registers no plugin: it is not installed, or its entry point is missing.
+        The distribution registers no plugin, because it is not installed or its entry point is missing.
 
     Examples
     --------
-    This is all that a test of a plugin needs::
+    A complete test of a distribution::
 
         import pytest
         from lmmcore.testing import plugin_checks

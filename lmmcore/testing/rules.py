@@ -1,6 +1,7 @@
-"""What the checks of all kinds share: the error, watched calls, the search for the first broken rule.
+"""Common parts of all checks: the error, monitored calls, the search for the first broken rule.
 
-A rule is a function of a case: a plugin with an input. It raises `RuleBroken`. Cases are drawn by Hypothesis.
+A rule is a function of a case, which is a plugin with an input. It raises `RuleBroken`. Hypothesis draws
+the cases.
 """
 
 from __future__ import annotations

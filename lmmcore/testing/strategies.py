@@ -1,4 +1,4 @@
-"""Hypothesis strategies that draw whole mixed models, and functions to minimise.
+"""Hypothesis strategies that draw whole mixed models, and functions to minimize.
 
 >>> from hypothesis import given
 >>> from lmmcore.testing import strategies

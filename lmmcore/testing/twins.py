@@ -1,4 +1,4 @@
-"""Readable twins of the Cython kernels: the same quantities, one group or row at a time."""
+"""Twins of the Cython kernels in NumPy: the same quantities, one group or row at a time."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def test_installed_and_uninstalled(name, tmp_path):
     if "install" not in before:
         pytest.skip(f"{name} is installed in the environment of the tests")
     suggested = (
-        f"{kind} '{plugin}' is not installed; the distribution {name} brings it. In a clone of "
-        f"lmmcore, or its unpacked source distribution, install it by: pip install ./plugins/{name}"
+        f"{kind} '{plugin}' is not installed; it is part of the distribution {name}. In a clone of "
+        f"lmmcore, or its unpacked source distribution, install it with: pip install ./plugins/{name}"
     )
     assert suggested in before
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

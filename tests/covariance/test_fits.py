@@ -183,15 +183,15 @@ def test_bad_arguments():
     formula = "y ~ x + (0 + C(time) | g)"
     for covariance, error, match in (
         ("cz", OptionError, "'cz' is not known"),
-        ({"h": "cs"}, OptionError, "'h', which is no grouping factor"),
+        ({"h": "cs"}, OptionError, "'h', which is not a grouping factor"),
         (3, OptionError, "covariance=3 has no n_parameters"),
         (KnownMatrix(np.eye(3)), DataValueError, "3 x 3; expected 4 x 4"),
     ):
         with pytest.raises(error, match=match):
             lmmcore.mixedlm(formula, data, covariance=covariance).fit()
-    with pytest.raises(OptionError, match="use one of the two"):
+    with pytest.raises(OptionError, match="use only one of the two"):
         lmmcore.mixedlm("y ~ x + cs(0 + C(time) | g)", data, covariance="ar1")
-    with pytest.raises(FormulaError, match="one bar with a structure"):
+    with pytest.raises(FormulaError, match="one bar with the structure"):
         lmmcore.mixedlm("y ~ x + cs(0 + C(time) || g)", data)
     with pytest.raises(OptionError, match="'log' is not known"):
         lmmcore.mixedlm("y ~ log(x | g)", data).fit()

@@ -129,7 +129,7 @@ def test_levels_outside_of_the_subset_are_dropped():
     part = data["h"] != "lo"
     model = lmmcore.mixedlm("y ~ h + C(i) + (1 | g)", data, subset=part & (data["i"] > 0))
     assert model.exog_names == ["Intercept", "h[T.hi]", "C(i)[T.2]", "C(i)[T.3]"]
-    with pytest.warns(RankDeficientWarning, match="'h' has one level in the rows used"):
+    with pytest.warns(RankDeficientWarning, match="'h' has only one level in the rows used"):
         model = lmmcore.mixedlm("y ~ h + x + (1 | g)", data, subset=data["h"] == "lo")
     assert model.exog_names == ["Intercept", "x"]
 
@@ -321,7 +321,7 @@ def dates():
     ],
 )
 def test_a_date_is_no_category(kind, days, formula, keywords):
-    with pytest.raises(DataTypeError, match=r"t\)?' holds dates or times.*Turn it into a number"):
+    with pytest.raises(DataTypeError, match=r"t\)?' holds dates or times.*Convert it to a number"):
         lmmcore.mixedlm(formula, table().assign(t=days), **keywords)
 
 

@@ -351,8 +351,8 @@ def test_predictions_from_all_other_columns(data):
 @pytest.mark.parametrize(
     ("formula", "arguments", "words"),
     [
-        ("y ~ x + (. | g)", {}, ["random term"]), ("y ~ log(.) + (1 | g)", {}, ["inside"]),
-        ("y ~ x", {"groups": "g", "re_formula": "."}, ["random term"]),
+        ("y ~ x + (. | g)", {}, ["random-effects term"]), ("y ~ log(.) + (1 | g)", {}, ["inside"]),
+        ("y ~ x", {"groups": "g", "re_formula": "."}, ["random-effects term"]),
         ("y ~ x", {"groups": "g", "vc_formula": {"v": "."}}, ["variance component"]),
         (". ~ x + (1 | g)", {}, ["inside"]),
     ],

@@ -222,7 +222,7 @@ def test_the_attributes_of_a_transform_are_all_of_it():
     ("term", "message"),
     [
         ("poly(g, 24)", "24 different values"), ("poly(x, 0)", "1 or more"), ("poly(x, 1.5)", "whole number"),
-        ("ns(x, df=0)", "1 or more"), ("ns(one, df=2)", "all equal"), ("scale(one)", "all equal"),
+        ("ns(x, df=0)", "1 or more"), ("ns(one, df=2)", "are equal"), ("scale(one)", "are equal"),
         ("ns(x, knots=[-5])", "boundary"), ("poly(k, 2)", r"poly\(x\).*expected numbers"),
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ def test_tokens(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("f(x", "not closed"), ("f(x]", "never opened"), ("x)", "never opened"),
+        ("f(x", "not closed"), ("f(x]", "not opened"), ("x)", "not opened"),
         ("Q('x)", "quote is not closed"), ("`x", "backtick is not closed"), ("``", "backtick"),
     ],
 )  # fmt: skip

@@ -79,9 +79,10 @@ OPTIMIZERS = {
     "ragged": (lambda f, x: outcome([[1.0], 2.0, 3.0]), "returned theta .*expected 3 finite"),
     "iterations": (lambda f, x: outcome(x, iterations="many"), "returned iterations=.many.; expected"),
     "path": (lambda f, x: outcome(x, path=[1, 2]), r"returned path=\[1, 2\]; expected a list of"),
-    "asks-text": (lambda f, x: f.value("abc"), "asked for the criterion at 'abc'; expected 3 numbers"),
-    "asks-shape": (lambda f, x: f.value(x[:2]), "asked for the criterion at .*; expected 3 numbers"),
-    "loops-on-nan": (loops_on_nan, "asked 1000 times in a row where theta is not finite"),
+    "asks-text": (lambda f, x: f.value("abc"), "evaluated the criterion at 'abc'; expected 3 numbers"),
+    "asks-shape": (lambda f, x: f.value(x[:2]), "evaluated the criterion at .*; expected 3 numbers"),
+    "loops-on-nan": (loops_on_nan, "evaluated the criterion 1000 times in a row at a theta that "
+    "is not finite"),
 }  # fmt: skip
 
 

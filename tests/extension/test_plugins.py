@@ -147,7 +147,7 @@ def test_families(registered):
     registered(Family())
     assert model().fit(method="step3").converged
     assert extension.look_up("optimizer", "step3").name == "step3"
-    with pytest.raises(PluginError, match="failed to make number 9: ZeroDivisionError"):
+    with pytest.raises(PluginError, match="failed to make member 9: ZeroDivisionError"):
         model().fit(method="step9")
     with pytest.raises(PluginError, match="'fixed7' is registered by"):
         model().fit(method="fixed7")

@@ -115,5 +115,5 @@ def test_wrong_generator_function_and_subset():
         fit.bootstrap(3, rng="x")
     with pytest.raises(DataTypeError, match="what fun returned is the text 'a'"):
         fit.bootstrap(3, fun=lambda _: "a")
-    with pytest.raises(DataValueError, match="subset='zz' picks no rows of data"):
+    with pytest.raises(DataValueError, match="subset='zz' does not select rows of data"):
         lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data, subset="zz")

@@ -118,7 +118,7 @@ def test_against_dense_algebra(exact, monkeypatch):
 @settings(max_examples=150)
 @given(crossed_models(), st.data())
 def test_the_twin(problem, data):
-    """log-determinant, solutions, faces of C and of K as by one dense factorisation."""
+    """log-determinant, solutions, diagonal blocks of C and of K as by one dense factorisation."""
     engine, _ = engine_of(problem)
     roots = data.draw(factor_roots([c.shape[1] for c in problem.columns]))
     dense = problem.dense(True)
@@ -146,14 +146,14 @@ def test_the_twin(problem, data):
     if any(np.any(r) for r in roots):
         engine.state(roots)
         for (f, first), term, at in zip(engine.system.place, engine.terms, engine.system.index):
-            faces = engine.conditional_covariances(roots)[f]
-            part = faces[:, first : first + term.k, first : first + term.k]
+            blocks = engine.conditional_covariances(roots)[f]
+            part = blocks[:, first : first + term.k, first : first + term.k]
             expected = np.array([k[np.ix_(level, level)] for level in at])
             np.testing.assert_allclose(part, expected, atol=1e-7 * (1e-3 + np.abs(k).max()))
         engine.state(roots)
-        for face, at in zip(engine._derivatives._blocks(roots), engine.system.index):
+        for block, at in zip(engine._derivatives._blocks(roots), engine.system.index):
             expected = sum(c[np.ix_(level, level)] for level in at)
-            np.testing.assert_allclose(face, expected, atol=1e-8 * (1.0 + np.abs(expected).max()))
+            np.testing.assert_allclose(block, expected, atol=1e-8 * (1.0 + np.abs(expected).max()))
 
 
 @settings(max_examples=60)

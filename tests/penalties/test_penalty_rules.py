@@ -35,5 +35,5 @@ def test_coefficients_refuse(keywords, match):
 def test_penalties_refuse():
     with pytest.raises(OptionError, match="mix=2"):
         ElasticNet(2)
-    with pytest.raises(OptionError, match="knows no coefficients"):
+    with pytest.raises(OptionError, match="is not bound to coefficients"):
         Lasso().value(np.ones(2), 1.0)

@@ -1,4 +1,4 @@
-"""Loops over the levels of crossed and nested factors: a blocked sparse Cholesky factorisation.
+"""Loops over the levels of crossed and nested factors: a blocked sparse Cholesky factorization.
 
 Levels of the leading factors ("nodes") are eliminated one by one; what they leave is the dense lower
 triangle of the remaining columns. Columns are numbered in the order of elimination: those of node v are
@@ -110,7 +110,7 @@ cdef class Elimination:
         self.m1, self.m2 = self.node_of.shape[0], self.dense_k.shape[0]
 
     def node_blocks(self):
-        """Return the blocks Λ N^-1 Λ' of the nodes that `faces` has left, node by node."""
+        """Return the blocks Λ N^-1 Λ' of the nodes that `diagonal_blocks` has left, node by node."""
         return np.asarray(self.selfk)
 
     def eliminate(self, const double[:, :, ::1] lam, const double[:, :, ::1] dense_lam,
@@ -383,8 +383,9 @@ cdef class Elimination:
                         for j in range(r):
                             z[j] += s * xv[j]
 
-    def faces(self, const double[:, :, ::1] g, const double[:, ::1] inverse, Py_ssize_t first,
-              Py_ssize_t last, double[:, :, ::1] total, double[::1] cross=None):
+    def diagonal_blocks(self, const double[:, :, ::1] g, const double[:, ::1] inverse,
+                        Py_ssize_t first, Py_ssize_t last, double[:, :, ::1] total,
+                        double[::1] cross=None):
         """Add Z_v'V^-1 Z_v of nodes first:last, in descending order, to `total` by factor.
 
         `g` (factors, kmax, kmax) are the covariance matrices, `inverse` the lower triangle of the
@@ -397,14 +398,15 @@ cdef class Elimination:
         if work == NULL:
             raise MemoryError()
         with nogil:
-            bad = self._faces(&g[0, 0, 0], &inverse[0, 0] if self.m2 else NULL, first, last,
-                              &total[0, 0, 0], NULL if cross is None else &cross[0], work)
+            bad = self._diagonal_blocks(&g[0, 0, 0], &inverse[0, 0] if self.m2 else NULL, first,
+                                        last, &total[0, 0, 0],
+                                        NULL if cross is None else &cross[0], work)
         free(work)
         return bad == 0
 
-    cdef int _faces(self, const double* g, const double* inverse, Py_ssize_t first,
-                    Py_ssize_t last, double* total, double* cross,
-                    double* work) noexcept nogil:
+    cdef int _diagonal_blocks(self, const double* g, const double* inverse, Py_ssize_t first,
+                              Py_ssize_t last, double* total, double* cross,
+                              double* work) noexcept nogil:
         cdef Py_ssize_t km = self.kmax, v, f, k, nc, r0, a, b, c, d, x, u, ku, cu, m2 = self.m2
         cdef Py_ssize_t col, base, pos
         cdef double* fv = work

@@ -69,8 +69,8 @@ class Derivatives:
         total = self.workspace.diagonal_blocks(factors)
         out = []
         for (f, first), term in zip(self.system.place, self.system.terms):
-            face = total[f, first : first + term.k, first : first + term.k]
-            out.append(0.5 * (face + face.T))
+            block = total[f, first : first + term.k, first : first + term.k]
+            out.append(0.5 * (block + block.T))
         return out
 
     def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
@@ -81,12 +81,12 @@ class Derivatives:
         return self._gradient(self._pairs(products), self._blocks(factors), reml)
 
     def _gradient(
-        self, pairs: Sequence[np.ndarray], faces: Sequence[np.ndarray], reml: bool
+        self, pairs: Sequence[np.ndarray], blocks: Sequence[np.ndarray], reml: bool
     ) -> np.ndarray:
         p = self.system.p
         m = float(self.system.n - p if reml else self.system.n)
         out = np.empty(self.system.n_coordinates)
-        for term, y, c in zip(self.system.terms, pairs, faces):
+        for term, y, c in zip(self.system.terms, pairs, blocks):
             d = c - m * y[:, :, p, p]
             if reml:
                 d = d - np.einsum("abii->ab", y[:, :, :p, :p])
@@ -151,7 +151,7 @@ class Derivatives:
             for a in range(term.k):
                 e = np.zeros((self.system.columns, 1))
                 e[at[:, a]] = 1.0
-                # Levels of one factor do not occur together: a column of ones picks the faces.
+                # Levels of one factor do not occur together: a column of ones picks the blocks.
                 product = self.workspace.multiply(e)[:, 0]
                 c[:, a] = product[at].sum(axis=0)
             out.append(c)
@@ -194,22 +194,22 @@ class Derivatives:
         if not nothing:
             self.workspace.hold(factors)
         whole = None if self.system.zz is None else self._whole_c(self.system.zz, nothing)
-        faces = [np.zeros((t.k, t.k)) for t in self.system.terms]
+        blocks = [np.zeros((t.k, t.k)) for t in self.system.terms]
         for u, (right, at_u) in enumerate(zip(self.system.terms, self.system.index)):
             for first in range(0, len(at_u), max(1, BLOCK // right.k)):
-                block = at_u[first : first + max(1, BLOCK // right.k)]
-                columns = block.ravel()
+                levels = at_u[first : first + max(1, BLOCK // right.k)]
+                columns = levels.ravel()
                 c = self._columns_of_c(columns, nothing) if whole is None else whole[:, columns]
                 f = weight_c * c + products @ (scales[:, None] * products[columns].T)
-                shape = (*block.shape, self.system.columns)
+                shape = (*levels.shape, self.system.columns)
                 c = np.ascontiguousarray(c.T).reshape(shape)
                 f = np.ascontiguousarray(f.T).reshape(shape)
-                for i, level in enumerate(block):
-                    faces[u] += c[i][:, level]
+                for i, level in enumerate(levels):
+                    blocks[u] += c[i][:, level]
                 for left, at_t in zip(self.system.terms, self.system.index):
                     quad[left.coordinates, right.coordinates] += _quad(c[:, :, at_t], f[:, :, at_t])
-        for term, face in zip(self.system.terms, faces):
-            trace[term.coordinates] = _packed(0.5 * (face + face.T))
+        for term, block in zip(self.system.terms, blocks):
+            trace[term.coordinates] = _packed(0.5 * (block + block.T))
         return trace, quad, outer
 
     def _trace(self, factors: Sequence[np.ndarray]) -> np.ndarray:
@@ -241,7 +241,7 @@ class Derivatives:
         return 0.5 * (out + out.T)
 
     def _whole_c(self, zz: np.ndarray, nothing: bool) -> np.ndarray:
-        """Return C = Z'Z − T'T, T = L⁻¹Λ'Z'Z, by the factorisation that is held."""
+        """Return C = Z'Z − T'T, T = L⁻¹Λ'Z'Z, by the factorization that is held."""
         if nothing:
             return zz
         t = zz.copy()
@@ -250,7 +250,7 @@ class Derivatives:
         return c
 
     def _columns_of_c(self, columns: np.ndarray, nothing: bool) -> np.ndarray:
-        """Return some columns of C = Z'V⁻¹Z (columns, r) by the factorisation that is held."""
+        """Return some columns of C = Z'V⁻¹Z (columns, r) by the factorization that is held."""
         e = np.zeros((self.system.columns, len(columns)))
         e[columns, np.arange(len(columns))] = 1.0
         c = self.workspace.multiply(e)

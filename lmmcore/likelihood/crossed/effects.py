@@ -94,7 +94,7 @@ class CrossedConditional:
         scale = np.concatenate([np.tile(np.diag(b), len(f.labels))
                                 for b, f in zip(self._bases, self.factors)])  # fmt: skip
         if any(b.shape[0] > 1 and np.any(b - np.diag(np.diag(b))) for b in self._bases):
-            raise AssertionError("joint covariances are asked for in uncentred columns alone")
+            raise AssertionError("joint covariances need uncentered columns")
         return k * np.outer(scale, scale)
 
     def row_effects(self, design: Design, terms: Collection[int] | None = None) -> np.ndarray:

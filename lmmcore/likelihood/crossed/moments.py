@@ -1,7 +1,7 @@
 """Start values of a crossed model from quadratic forms of its least-squares residual.
 
 With V = I the unbiased quadratic estimates of the covariance matrices (MINQUE with zero a priori
-variances: Rao 1971) need sums of squares of the cross-products and no factorisation. The loss of
+variances: Rao 1971) need sums of squares of the cross-products and no factorization. The loss of
 degrees of freedom to X is left out: a start need not be exact.
 """
 

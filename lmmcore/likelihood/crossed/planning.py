@@ -236,7 +236,7 @@ class _Nodes:
         wanted = owner * self.m + col[entries]
         at = np.searchsorted(keys, wanted)
         if len(wanted) and not np.array_equal(keys[np.minimum(at, len(keys) - 1)], wanted):
-            raise AssertionError("the elimination has fill that the symbolic phase does not know")
+            raise AssertionError("the elimination has fill-in that the plan does not contain")
         entry_map = np.full(len(node) + 1, -1, dtype=np.int64)
         entry_map[first] = offset[:-1]
         by_parent = np.argsort(parent, kind="stable")

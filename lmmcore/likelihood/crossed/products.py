@@ -28,12 +28,12 @@ def product_derivative(
     else:
         diagonal, pairs = workspace.inverse_blocks(factors)
     zz, zx = [], []
-    for unit, k, kz in zip(system.units, diagonal, levels):
+    for unit, k, kz in zip(system.column_maps, diagonal, levels):
         zz.append(symmetric(unit @ (k + low.zz(kz, kz)) @ unit.T))
         zx.append(unit @ low.zx(kz))
     out = {}
     for (f, g), values in pairs.items():
         pair = system.pairs[f, g]
         whole = values + low.zz(levels[f][pair.rows], levels[g][pair.cols])
-        out[f, g] = system.units[f] @ whole @ system.units[g].T
+        out[f, g] = system.column_maps[f] @ whole @ system.column_maps[g].T
     return ProductDerivative(low.total(), tuple(zz), tuple(zx), out)

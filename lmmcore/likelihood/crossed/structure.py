@@ -142,8 +142,8 @@ def check_memory(cp: CrossedProducts, chain: Sequence[int], dense: Sequence[int]
         f"{factor.name} has {len(factor.labels):,} levels with {factor.k} column"
         f"{'' if factor.k == 1 else 's'} each that are crossed with {cp.factors[chain[0]].name}; "
         f"expected that the crossed factors beside the largest one have some "
-        f"{int((free / 8) ** 0.5):,} columns together. Take {factor.name} as fixed effect or out of the "
-        "model, merge its rare levels, remove its random slopes, or use a machine with more memory"
+        f"{int((free / 8) ** 0.5):,} columns together. Make {factor.name} a fixed effect or remove "
+        "it, merge its rare levels, remove its random slopes, or use a machine with more memory"
     )
 
 

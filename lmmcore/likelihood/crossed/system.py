@@ -46,7 +46,7 @@ class System:
         Positions of the fixed effects in the cross-products, which have `width` columns of [X y].
     factors : tuple of FactorProducts
     pairs : dict of (int, int) to PairProducts
-    units : list of arrays (k, k)
+    column_maps : list of arrays (k, k)
         (Stored Z)⁻¹(Z of the engine) of each grouping factor.
     terms : list of TermShape
     place : list of (int, int)
@@ -79,15 +79,15 @@ class System:
         self.factors = cp.factors
         self.shifted = centred
         self.pairs = cp.pairs
-        self.terms, self.units = self._units(cp, term_sizes)
+        self.terms, self.column_maps = self._shapes_and_maps(cp, term_sizes)
         self.place = self._place()
         self.n_coordinates = self.terms[-1].coordinates.stop
         ks = [f.k for f in cp.factors]
         counts = [f.counts for f in cp.factors]
         check_memory(cp, *order_of_factors(ks, counts, cp.pairs))
-        blocks = [u.T @ symmetric(f.s) @ u for f, u in zip(cp.factors, self.units)]
+        blocks = [u.T @ symmetric(f.s) @ u for f, u in zip(cp.factors, self.column_maps)]
         pairs = {
-            (f, g): type(p)(p.rows, p.cols, self.units[f].T @ p.values @ self.units[g])
+            (f, g): type(p)(p.rows, p.cols, self.column_maps[f].T @ p.values @ self.column_maps[g])
             for (f, g), p in cp.pairs.items()
         }
         self.plan: EliminationPlan = plan_elimination(ks, counts, pairs)
@@ -112,7 +112,7 @@ class System:
         self.residual = float(total[-1, -1])  # least squares
         self.total = np.ascontiguousarray(total[np.ix_(cols, cols)])
         self.zxy = np.empty((self.columns, self.p + 1))
-        for at, factor, unit in zip(self.plan.starts, cp.factors, self.units):
+        for at, factor, unit in zip(self.plan.starts, cp.factors, self.column_maps):
             self.zxy[at[:, None] + np.arange(factor.k)] = unit.T @ factor.w[:, :, cols]
 
     def with_response(self, cp: CrossedProducts) -> System:
@@ -168,13 +168,13 @@ class System:
                 out[t] = (f, first)
         return out
 
-    def _units(
+    def _shapes_and_maps(
         self, cp: CrossedProducts, sizes: Sequence[int]
     ) -> tuple[list[TermShape], list[np.ndarray]]:
         """Return the shape of each term and (stored Z)⁻¹(Z of the engine) of each factor."""
         bases: dict[int, np.ndarray] = {}
         levels: dict[int, int] = {}
-        units = []
+        column_maps = []
         for factor in cp.factors:
             raw_map = np.eye(factor.k) if self.shifted else factor.z_map
             full = symmetric(factor.s.sum(axis=0))
@@ -182,7 +182,7 @@ class System:
             users = ((full @ factor.z_map) * factor.z_map).sum(axis=0)
             _refuse_zero(cp, factor, square, users)
             scale = np.array([2.0 ** -round(0.5 * log2(x / cp.n)) for x in square.tolist()])
-            units.append(raw_map * scale)
+            column_maps.append(raw_map * scale)
             basis = (np.linalg.inv(factor.z_map) if self.shifted else np.eye(factor.k)) * scale
             at = 0
             for t, size in zip(factor.terms, factor.sizes):
@@ -194,7 +194,7 @@ class System:
             n_coordinates = k * (k + 1) // 2
             shapes.append(TermShape(k, bases[t], levels[t], slice(start, start + n_coordinates)))
             start += n_coordinates
-        return shapes, units
+        return shapes, column_maps
 
 
 def _refuse_zero(

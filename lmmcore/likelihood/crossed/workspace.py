@@ -171,7 +171,7 @@ class Workspace:
 
             def work(i: int, bounds: np.ndarray = bounds) -> np.ndarray:
                 part = np.zeros_like(self._covariances)
-                ok = e.faces(
+                ok = e.diagonal_blocks(
                     self._covariances, self._dense, int(bounds[i]), int(bounds[i + 1]), part, cross
                 )
                 assert ok

@@ -33,25 +33,25 @@ def compress(
     """
     g, k, c = w.shape
     size = k * c
-    alone = np.ones(g)
+    ones = np.ones(g)
     if g <= max(size, SMALL):
-        return r, w, alone
+        return r, w, ones
     code = _class_codes(s)
     counts = np.bincount(code)
     if counts.max() <= size:
-        return r, w, alone
+        return r, w, ones
     large = counts > size
     single = ~large[code]
     order = np.argsort(code, kind="stable")
     starts = np.cumsum(counts) - counts
-    new_r, new_w, new_m = [r[single]], [w[single]], [alone[single]]
+    new_r, new_w, new_m = [r[single]], [w[single]], [ones[single]]
     for class_ in np.flatnonzero(large):
         members = order[starts[class_] : starts[class_] + counts[class_]]
         members = members[(s[members] == s[members[0]]).all(axis=(1, 2))]
         rest = np.setdiff1d(order[starts[class_] : starts[class_] + counts[class_]], members)
         new_r.append(r[rest])  # equal hashes of unequal groups
         new_w.append(w[rest])
-        new_m.append(alone[rest])
+        new_m.append(ones[rest])
         triangle = _few_rows(w[members].reshape(len(members), size))
         new_w.append(triangle.reshape(-1, k, c))
         new_r.append(np.broadcast_to(r[members[0]], (len(triangle), k, k)))

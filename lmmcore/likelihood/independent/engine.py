@@ -1,6 +1,6 @@
 """The engine of independent groups: criterion and derivatives from sums over the groups.
 
-Columns of Z are in units of about their root mean square.
+Columns of Z are divided by about their root mean square (a power of two).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class IndependentEngine:
         self._read(cp)
 
     def _read(self, cp: CrossProducts) -> None:
-        """Take in the products, by the units that are known."""
+        """Take in the products, scaled as the columns of Z are."""
         self.n = cp.n
         self._cp = cp
         kept = cp.basis.kept
@@ -119,15 +119,15 @@ class IndependentEngine:
                     f"the random effects column {which!r} {what}; expected a column that varies. "
                     "Remove it"
                 )
-            units = np.array([2.0 ** round(0.5 * log2(x)) for x in size.tolist()])
+            scales = np.array([2.0 ** round(0.5 * log2(x)) for x in size.tolist()])
             if self._shifted:
                 assert cp.z_map is not None
                 # z_map shifts columns along the first: I + N with N² = 0, so that its inverse is I - N.
-                basis = -cp.z_map / units
-                basis.flat[:: k + 1] = 1.0 / units
+                basis = -cp.z_map / scales
+                basis.flat[:: k + 1] = 1.0 / scales
             else:
                 basis = np.zeros((k, k))
-                basis.flat[:: k + 1] = 1.0 / units
+                basis.flat[:: k + 1] = 1.0 / scales
             n_coordinates = k * (k + 1) // 2
             where = slice(start, start + n_coordinates)
             shapes.append(TermShape(k, basis, int(levels[t]), where))

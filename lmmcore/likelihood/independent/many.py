@@ -134,7 +134,7 @@ class ManyResponses:
 
     @property
     def at_once(self) -> int:
-        """How many responses are to be handed over at a time."""
+        """The number of responses to pass at a time."""
         size = sum(g.seen.size for g in self.groups)
         return max(1, AT_ONCE // max(1, size))
 
