@@ -396,13 +396,13 @@ def _boundary_words(
             for j in rest
             if i < j and abs(g[i, j]) >= (1 - 1e-8) * np.sqrt(variances[i] * variances[j])
         ]
-        for i, j in pairs:
+        for i, j in pairs if len(pairs) <= 3 else ():
             sign = "−1" if g[i, j] < 0 else "1"
             words.append(
                 f"the correlation of {_shown(names[t][i], group)} and {names[t][j]} is at {sign}: the "
                 "data do not support this many random coefficients"
             )
-        if not pairs:
+        if not 0 < len(pairs) <= 3:
             rank = len(values) - int(zero.sum())
             listed = ", ".join(names[t])
             words.append(

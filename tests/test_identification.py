@@ -8,7 +8,7 @@ import pytest
 
 import lmmcore
 from lmmcore import MixedLM
-from lmmcore.errors import NotIdentifiedWarning
+from lmmcore.errors import DataValueError, LmmcoreWarning, NotIdentifiedWarning
 from lmmcore.testing.dense import DenseModel
 
 
@@ -280,3 +280,25 @@ def test_optimizers_say_the_same():
     for method in ("newton", "bfgs"):
         with pytest.warns(NotIdentifiedWarning, match="from the residual variance"):
             lmmcore.mixedlm("y ~ t + (t | g)", TWO).fit(method=method)
+
+
+def test_words_of_tests_without_standard_errors():
+    """Coefficients that depend on what is not identified are not called zero by a penalty."""
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(6), 10)
+    data = pd.DataFrame({"g": g, "x": rng.standard_normal(60)})
+    data["y"] = data["x"] + rng.standard_normal(6)[g] + rng.standard_normal(60)
+    with pytest.warns(NotIdentifiedWarning):
+        fit = lmmcore.mixedlm("y ~ C(g) + x + (1 | g)", data).fit()
+    with pytest.warns(
+        LmmcoreWarning, match=r"the data do not identify the standard errors of Intercept"
+    ):
+        fit.t_test("C(g)[T.1] = 0")
+    terms = fit.wald_test_terms()
+    assert list(terms.table.index) == ["x"]
+    assert "the data do not identify" in str(terms)
+    assert "penal" not in str(terms)
+    with pytest.raises(
+        DataValueError, match=r"C\(g\)\[T.1\], .* have no standard error, as the data do"
+    ):
+        fit.t_test_pairwise("C(g)")

@@ -133,10 +133,23 @@ def _offset(parsed: MixedFormula, env: Evaluator) -> tuple[np.ndarray | None, tu
     return np.sum(values, axis=0), tuple(variables)
 
 
+def _condition(subset: Any) -> Any:
+    """Return conditions among objects or under a mask as pandas' booleans, where missing is false."""
+    if isinstance(subset, np.ma.MaskedArray) and subset.dtype == bool:
+        return subset.filled(False)
+    if not isinstance(subset, (pd.Series, np.ndarray)) or subset.dtype.kind != "O":
+        return subset
+    if pd.api.types.infer_dtype(subset, skipna=True) != "boolean":
+        return subset
+    if isinstance(subset, pd.Series):
+        return subset.astype("boolean")
+    return pd.array(subset, dtype="boolean")
+
+
 def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows of a subset, and their positions."""
     try:
-        subset = subset(table) if callable(subset) else subset
+        subset = _condition(subset(table) if callable(subset) else subset)
         rows = pd.Series(np.arange(len(table)), table.index).loc[subset]
         return table.loc[subset], np.atleast_1d(rows.to_numpy())
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:

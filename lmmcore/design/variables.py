@@ -11,7 +11,7 @@ import pandas as pd
 import patsy.builtins
 
 from ..errors import DataTypeError, DataValueError, FormulaError
-from .columns import as_column, is_date
+from .columns import as_column, is_date, unmasked
 from .expression import plain_dtype
 
 _BOX = type(patsy.builtins.C([]))
@@ -105,7 +105,7 @@ def read(value: Any, name: str, n: int, categorical: bool = False) -> np.ndarray
     if np.ndim(value) == 0 and not boxed:
         value = np.full(n, value)
     if not isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        value = np.asarray(value)
+        value = np.asarray(unmasked(value))
         value = value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value
     if len(value) != n:
         raise DataValueError(

@@ -98,8 +98,8 @@ class DeltaMethod:
         if np.isnan(part).any():
             raise DataValueError(
                 "fun depends on parameters that have no standard errors: covariance parameters on the "
-                "boundary (see cov_params_note), or coefficients that a penalty has at zero; expected a "
-                "function of the others"
+                "boundary or not identified (see cov_params_note), or coefficients that a penalty has at "
+                "zero; expected a function of the others"
             )
         return jacobian[:, used] @ part @ jacobian[:, used].T
 

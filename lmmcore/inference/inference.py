@@ -17,7 +17,7 @@ from .contrasts import ContrastResults, constraints, t_test, wald_test
 from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
 from .terms import TermTests, wald_terms
-from .unidentified import Unidentified
+from .unidentified import Unidentified, why_none
 from .wald import (
     CovarianceOfParams,
     combine,
@@ -211,14 +211,14 @@ class Inference:
         -------
         ContrastResults
             Standard errors are those of `bse_fe`. A hypothesis about a coefficient that a penalty has at
-            zero has none.
+            zero, or whose standard error the data do not identify, has none.
         """
         found = t_test(self._beta, self._cov_fe, self._hypothesis(r_matrix), self._df(use_t))
         lost = np.isnan(found.sd) if found.sd is not None else np.zeros(0, dtype=bool)
         if lost.any():
             warnings.warn(
-                f"no standard errors of {', '.join(n for n, no in zip(found.c_names, lost) if no)}: the "
-                f"penalised fit has {', '.join(self._left_out)} at zero. Test coefficients that are not",
+                f"no standard errors of {', '.join(n for n, no in zip(found.c_names, lost) if no)}: "
+                f"{self._left_out_as}. Test other coefficients",
                 LmmcoreWarning,
                 stacklevel=2,
             )
@@ -226,9 +226,14 @@ class Inference:
 
     @property
     def _left_out(self) -> list[str]:
-        """Names of the fixed effects without standard errors: a penalty has them at zero."""
+        """Names of the fixed effects without standard errors: at zero by a penalty, or not identified."""
         names = self.model.exog_names
         return [names[j] for j in np.flatnonzero(np.isnan(np.diag(self._cov_fe)))]
+
+    @property
+    def _left_out_as(self) -> str:
+        """Why the coefficients in `_left_out` have no standard errors."""
+        return why_none(self._left_out, dict(zip(self.model.exog_names, self._beta)))
 
     def wald_test(
         self,
@@ -298,7 +303,8 @@ class Inference:
         -------
         TermTests
             With ``table``; each term is tested beside all others (as type III with the coding that the
-            formula has). Coefficients that a penalty has at zero are not tested: `left_out` names them.
+            formula has). Coefficients without standard errors, as a penalty has them at zero or the data
+            do not identify these, are not tested: `left_out` names them.
         """
 
         def test(matrix: np.ndarray) -> ContrastResults:
@@ -306,7 +312,7 @@ class Inference:
 
         return wald_terms(
             self.model, test, skip_single, extra_constraints or (), combine_terms or (),
-            self._left_out,
+            self._left_out, self._left_out_as,
         )  # fmt: skip
 
     def t_test_pairwise(
@@ -336,8 +342,9 @@ class Inference:
             With ``result_frame``.
         """
         return pairwise(
-            self.model, self.t_test, term_name, method, alpha, factor_labels, self._left_out
-        )
+            self.model, self.t_test, term_name, method, alpha, factor_labels, self._left_out,
+            self._left_out_as,
+        )  # fmt: skip
 
     def get_nlfun(
         self, fun: Callable[[np.ndarray], Any], deriv: Callable[[np.ndarray], Any] | None = None
