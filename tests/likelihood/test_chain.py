@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import lmmcore
-from lmmcore.likelihood.independent import chain
+from lmmcore.likelihood import chain
+from lmmcore.likelihood.independent import _groups
 
 
 @pytest.mark.parametrize("name", ["us", "csh", "fa2"])
