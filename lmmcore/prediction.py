@@ -64,8 +64,8 @@ def random_part(
     if not keep.all():
         out = np.full(n, np.nan)
         if keep.any():
-            some = (_rows(given, keep) for given in (exog, groups, exog_re))
-            out[keep] = random_part(results, *some, new_groups, terms)
+            x, labels, re = (_rows(given, keep) for given in (exog, groups, exog_re))
+            out[keep] = random_part(results, x, labels, re, new_groups, terms)
         return out
     out = np.zeros(n)
     for f, pairs in by_factor.items():

@@ -8,7 +8,7 @@ import pytest
 
 import lmmcore
 from lmmcore import MixedLM
-from lmmcore.errors import DataValueError, LmmcoreWarning, NotIdentifiedWarning
+from lmmcore.errors import DataValueError, DesignError, LmmcoreWarning, NotIdentifiedWarning
 from lmmcore.testing.dense import DenseModel
 
 
@@ -302,3 +302,17 @@ def test_words_of_tests_without_standard_errors():
         DataValueError, match=r"C\(g\)\[T.1\], .* have no standard error, as the data do"
     ):
         fit.t_test_pairwise("C(g)")
+
+
+def test_what_is_not_identified_is_not_selected():
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(6), 10)
+    data = pd.DataFrame({"g": g, "one": 1.0, "x": rng.standard_normal(60)})
+    data["y"] = data["x"] + rng.standard_normal(6)[g] + rng.standard_normal(60)
+    for formula in ("y ~ C(g) + x + (1 | g)", "y ~ x + (1 | g) + (0 + one | g)"):
+        model = lmmcore.mixedlm(formula, data)
+        with (
+            pytest.warns(NotIdentifiedWarning),
+            pytest.raises(DesignError, match="cannot be selected where the data cannot tell"),
+        ):
+            model.select_random_effects()

@@ -6,7 +6,7 @@ import pytest
 
 import lmmcore
 from lmmcore import MixedLM
-from lmmcore.errors import LmmcoreError
+from lmmcore.errors import DataValueError, LmmcoreError
 
 
 def parts():
@@ -139,3 +139,9 @@ def test_subsets():
     for subset in (objects, objects.to_numpy(), lambda data: objects):
         model = lmmcore.mixedlm("y ~ x + (1 | g)", frame, subset=subset)
         np.testing.assert_array_equal(model.rows_used, expected)
+    for subset in (
+        (frame["x"] > 0).astype(int),
+        [5, 7, 5, *range(20, 60)],
+    ):  # labels, not conditions
+        with pytest.raises(DataValueError, match="several times; expected each label of the index"):
+            lmmcore.mixedlm("y ~ x + (1 | g)", frame, subset=subset)

@@ -150,13 +150,21 @@ def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]
     """Return the rows of a subset, and their positions."""
     try:
         subset = _condition(subset(table) if callable(subset) else subset)
-        rows = pd.Series(np.arange(len(table)), table.index).loc[subset]
-        return table.loc[subset], np.atleast_1d(rows.to_numpy())
+        found = pd.Series(np.arange(len(table)), table.index).loc[subset]
+        some = table.loc[subset]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:
         raise DataValueError(
             f"subset={subset!r} picks no rows of data ({type(exc).__name__}: {exc}); expected labels of "
             f"its index, or True or False for each of its {len(table)} rows"
         ) from exc
+    rows = np.atleast_1d(found.to_numpy())
+    if len(rows) and np.bincount(rows).max() > 1:
+        twice = table.index[int(np.bincount(rows).argmax())]
+        raise DataValueError(
+            f"subset names the row {twice!s} several times; expected each label of the index of data "
+            f"once, or True or False (not 1 or 0, which are labels) for each of its {len(table)} rows"
+        )
+    return some, rows
 
 
 def _random_part(

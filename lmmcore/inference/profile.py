@@ -69,7 +69,7 @@ def profile_variance(
                 f"dist_high={dist_high!r}; the likelihood is not finite at the variance "
                 f"{value * results.scale:.6g}. Give a smaller distance"
             )
-        scale = restricted.coordinates.sigma2(state, restricted.n_eff)
+        scale = restricted.sigma2(state) / restricted.coordinates.y_scale**2
         out.append([value * scale, -0.5 * found.point.value])
     return np.array(out)
 

@@ -273,6 +273,8 @@ def random_effects(fit, dense):
     means, cov, marginal = dense.effects()
     close(fit.random_effects_frame, means, 1e-6)
     close([fit.random_effects[i] for i in range(30)], means, 1e-6)
+    blocks = [cov[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] for i in range(30)]
+    close(fit.random_effects_cov_frame, np.vstack(blocks), 1e-6)
     for i in range(30):
         mine = np.asarray(fit.random_effects_cov[i])
         close(mine, cov[2 * i : 2 * i + 2, 2 * i : 2 * i + 2], 1e-6)
@@ -447,7 +449,9 @@ TABLE = {
         "cov_params_note",
     ],
     errors_of_variances: ["cov_variances", "bse_variances", "covariance_parameters"],
-    random_effects: ["random_effects", "random_effects_cov", "random_effects_frame"],
+    random_effects: [
+        "random_effects", "random_effects_cov", "random_effects_frame", "random_effects_cov_frame",
+    ],
     rows: ["fittedvalues", "resid", "predict"],
     hypotheses: [
         "t_test", "wald_test", "f_test", "wald_test_terms", "t_test_pairwise", "get_nlfun", "df_resid",
