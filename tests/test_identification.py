@@ -316,3 +316,16 @@ def test_what_is_not_identified_is_not_selected():
             pytest.raises(DesignError, match="cannot be selected where the data cannot tell"),
         ):
             model.select_random_effects()
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_two_visits_whatever_the_response(reml):
+    """The optimizer may stop at the end of the line, where the covariance matrix is nearly singular."""
+    for seed in (13, 15, 24, 36, 91, 129, 147, 213, 1, 2):
+        rng = np.random.default_rng(seed)
+        g = np.repeat(np.arange(3 + seed % 3), 2)
+        data = pd.DataFrame({"g": g, "t": np.tile([0.0, 1.0], len(g) // 2)})
+        data["y"] = rng.normal(size=len(g)) + rng.normal(size=3 + seed % 3)[g] * (2 * (seed % 2))
+        with pytest.warns(NotIdentifiedWarning):
+            fit = lmmcore.mixedlm("y ~ C(t) + (t | g)", data).fit(reml=reml)
+        assert "residual variance" in fit.convergence.not_identified[0]
