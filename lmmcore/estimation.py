@@ -21,7 +21,7 @@ from .identification import NullDirection, in_words, null_directions
 from .identification import shown as _shown
 from .likelihood.profiled import Point, ProfiledLikelihood
 from .likelihood.start import neutral_start, start_values
-from .optimizers.newton import TrustRegionNewton
+from .optimizers.newton import ROUNDING, TrustRegionNewton, without_rounding
 from .saturation import (
     ZERO_WORDS,
     caution,
@@ -332,11 +332,12 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
             return
         g, h = g[mask], h[np.ix_(mask, mask)]
     values, vectors = eigh(h)
-    slope = vectors.T @ g
-    size = max(abs(float(values[0])), abs(float(values[-1])))
+    noise = ROUNDING * (abs(point.value) + 1.0)
+    values, slope = without_rounding(values, vectors.T @ g, point.theta, noise)
+    size = float(np.abs(values).max())
     positive = values > 1e-9 * size
     flat_slope = float(np.linalg.norm(slope[~positive])) if not positive.all() else 0.0
-    found.smallest = float(values[0])
+    found.smallest = float(values.min())
     found.decrement = float(0.5 * (slope[positive] ** 2 / values[positive]).sum())
     found.holds = (
         found.decrement <= DECREMENT

@@ -329,3 +329,20 @@ def test_two_visits_whatever_the_response(reml):
         with pytest.warns(NotIdentifiedWarning):
             fit = lmmcore.mixedlm("y ~ C(t) + (t | g)", data).fit(reml=reml)
         assert "residual variance" in fit.convergence.not_identified[0]
+
+
+@pytest.mark.parametrize("seed", [2, 30, 34, 38, 155, 160, 331, 363, 450, 539, 586])
+def test_flat_to_rounding(seed):
+    """What is left of a slope where the likelihood is constant leads nowhere."""
+    rng = np.random.default_rng(seed)
+    q, m = int(rng.integers(3, 20)), int(rng.integers(3, 6))
+    g, n = np.repeat(np.arange(q), m), q * m
+    x, w = rng.normal(size=n), rng.uniform(0.5, 2, n)
+    data = pd.DataFrame({"g": g, "x": x, "w": w})
+    data["y"] = rng.normal(size=n) + rng.normal(size=q)[g]
+    formula = ["C(g) * x + (1 | g)", "C(g) + x + (1 | g)", "C(g) * x + (x | g)", "C(g) + (1 | g)"]
+    model = lmmcore.mixedlm(f"y ~ {formula[seed % 4]}", data, weights="w" if seed % 8 < 4 else None)
+    with pytest.warns(NotIdentifiedWarning):
+        fit = model.fit()
+    assert fit.converged
+    assert fit.cov_re.to_numpy().max() < 1e6
