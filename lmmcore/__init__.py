@@ -12,12 +12,12 @@ except ImportError as exc:
 
 from . import datasets
 from .compare import compare_optimizers
-from .convergence import Convergence
 from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
 from .extension import plugins
+from .fitting.certificate import Convergence
 from .model import MixedLM, mixedlm
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams

@@ -37,9 +37,10 @@ from .errors import (
     counted,
     users_line,
 )
-from .estimation import estimate
 from .extension import CovarianceStructure, lower_indices, semidefinite_cholesky, take_options
 from .extension.guarded_optimizer import guarded_optimizer
+from .fitting.estimate import estimate
+from .fitting.patterns import order_that_holds
 from .likelihood.coordinates import Coordinates
 from .likelihood.fixed import FixedPattern
 from .likelihood.penalised import SmoothPenalties
@@ -48,7 +49,6 @@ from .likelihood.start import neutral_start
 from .likelihood.units import InUsersColumns
 from .model_rows import ModelRows
 from .params import MixedLMParams
-from .patterns import order_that_holds
 from .regularized.doors import PenalisedFits, check_smooth
 from .regularized.smooth import estimate_penalised, smooth_penalties, smooth_results
 from .results import MixedLMResults

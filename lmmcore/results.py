@@ -13,7 +13,6 @@ import pandas as pd
 
 from .arguments import numbers
 from .chosen_terms import chosen_terms
-from .convergence import Convergence
 from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
 from .design.columns import stack
@@ -21,6 +20,7 @@ from .design.removed import without_rows
 from .display.summary import Summary, summarize
 from .display.varcorr import varcorr
 from .errors import DataTypeError, LmmcoreWarning, OptionError
+from .fitting.certificate import Convergence
 from .inference.bootstrap import bootstrap
 from .inference.inference import Inference
 from .inference.profile import profile_variance
@@ -49,7 +49,7 @@ from .row_for_row import FixedEffects
 from .storage import write_pickle
 
 if TYPE_CHECKING:
-    from .estimation import Estimate
+    from .fitting.estimate import Estimate
     from .model import MixedLM
 
 

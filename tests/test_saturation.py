@@ -125,7 +125,7 @@ def test_no_random_effects_at_all(reml):
 
 def test_designs_with_residual_degrees_of_freedom_are_not_searched(monkeypatch):
     """The search is for designs that can reproduce all rows alone."""
-    import lmmcore.estimation as estimation
+    import lmmcore.fitting.estimate as estimation
 
     def never(*arguments):
         raise AssertionError("searched")

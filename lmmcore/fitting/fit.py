@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..convergence import Convergence
 from ..design.layout import Layout
 from ..design.spec import ModelSpec
 from ..likelihood.packed import PackedLikelihood, PackedPoint
@@ -17,6 +16,7 @@ from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..likelihood.state import State
 from ..likelihood.units import InUsersColumns
 from ..params import MixedLMParams
+from .certificate import Convergence
 from .equations import Equations
 
 T = TypeVar("T")

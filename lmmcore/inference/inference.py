@@ -28,7 +28,7 @@ from .wald import (
 )
 
 if TYPE_CHECKING:
-    from ..convergence import Convergence
+    from ..fitting.certificate import Convergence
     from ..model import MixedLM
     from ..params import MixedLMParams
 

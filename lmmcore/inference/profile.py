@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arguments import number, whole_number
 from ..errors import OptionError, suggest
-from ..estimation import estimate
 from ..extension import Optimizer
+from ..fitting.estimate import estimate
 from ..likelihood.fixed import FixedPattern
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DesignError, OptionError, counted
-from ..estimation import Estimate
 from ..extension.guarded_penalty import guarded_penalty
+from ..fitting.estimate import Estimate
 from ..penalties.descent import Solution
 from ..penalties.problem import PenalisedQuadratic, Terms
 from ..penalties.quadratic import Whitened

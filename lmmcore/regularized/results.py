@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
-from ..estimation import Estimate
+from ..fitting.estimate import Estimate
 from ..inference.wald import CovarianceOfParams
 from ..likelihood.crossed.effects import CrossedConditional
 from ..likelihood.independent.effects import Conditional

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..estimation import Estimate, estimate
 from ..extension import Optimizer
+from ..fitting.estimate import Estimate, estimate
 from ..likelihood.penalised import SmoothPenalties
 from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..params import MixedLMParams

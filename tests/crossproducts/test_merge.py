@@ -11,8 +11,8 @@ from lmmcore.crossproducts.accumulate import cross_products
 from lmmcore.design.arrays import from_arrays
 from lmmcore.design.build import from_formula
 from lmmcore.errors import DataValueError
-from lmmcore.estimation import estimate
 from lmmcore.extension import find
+from lmmcore.fitting.estimate import estimate
 from lmmcore.likelihood.profiled import ProfiledLikelihood
 from lmmcore.testing.strategies import grouped_models
 

@@ -12,7 +12,7 @@ import pytest
 
 import lmmcore
 from lmmcore.covariance.choice import bound_structure
-from lmmcore.starts import is_convex
+from lmmcore.fitting.starts import is_convex
 
 BENCH = Path(__file__).parents[2] / "asv_bench"
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .errors import ConvergenceError
-from .likelihood.independent import _groups
-from .likelihood.profiled import Point, ProfiledLikelihood
-from .likelihood.state import State
-from .linalg.matrices import eigh, lower_indices
+from ..errors import ConvergenceError
+from ..likelihood.independent import _groups
+from ..likelihood.profiled import Point, ProfiledLikelihood
+from ..likelihood.state import State
+from ..linalg.matrices import eigh, lower_indices
 
 COLUMNS = 1500  # columns of crossed factors up to which their rank is found
 LARGE = 1e4  # relative variance at which a residual hardly matters

@@ -11,8 +11,8 @@ from itertools import permutations
 
 import numpy as np
 
-from .errors import OptionError
-from .linalg.matrices import lower_indices, semidefinite_cholesky
+from ..errors import OptionError
+from ..linalg.matrices import lower_indices, semidefinite_cholesky
 
 SEARCHED = 7  # columns up to which all orders are tried
 

@@ -15,10 +15,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .extension.protocols import CovarianceStructure
-from .likelihood.profiled import Point, ProfiledLikelihood
-from .likelihood.start import scored_covariances
-from .optimizers.newton import TrustRegionNewton
+from ..extension.protocols import CovarianceStructure
+from ..likelihood.profiled import Point, ProfiledLikelihood
+from ..likelihood.start import scored_covariances
+from ..optimizers.newton import TrustRegionNewton
 
 WORK = 40_000  # starts times levels times squared columns
 PAIRS = 5  # columns up to which two of them are left out at a time

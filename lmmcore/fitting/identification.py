@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .likelihood.independent import _groups
-from .likelihood.profiled import Point, ProfiledLikelihood
-from .likelihood.state import State
-from .linalg.matrices import eigh, lower_indices, semidefinite_cholesky
+from ..likelihood.independent import _groups
+from ..likelihood.profiled import Point, ProfiledLikelihood
+from ..likelihood.state import State
+from ..linalg.matrices import eigh, lower_indices, semidefinite_cholesky
 
 SIGN = (
     1e-3  # curvature, as a part of that of a well-determined parameter, below which we look closer

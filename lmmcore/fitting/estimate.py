@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from .convergence import Convergence, TermAtOptimum
-from .errors import ConvergenceError
-from .extension import OptimizeOutcome, Optimizer, eigh
+from ..errors import ConvergenceError
+from ..extension import OptimizeOutcome, Optimizer, eigh
+from ..likelihood.profiled import Point, ProfiledLikelihood
+from ..likelihood.start import neutral_start, start_values
+from ..optimizers.newton import ROUNDING, TrustRegionNewton, without_rounding
+from .certificate import Convergence, TermAtOptimum
 from .identification import NullDirection, in_words, null_directions
 from .identification import shown as _shown
-from .likelihood.profiled import Point, ProfiledLikelihood
-from .likelihood.start import neutral_start, start_values
-from .optimizers.newton import ROUNDING, TrustRegionNewton, without_rounding
 from .saturation import (
     ZERO_WORDS,
     caution,
