@@ -26,7 +26,7 @@ from .design import Design, RandomTerm, check
 from .encoding import Variable
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
-from .group_argument import GROUP, column_of, name_of
+from .group_argument import GROUP, column_named, column_of
 from .groups import Grouping, code_groups, interaction
 from .missing import find_missing
 from .names import factors_in, is_dot, names_in
@@ -102,7 +102,7 @@ def from_formula(
     env = Evaluator(frame, table, keep)
     groupings = [
         replace(_grouping([(x, _rows(v, keep)) for x, v in factor]), variables=variables)
-        for factor, variables in zip(given, _variables(parsed, given, groups))
+        for factor, variables in zip(given, _variables(parsed, given, groups, table))
     ]
     y, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
     terms, random = _random_part(bars, groupings, env)
@@ -280,13 +280,15 @@ def _group_variables(
 
 
 def _variables(
-    parsed: MixedFormula, given: Sequence[Sequence[tuple[str, Any]]], groups: Any
+    parsed: MixedFormula,
+    given: Sequence[Sequence[tuple[str, Any]]],
+    groups: Any,
+    table: pd.DataFrame,
 ) -> list[tuple[str, ...]]:
     """Return for each factor the columns of a table that say the levels of new rows."""
     if parsed.bars:
         return [tuple(name for name, _ in factor) for factor in given]
-    name = name_of(groups)
-    return [() if name is None else (name,)]
+    return [column_named(groups, table)]
 
 
 def _grouping(variables: Sequence[tuple[str, Any]]) -> Grouping:

@@ -75,7 +75,7 @@ def test_the_better_optimum(study, kind, seed, value):
 
 
 def test_no_optimum_is_called_one(study):
-    """Factors that can reproduce all rows beside fixed effects: ML is unbounded, whatever local optimum it has."""
+    """Factors and fixed effects can reproduce all rows: ML is unbounded, whatever local optimum it has."""
     model = drawn(study, "crossed", 150)
     with pytest.raises(ConvergenceError, match="unbounded"):
         lmmcore.mixedlm(model.formula, model.frame).fit(reml=model.reml)
