@@ -17,7 +17,13 @@ from .design.columns import matrix_columns, stack
 from .design.component_formulas import components_of_new_rows
 from .design.design import Design
 from .design.evaluate import rebuild
-from .design.groups import Grouping, code_groups, interaction
+from .design.groups import (
+    Grouping,
+    code_groups,
+    interaction,
+    missing_labels,
+    one_label_per_row,
+)
 from .design.levels import Levels, levels_of
 from .design.spec import ModelSpec
 from .errors import DataValueError, NameNotFoundError, OptionError, counted, suggest
@@ -107,18 +113,22 @@ def random_part(
     frame = None if isinstance(exog, np.ndarray) else as_frame(exog)
     n = len(exog) if frame is None else len(frame)
     z = _columns(results, frame, exog_re, n, terms)
+    components = terms - set(range(len(design.terms)))
+    used = {design.terms[t].factor for t in terms - components} | ({0} if components else set())
+    by_factor = {f: _labels_of_rows(design, f, frame, groups, n) for f in sorted(used)}
+    keep = ~np.any([missing_labels(v) for pairs in by_factor.values() for _, v in pairs], axis=0)
+    if not keep.all():
+        out = np.full(n, np.nan)
+        if keep.any():
+            x, labels, re = (_rows(given, keep) for given in (exog, groups, exog_re))
+            out[keep] = random_part(results, x, labels, re, new_groups, terms)
+        return out
     out = np.zeros(n)
-    for f, known in enumerate(design.groupings):  # one of them where there are components
+    for f, pairs in by_factor.items():
+        known = design.groupings[f]
         mine = [t for t in z if design.terms[t].factor == f]
-        components = terms - set(range(len(design.terms)))
-        if not mine and not components:
-            continue
-        given = _given(groups, design, known)
-        grouping = _grouping_of_rows(known, frame, given)
-        if len(grouping.codes) != n:
-            raise DataValueError(
-                f"groups has {len(grouping.codes)} labels for {n} rows; expected one for each row"
-            )
+        factors = [code_groups(values, name) for name, values in pairs]
+        grouping = factors[0] if len(factors) == 1 else interaction(factors)
         at = _known_levels(known, grouping, new_groups)
         if components:
             out += _component_part(results, frame, grouping, at, new_groups, components)
@@ -206,12 +216,32 @@ def _given(groups: Any, design: Design, known: Grouping) -> Any:
     return groups
 
 
-def _grouping_of_rows(known: Grouping, frame: pd.DataFrame | None, given: Any) -> Grouping:
-    """Return the levels of new rows."""
+def _rows(given: Any, keep: np.ndarray) -> Any:
+    """Return some rows of an argument; of a mapping, of each of its columns."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, (pd.Series, pd.DataFrame, np.ndarray, pd.api.extensions.ExtensionArray)):
+        return given[keep]
+    if isinstance(given, Mapping):
+        return {name: _rows(values, keep) for name, values in given.items()}
+    return as_frame(given)[keep] if hasattr(given, "columns") else np.asarray(given)[keep]
+
+
+def _labels_of_rows(
+    design: Design, f: int, frame: pd.DataFrame | None, groups: Any, n: int
+) -> list[tuple[str, Any]]:
+    """Return the variables whose combinations are the levels of new rows of one factor."""
+    known = design.groupings[f]
+    given = _given(groups, design, known)
     if given is not None:
         if isinstance(given, str) and frame is not None and given in frame.columns:
             given = frame[given]
-        return code_groups(given, known.name)
+        labels = one_label_per_row(given, known.name)
+        if len(labels) != n:
+            raise DataValueError(
+                f"groups has {len(labels)} labels for {n} rows; expected one for each row"
+            )
+        return [(known.name, labels)]
     if frame is None or not known.variables:
         why = "" if frame is None else f" (the model's groups were an array, {known.name!r})"
         raise OptionError(
@@ -223,8 +253,7 @@ def _grouping_of_rows(known: Grouping, frame: pd.DataFrame | None, given: Any) -
                 f"exog has no column {name!r}, the group of the model, and groups= was not given"
                 + suggest(name, map(str, frame.columns))
             )
-    factors = [code_groups(frame[name], name) for name in known.variables]
-    return factors[0] if len(factors) == 1 else interaction(factors)
+    return [(name, one_label_per_row(frame[name], name)) for name in known.variables]
 
 
 def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.ndarray:

@@ -99,3 +99,30 @@ def test_groups_of_one_text_column_called_group():
 def test_a_misspelt_structure_fails_when_the_model_is_built(build):
     with pytest.raises(OptionError, match="'antte'"):
         build(data())
+
+
+def test_a_series_named_like_a_column_that_it_is_not():
+    """Predictions look up the groups of new rows in the column of that name only if it holds them."""
+    data = lmmcore.datasets.load_sleepstudy()
+    data["Subject"] = data["Subject"].astype(str).astype(int)
+    pairs = data["Subject"] // 10
+    assert pairs.name == "Subject"
+    exog = data[["Days", "Subject"]]
+    for fit, new in (
+        (MixedLM.from_formula("Reaction ~ Days", data, groups=pairs).fit(), data),
+        (MixedLM(data["Reaction"], exog, pairs).fit(), exog),
+    ):
+        with pytest.raises(OptionError, match="groups of the new rows are not given"):
+            fit.predict(new, random_effects=True)
+    for groups in (
+        data["Subject"],
+        data[["Subject"]],
+        data["Subject"].astype(str),
+        data["Subject"].astype(float),
+        data["Subject"].astype("category"),
+        data["Subject"].astype(float).where(data.index != 4),
+        data["Subject"].rename("person"),
+    ):
+        fit = MixedLM.from_formula("Reaction ~ Days", data, groups=groups).fit()
+        found = fit.predict(data.assign(person=data["Subject"]), random_effects=True)
+        np.testing.assert_allclose(found[fit.model.rows_used], fit.fittedvalues)

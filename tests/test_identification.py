@@ -8,7 +8,7 @@ import pytest
 
 import lmmcore
 from lmmcore import MixedLM
-from lmmcore.errors import NotIdentifiedWarning
+from lmmcore.errors import DataValueError, DesignError, LmmcoreWarning, NotIdentifiedWarning
 from lmmcore.testing.dense import DenseModel
 
 
@@ -280,3 +280,69 @@ def test_optimizers_say_the_same():
     for method in ("newton", "bfgs"):
         with pytest.warns(NotIdentifiedWarning, match="from the residual variance"):
             lmmcore.mixedlm("y ~ t + (t | g)", TWO).fit(method=method)
+
+
+def test_words_of_tests_without_standard_errors():
+    """Coefficients that depend on what is not identified are not called zero by a penalty."""
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(6), 10)
+    data = pd.DataFrame({"g": g, "x": rng.standard_normal(60)})
+    data["y"] = data["x"] + rng.standard_normal(6)[g] + rng.standard_normal(60)
+    with pytest.warns(NotIdentifiedWarning):
+        fit = lmmcore.mixedlm("y ~ C(g) + x + (1 | g)", data).fit()
+    with pytest.warns(
+        LmmcoreWarning, match=r"the data do not identify the standard errors of Intercept"
+    ):
+        fit.t_test("C(g)[T.1] = 0")
+    terms = fit.wald_test_terms()
+    assert list(terms.table.index) == ["x"]
+    assert "the data do not identify" in str(terms)
+    assert "penal" not in str(terms)
+    with pytest.raises(
+        DataValueError, match=r"C\(g\)\[T.1\], .* have no standard error, as the data do"
+    ):
+        fit.t_test_pairwise("C(g)")
+
+
+def test_what_is_not_identified_is_not_selected():
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(6), 10)
+    data = pd.DataFrame({"g": g, "one": 1.0, "x": rng.standard_normal(60)})
+    data["y"] = data["x"] + rng.standard_normal(6)[g] + rng.standard_normal(60)
+    for formula in ("y ~ C(g) + x + (1 | g)", "y ~ x + (1 | g) + (0 + one | g)"):
+        model = lmmcore.mixedlm(formula, data)
+        with (
+            pytest.warns(NotIdentifiedWarning),
+            pytest.raises(DesignError, match="cannot be selected if the data cannot tell"),
+        ):
+            model.select_random_effects()
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_two_visits_whatever_the_response(reml):
+    """The optimizer may stop at the end of the line, where the covariance matrix is nearly singular."""
+    for seed in (13, 15, 24, 36, 91, 129, 147, 213, 1, 2):
+        rng = np.random.default_rng(seed)
+        g = np.repeat(np.arange(3 + seed % 3), 2)
+        data = pd.DataFrame({"g": g, "t": np.tile([0.0, 1.0], len(g) // 2)})
+        data["y"] = rng.normal(size=len(g)) + rng.normal(size=3 + seed % 3)[g] * (2 * (seed % 2))
+        with pytest.warns(NotIdentifiedWarning):
+            fit = lmmcore.mixedlm("y ~ C(t) + (t | g)", data).fit(reml=reml)
+        assert "residual variance" in fit.convergence.not_identified[0]
+
+
+@pytest.mark.parametrize("seed", [2, 30, 34, 38, 155, 160, 331, 363, 450, 539, 586])
+def test_flat_to_rounding(seed):
+    """What is left of a slope where the likelihood is constant leads nowhere."""
+    rng = np.random.default_rng(seed)
+    q, m = int(rng.integers(3, 20)), int(rng.integers(3, 6))
+    g, n = np.repeat(np.arange(q), m), q * m
+    x, w = rng.normal(size=n), rng.uniform(0.5, 2, n)
+    data = pd.DataFrame({"g": g, "x": x, "w": w})
+    data["y"] = rng.normal(size=n) + rng.normal(size=q)[g]
+    formula = ["C(g) * x + (1 | g)", "C(g) + x + (1 | g)", "C(g) * x + (x | g)", "C(g) + (1 | g)"]
+    model = lmmcore.mixedlm(f"y ~ {formula[seed % 4]}", data, weights="w" if seed % 8 < 4 else None)
+    with pytest.warns(NotIdentifiedWarning):
+        fit = model.fit()
+    assert fit.converged
+    assert fit.cov_re.to_numpy().max() < 1e6

@@ -6,7 +6,7 @@ import pytest
 
 import lmmcore
 from lmmcore import MixedLM
-from lmmcore.errors import LmmcoreError
+from lmmcore.errors import DataValueError, LmmcoreError
 
 
 def parts():
@@ -102,9 +102,46 @@ def test_predictions():
     new, g = given["exog"][:5], given["groups"][:5]
     found = fit.predict(masked(new, (2, 1)))
     assert np.isnan(found).tolist() == [False, False, True, False, False]
-    with pytest.raises(LmmcoreError, match="missing in 1 of 5 rows"):
-        fit.predict(new, random_effects=True, groups=masked(g, 2))
+    found = fit.predict(new, random_effects=True, groups=masked(g, 2))
+    assert np.isnan(found).tolist() == [False, False, True, False, False]
     frame = pd.DataFrame(table())
     plain = lmmcore.mixedlm("y ~ x + (1 | g)", frame).fit()
     found = plain.predict({"x": masked(new[:, 1], 2)})
     assert np.isnan(found).tolist() == [False, False, True, False, False]
+
+
+def test_variables_of_the_caller():
+    """A masked array beside the table, and one that an expression makes."""
+    data = table()
+    own = masked(data["x"], 3)
+    label = np.ma.array(np.tile(["u", "v"], 30), mask=np.arange(60) == 4)
+    for formula, row in (
+        ("y ~ own + (1 | g)", 3),
+        ("y ~ I(own * 2) + (own | g)", 3),
+        ("y ~ np.exp(own / 1000) + offset(own) + (1 | g)", 3),
+        ("own ~ x + (1 | g)", 3),
+        ("y ~ C(label) + (0 + C(label) | g)", 4),
+        ("y ~ np.ma.masked_greater(x, np.sort(x)[-2]) + (1 | g)", int(np.argmax(data["x"]))),
+    ):
+        model = lmmcore.mixedlm(formula, data)
+        assert np.setdiff1d(np.arange(60), model.rows_used).tolist() == [row], formula
+    del own, label
+
+
+def test_subsets():
+    """What is masked, or missing, is in no subset."""
+    frame = pd.DataFrame(table())
+    use = np.ma.array(frame["x"] > 0, mask=np.arange(60) < 20)
+    found = lmmcore.mixedlm("y ~ x + (1 | g)", frame, subset=use)
+    expected = np.flatnonzero((frame["x"] > 0) & (np.arange(60) >= 20))
+    np.testing.assert_array_equal(found.rows_used, expected)
+    objects = pd.Series(np.where(np.arange(60) < 20, None, frame["x"] > 0), frame.index)
+    for subset in (objects, objects.to_numpy(), lambda data: objects):
+        model = lmmcore.mixedlm("y ~ x + (1 | g)", frame, subset=subset)
+        np.testing.assert_array_equal(model.rows_used, expected)
+    for subset in (
+        (frame["x"] > 0).astype(int),
+        [5, 7, 5, *range(20, 60)],
+    ):  # labels, not conditions
+        with pytest.raises(DataValueError, match="several times; expected each label of the index"):
+            lmmcore.mixedlm("y ~ x + (1 | g)", frame, subset=subset)

@@ -91,6 +91,35 @@ def test_what_is_missing_is_named():
     )
 
 
+@pytest.mark.parametrize("kind", ["bars", "component", "given"])
+def test_rows_without_a_group(kind):
+    """A missing label is a missing value: NaN where the factor is asked for, and nothing elsewhere."""
+    data = lmmcore.datasets.load_pastes()
+    fit, data = pastes()
+    where: dict = {}
+    if kind == "component":
+        fit = MixedLM.from_formula(
+            "strength ~ 1", data, groups="batch", vc_formula={"cask": "0 + C(cask)"}
+        ).fit()
+    expected = fit.predict(data, random_effects=True)
+    new = data.astype({"batch": object, "cask": object})
+    new.loc[[3, 17], "cask" if kind == "bars" else "batch"] = None
+    if kind == "given":
+        fit = MixedLM.from_formula("strength ~ 1", data, groups=data["batch"].to_numpy()).fit()
+        expected = fit.predict(data, random_effects=True, groups=data["batch"])
+        where = {"groups": new["batch"]}
+    for new_groups in ("error", "zero"):
+        found = fit.predict(new, random_effects=True, new_groups=new_groups, **where)
+        np.testing.assert_allclose(found.drop([3, 17]), expected.drop([3, 17]), rtol=1e-12)
+        assert found[[3, 17]].isna().all()
+    assert fit.predict(new).notna().all()
+    if kind == "bars":
+        assert fit.predict(new, random_effects="batch").notna().all()
+    none = new.assign(batch=None, cask=None)
+    if kind != "given":
+        assert fit.predict(none, random_effects=True).isna().all()
+
+
 def test_variance_components():
     """Effects of components are found by group and name; unknown ones are an error or zero."""
     data = lmmcore.datasets.load_pastes()

@@ -25,7 +25,7 @@ def check_fit(fit, spec):
     assert fit.criterion <= spec["criterion"] + 1e-7 + 1e-10 * abs(spec["criterion"])
     # Nor below: a likelihood too high is as wrong as one too low.
     assert fit.criterion >= spec["criterion"] - 1e-6
-    assert fit.nfev <= 15
+    assert fit.nfev <= (15 if fit.nobs > 100 else 60)  # few rows are searched from further starts
     assert bool(fit.convergence.boundary) == bool(spec["is_singular"])
     assert np.sqrt(fit.scale) == pytest.approx(spec["sigma"], rel=1e-5)
 

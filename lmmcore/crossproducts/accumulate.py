@@ -288,11 +288,15 @@ def non_finite(design: Design) -> DataValueError:
         bad = ~np.isfinite(column)
         if bad.any():
             row = int(np.argmax(bad))
-            kind = "NaN" if np.isnan(column[row]) else "infinity"
+            kind, advice = "infinity", "Correct the data"
+            if np.isnan(column[row]):
+                kind = "NaN"
+                advice = (
+                    "Use missing='drop' to leave out rows with missing values, or correct the data"
+                )
             return NotFiniteError(
                 f"{what} has {kind} in row {row} ({int(bad.sum())} of {len(column)} values are not "
-                "finite); expected finite numbers. Use missing='drop' to leave out rows with missing "
-                "values, or correct the data"
+                f"finite); expected finite numbers. {advice}"
             )
     return DataValueError(
         "the squares of the values are too large for floating point; rescale the columns of the data"

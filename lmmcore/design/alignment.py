@@ -38,9 +38,9 @@ def check_alignment(given: Iterable[tuple[str, Any]]) -> None:
 
 
 def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValueError:
-    others = own[~own.isin(index)]
+    others = own[~own.isin(index)].tolist()
     where = f"{name}.loc[{of}.index]"
-    if len(others):
+    if others:
         return DataValueError(
             f"{name} and {of} are labeled by different indexes ({name} has {others[0]!r}, which {of} does "
             f"not have); expected the same index, because rows are matched by position. Give "
@@ -50,8 +50,9 @@ def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValu
     if own.is_unique and index.is_unique:
         row = int((own != index).argmax())
         return DataValueError(
-            f"{name} has the index of {of} in another order (row {row} is {own[row]!r} in {name} and "
-            f"{index[row]!r} in {of}); expected the same order, because rows are matched by position. "
+            f"{name} has the index of {of} in another order (row {row} is {own.tolist()[row]!r} in {name} "
+            f"and {index.tolist()[row]!r} in {of}); expected the same order, because rows are matched by "
+            f"position. "
             f"Give {where}"
         )
     return DataValueError(

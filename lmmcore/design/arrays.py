@@ -15,7 +15,7 @@ from .build import check_missing
 from .columns import Column, as_column, matrix_columns
 from .components import VCSpec, from_spec
 from .design import Design, RandomTerm, check
-from .group_argument import GROUP, name_of
+from .group_argument import GROUP, column_named, name_of
 from .groups import code_groups, missing_labels, one_label_per_row
 
 
@@ -48,7 +48,7 @@ def from_arrays(
         fixed, fixed_names = matrix_columns(exog, None, "x", "exog")
         if not isinstance(exog, (pd.DataFrame, pd.Series)):
             fixed_names = _name_constant(fixed, fixed_names)
-    group_name = name_of(groups)
+    group_name, column = name_of(groups), column_named(groups, exog)
     random, terms = _random(exog_re, exog_vc, group_name or GROUP)
     w = None
     if weights is not None:
@@ -57,8 +57,7 @@ def from_arrays(
     _check_length(y, endog_name, groups)
     kept = _complete_rows([y, *fixed, *random, w], groups) if drop else None
     grouping = code_groups(groups if kept is None else groups[kept], group_name or GROUP)
-    if group_name is not None:
-        grouping = replace(grouping, variables=(group_name,))
+    grouping = replace(grouping, variables=column)
     index = _index_of(endog, exog)
     design = Design(
         y, endog_name, fixed, fixed_names, grouping, terms, random,

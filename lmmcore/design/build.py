@@ -26,7 +26,7 @@ from .design import Design, RandomTerm, check
 from .encoding import Variable
 from .evaluate import Evaluator
 from .formula import Bar, MixedFormula, parse_formula, parse_terms
-from .group_argument import GROUP, column_of, name_of
+from .group_argument import GROUP, column_named, column_of
 from .groups import Grouping, code_groups, interaction
 from .missing import find_missing
 from .names import factors_in, is_dot, names_in
@@ -119,7 +119,7 @@ def from_formula(
     env = Evaluator(frame, table, keep)
     groupings = [
         replace(_grouping([(x, _rows(v, keep)) for x, v in factor]), variables=variables)
-        for factor, variables in zip(given, _variables(parsed, given, groups))
+        for factor, variables in zip(given, _variables(parsed, given, groups, table))
     ]
     y, endog_info, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
     terms, random = _random_part(bars, groupings, env)
@@ -150,18 +150,39 @@ def _offset(parsed: MixedFormula, env: Evaluator) -> tuple[np.ndarray | None, tu
     return np.sum(values, axis=0), tuple(variables)
 
 
+def _condition(subset: Any) -> Any:
+    """Return conditions among objects or under a mask as pandas' booleans, where missing is false."""
+    if isinstance(subset, np.ma.MaskedArray) and subset.dtype == bool:
+        return subset.filled(False)
+    if not isinstance(subset, (pd.Series, np.ndarray)) or subset.dtype.kind != "O":
+        return subset
+    if pd.api.types.infer_dtype(subset, skipna=True) != "boolean":
+        return subset
+    if isinstance(subset, pd.Series):
+        return subset.astype("boolean")
+    return pd.array(subset, dtype="boolean")
+
+
 def _subset(table: pd.DataFrame, subset: Any) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows of a subset, and their positions."""
     try:
-        subset = subset(table) if callable(subset) else subset
-        rows = pd.Series(np.arange(len(table)), table.index).loc[subset]
-        return table.loc[subset], np.atleast_1d(rows.to_numpy())
+        subset = _condition(subset(table) if callable(subset) else subset)
+        found = pd.Series(np.arange(len(table)), table.index).loc[subset]
+        some = table.loc[subset]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:
         raise DataValueError(
             f"subset={subset!r} does not select rows of data ({type(exc).__name__}: {exc}); "
             f"expected labels of "
             f"its index, or True or False for each of its {len(table)} rows"
         ) from exc
+    rows = np.atleast_1d(found.to_numpy())
+    if len(rows) and np.bincount(rows).max() > 1:
+        twice = table.index[int(np.bincount(rows).argmax())]
+        raise DataValueError(
+            f"subset names the row {twice!s} several times; expected each label of the index of data "
+            f"once, or True or False (not 1 or 0, which are labels) for each of its {len(table)} rows"
+        )
+    return some, rows
 
 
 def _random_part(
@@ -277,13 +298,15 @@ def _group_variables(
 
 
 def _variables(
-    parsed: MixedFormula, given: Sequence[Sequence[tuple[str, Any]]], groups: Any
+    parsed: MixedFormula,
+    given: Sequence[Sequence[tuple[str, Any]]],
+    groups: Any,
+    table: pd.DataFrame,
 ) -> list[tuple[str, ...]]:
     """Return for each factor the columns of a table that say the levels of new rows."""
     if parsed.bars:
         return [tuple(name for name, _ in factor) for factor in given]
-    name = name_of(groups)
-    return [() if name is None else (name,)]
+    return [column_named(groups, table)]
 
 
 def _grouping(variables: Sequence[tuple[str, Any]]) -> Grouping:

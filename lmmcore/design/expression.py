@@ -21,6 +21,7 @@ import pandas as pd
 import patsy.builtins
 
 from ..errors import DataValueError
+from .columns import unmasked
 from .functions import FUNCTIONS
 from .kept import Kept
 
@@ -185,6 +186,7 @@ class _Scope:
             return self.rows[name]
         for value in self._of_caller(name):
             if _is_rows(value, len(self.table)):  # as good as a column; new rows have their own
+                value = unmasked(value)
                 self.rows[name] = value
             else:
                 self.kept[name] = Kept(name, value)

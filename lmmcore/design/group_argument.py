@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..errors import FormulaError, NameNotFoundError, suggest
 from .groups import advice_for_two
+from .variables import as_text
 
 GROUP = "Group"  # the name of groups that have none, as in statsmodels
 
@@ -20,6 +21,35 @@ def name_of(values: Any) -> str | None:
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         name = values.columns[0]
     return None if name is None else str(name)
+
+
+def column_named(groups: Any, table: Any) -> tuple[str, ...]:
+    """Return the column of new rows that says their group: that with the name of `groups`, if there is one.
+
+    A column of that name in `table`, the rows of the model, has to hold the same labels. If not, as with
+    ``groups=data["Subject"] // 2``, there is none.
+    """
+    name = name_of(groups)
+    if name is None:
+        return ()
+    if isinstance(groups, str) or not isinstance(table, pd.DataFrame) or name not in table.columns:
+        return (name,)
+    own = groups.iloc[:, 0] if isinstance(groups, pd.DataFrame) else groups
+    column = table[name]
+    if (
+        not isinstance(own, pd.Series)
+        or not isinstance(column, pd.Series)
+        or len(own) != len(column)
+    ):
+        return ()
+    return (name,) if own.equals(column) or _same_labels(own, column) else ()
+
+
+def _same_labels(one: pd.Series, other: pd.Series) -> bool:
+    """Whether labels are the same where neither is missing, be they text or numbers."""
+    both = one.notna().to_numpy() & other.notna().to_numpy()
+    (codes, labels), (other_codes, others) = (pd.factorize(s[both]) for s in (one, other))
+    return (codes == other_codes).all() and [*map(as_text, labels)] == [*map(as_text, others)]
 
 
 def column_of(groups: Any, table: pd.DataFrame) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 import patsy.builtins
 
 from ..errors import DataTypeError, DataValueError, FormulaError
-from .columns import as_column, is_date
+from .columns import as_column, is_date, unmasked
 from .expression import plain_dtype
 
 _BOX = type(patsy.builtins.C([]))
@@ -105,7 +105,7 @@ def read(value: Any, name: str, n: int, categorical: bool = False) -> np.ndarray
     if np.ndim(value) == 0 and not boxed:
         value = np.full(n, value)
     if not isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        value = np.asarray(value)
+        value = np.asarray(unmasked(value))
         value = value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value
     if len(value) != n:
         raise DataValueError(
@@ -195,15 +195,16 @@ def matched(found: Categories, levels: tuple[Any, ...]) -> tuple[np.ndarray, lis
         if place is None:
             if not texts:
                 for j, other in enumerate(levels):
-                    text = _text(other)
+                    text = as_text(other)
                     texts[text] = -2 if text in texts else j
-            place = texts.get(_text(level), -2)
+            place = texts.get(as_text(level), -2)
         if place < 0:
             unknown.append(level)
         at[i] = place
     return at[found.codes], unknown
 
 
-def _text(level: Any) -> str:
+def as_text(level: Any) -> str:
+    """Return the text of a label: 308, 308.0 and "308" are one."""
     number = isinstance(level, (float, np.floating)) and float(level).is_integer()
     return str(int(level)) if number else str(level)

@@ -18,7 +18,7 @@ from ..errors import ConvergenceError
 from ..extension import OptimizeOutcome, Optimizer, eigh
 from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..likelihood.start import neutral_start, start_values
-from ..optimizers.newton import TrustRegionNewton
+from ..optimizers.newton import ROUNDING, TrustRegionNewton, without_rounding
 from .certificate import Convergence, TermAtOptimum
 from .identification import NullDirection, in_words, null_directions
 from .identification import shown as _shown
@@ -344,11 +344,12 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
             return
         g, h = g[mask], h[np.ix_(mask, mask)]
     values, vectors = eigh(h)
-    slope = vectors.T @ g
-    size = max(abs(float(values[0])), abs(float(values[-1])))
+    noise = ROUNDING * (abs(point.value) + 1.0)
+    values, slope = without_rounding(values, vectors.T @ g, point.theta, noise)
+    size = float(np.abs(values).max())
     positive = values > 1e-9 * size
     flat_slope = float(np.linalg.norm(slope[~positive])) if not positive.all() else 0.0
-    found.smallest = float(values[0])
+    found.smallest = float(values.min())
     found.decrement = float(0.5 * (slope[positive] ** 2 / values[positive]).sum())
     found.holds = (
         found.decrement <= DECREMENT
@@ -408,13 +409,13 @@ def _boundary_words(
             for j in rest
             if i < j and abs(g[i, j]) >= (1 - 1e-8) * np.sqrt(variances[i] * variances[j])
         ]
-        for i, j in pairs:
+        for i, j in pairs if len(pairs) <= 3 else ():
             sign = "−1" if g[i, j] < 0 else "1"
             words.append(
                 f"the correlation of {_shown(names[t][i], group)} and {names[t][j]} is at {sign}: the "
                 "data do not support this many random coefficients"
             )
-        if not pairs:
+        if not 0 < len(pairs) <= 3:
             rank = len(values) - int(zero.sum())
             listed = ", ".join(names[t])
             words.append(

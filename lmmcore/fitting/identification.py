@@ -80,17 +80,17 @@ def null_directions(
     """
     if point.state is None or point.gamma_gradient is None:
         return []
-    n, inside, clear, sizes = likelihood.engine.n, True, np.inf, []
+    n, within, clear, sizes = likelihood.engine.n, [], np.inf, []
     for (values, _), term in zip(spectra, likelihood.terms):
         least = term.levels / n
-        inside = inside and values.item(0) > ZERO * least
+        within.append(values.item(0) > ZERO * least)
         sizes.append(max(values.item(-1), least))
         clear = min(clear, sizes[-1] / term.levels)
-    curved = smallest * clear > SIGN
+    curved, inside = smallest * clear > SIGN, all(within)
     if curved and inside:
         return []
     pushes = [] if inside else list(_pushes(likelihood, point, spectra))
-    if not pushes and (curved or _curved(likelihood, point, sizes)):
+    if not pushes and (curved or _curved(likelihood, point, sizes, within)):
         return []
     return list(_directions(likelihood, point, pushes, sizes))
 
@@ -109,19 +109,30 @@ def _free(likelihood: ProfiledLikelihood, point: Point) -> Iterator[tuple[int, i
             at += 1
 
 
-def _curved(likelihood: ProfiledLikelihood, point: Point, sizes: Sequence[float]) -> bool:
-    """Return whether the Hessian in θ is far from singular, each parameter in its natural unit."""
+def _curved(
+    likelihood: ProfiledLikelihood, point: Point, sizes: Sequence[float], within: Sequence[bool]
+) -> bool:
+    """Return whether the Hessian in θ is far from singular, each parameter in its natural unit.
+
+    Near a singular G_t these units are large. What is left of the slope in G_t, which is rounding, then
+    counts as curvature in θ, and is taken off.
+    """
     free = list(_free(likelihood, point))
     if not free or point.hessian is None:
         return True
+    assert point.gamma_gradient is not None
     index = [i for _, i, _ in free]
-    unit = []
+    unit, rounding = [], 0.0
     for t, _, g in free:
+        term = likelihood.terms[t]
         change = float(np.abs(g).max())
-        unit.append(sizes[t] / change / likelihood.terms[t].levels ** 0.5 if change else 0.0)
+        unit.append(sizes[t] / change / term.levels**0.5 if change else 0.0)
+        if within[t]:
+            rest = np.abs(point.gamma_gradient[term.coordinates]).max()
+            rounding = max(rounding, 2.0 * term.k * rest * unit[-1] ** 2)
     scale = np.array(unit)
     values, _ = eigh(point.hessian[np.ix_(index, index)] * np.outer(scale, scale))
-    return bool(values[0] > SIGN)
+    return bool(values[0] - rounding > SIGN)
 
 
 def _pushes(

@@ -51,14 +51,16 @@ def pairwise(
     alpha: float,
     factor_labels: Sequence[str] | None,
     left_out: Sequence[str] = (),
+    reason: str = "",
 ) -> PairwiseTests:
     """Compare the levels of a factor; see ``MixedLMResults.t_test_pairwise``."""
     encoding, columns, levels = _encoding(spec, term_name)
-    zero = [name for name in left_out if name in [spec.exog_names[j] for j in columns]]
-    if zero:
+    none = [name for name in left_out if name in [spec.exog_names[j] for j in columns]]
+    if none:
         raise DataValueError(
-            f"the levels of {term_name} cannot be compared: the penalised fit has {', '.join(zero)} at "
-            "zero, without a standard error. Test the others by t_test, or penalise the factor as a group"
+            f"the levels of {term_name} cannot be compared: {', '.join(none)} "
+            f"{'has' if len(none) == 1 else 'have'} no standard error, as {reason}. "
+            "Test the others by t_test; a penalty can take a factor as a group"
         )
     if factor_labels is not None:
         if len(factor_labels) != len(levels):

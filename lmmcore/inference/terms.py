@@ -24,12 +24,15 @@ class TermTests:
     table : DataFrame
         Columns statistic, pvalue, df_constraint (and df_denom for F), a row for each term.
     left_out : tuple of str
-        Coefficients that a penalty has at zero: they are not among what is tested.
+        Coefficients without standard errors: they are not among what is tested.
+    reason : str
+        Why these have none.
     """
 
     distribution: str
     table: pd.DataFrame
     left_out: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def statistic(self) -> np.ndarray:
@@ -60,9 +63,7 @@ class TermTests:
         text = self.summary_frame().to_string()
         if not self.left_out:
             return text
-        return (
-            f"{text}\nNot tested, as the penalised fit has them at zero: {', '.join(self.left_out)}"
-        )
+        return f"{text}\nNot tested: {', '.join(self.left_out)}, as {self.reason}"
 
     def __repr__(self) -> str:
         return str(self)
@@ -91,6 +92,7 @@ def wald_terms(
     extra_constraints: Sequence[tuple[str, Any]],
     combine_terms: Sequence[str],
     left_out: Sequence[str] = (),
+    reason: str = "",
 ) -> TermTests:
     """Test each term; see ``MixedLMResults.wald_test_terms``."""
     identity = np.eye(spec.k_fe)
@@ -112,8 +114,9 @@ def wald_terms(
     hypotheses += [(name, np.atleast_2d(np.asarray(m, float))) for name, m in extra_constraints]
     if not hypotheses:
         raise OptionError(
-            "no term is left to test: every term has one column and skip_single is true, or the penalised "
-            "fit has all coefficients at zero; expected skip_single=False, or extra_constraints"
+            "no term is left to test: every term has one column and skip_single is true, or no coefficient "
+            f"has a standard error{reason and f' ({reason})'}; expected skip_single=False, or "
+            "extra_constraints"
         )
     rows, names, distribution = [], [], "chi2"
     for name, matrix in hypotheses:
@@ -128,4 +131,4 @@ def wald_terms(
             row["df_denom"] = found.df_denom
         rows.append(row)
         names.append(name)
-    return TermTests(distribution, pd.DataFrame(rows, index=names), tuple(left_out))
+    return TermTests(distribution, pd.DataFrame(rows, index=names), tuple(left_out), reason)

@@ -19,7 +19,7 @@ from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
 from .parameters import df_resid
 from .terms import TermTests, wald_terms
-from .unidentified import cov_fe_of
+from .unidentified import cov_fe_of, why_none
 
 
 def _df(fit: Fit, small_sample: bool | None) -> float | None:
@@ -27,9 +27,14 @@ def _df(fit: Fit, small_sample: bool | None) -> float | None:
 
 
 def _left_out(fit: Fit) -> list[str]:
-    """Return the names of the fixed effects without standard errors: a penalty has them at zero."""
+    """Return the fixed effects without standard errors: at zero by a penalty, or not identified."""
     names = fit.spec.exog_names
     return [names[j] for j in np.flatnonzero(np.isnan(np.diag(cov_fe_of(fit))))]
+
+
+def _left_out_as(fit: Fit) -> str:
+    """Return why the coefficients in `_left_out` have no standard errors."""
+    return why_none(_left_out(fit), dict(zip(fit.spec.exog_names, fit.beta)))
 
 
 def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResults:
@@ -46,15 +51,15 @@ def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResult
     -------
     ContrastResults
         Standard errors are those of `bse_fe`. A hypothesis about a coefficient that a penalty has at
-        zero has none.
+        zero, or whose standard error the data do not identify, has none.
     """
     hypothesis = constraints(r_matrix, fit.spec.exog_names)
     found = contrasts.t_test(fit.beta, cov_fe_of(fit), hypothesis, _df(fit, use_t))
     lost = np.isnan(found.sd) if found.sd is not None else np.zeros(0, dtype=bool)
-    if lost.any() and not fit.is_plain:
+    if lost.any():
         warnings.warn(
-            f"no standard errors of {', '.join(n for n, no in zip(found.c_names, lost) if no)}: the "
-            f"penalized fit has {', '.join(_left_out(fit))} at zero. Test coefficients that are not",
+            f"no standard errors of {', '.join(n for n, no in zip(found.c_names, lost) if no)}: "
+            f"{_left_out_as(fit)}. Test other coefficients",
             LmmcoreWarning,
             stacklevel=users_line(),
         )
@@ -128,15 +133,17 @@ def wald_test_terms(
     -------
     TermTests
         With ``table``; each term is tested beside all others (as type III with the coding that the
-        formula has). Coefficients that a penalty has at zero are not tested: `left_out` names them.
+        formula has). Coefficients without standard errors are not tested, because a penalty has them
+        at zero or the data do not identify them: `left_out` names them.
     """
 
     def test(matrix: np.ndarray) -> ContrastResults:
         return wald_test(fit, matrix, scalar=scalar)
 
     return wald_terms(
-        fit.spec, test, skip_single, extra_constraints or (), combine_terms or (), _left_out(fit)
-    )
+        fit.spec, test, skip_single, extra_constraints or (), combine_terms or (), _left_out(fit),
+        _left_out_as(fit),
+    )  # fmt: skip
 
 
 def t_test_pairwise(
@@ -169,7 +176,9 @@ def t_test_pairwise(
     def test(matrix: np.ndarray) -> ContrastResults:
         return t_test(fit, matrix)
 
-    return pairwise(fit.spec, test, term_name, method, alpha, factor_labels, _left_out(fit))
+    return pairwise(
+        fit.spec, test, term_name, method, alpha, factor_labels, _left_out(fit), _left_out_as(fit)
+    )
 
 
 def get_nlfun(

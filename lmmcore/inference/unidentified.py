@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,19 @@ def unidentified(fit: Any) -> Unidentified | None:
         fixed,
         np.column_stack([_packed(fit, d.relative) for d in directions]),
     )
+
+
+def why_none(names: Sequence[str], values: Mapping[str, float]) -> str:
+    """Say why fixed effects have no standard errors: a penalty has them at zero, or see `Unidentified`."""
+    zero = [name for name in names if values[name] == 0.0]
+    rest = [name for name in names if values[name] != 0.0]
+    words = [f"the penalized fit has {', '.join(zero)} at zero"] if zero else []
+    if rest:
+        words.append(
+            f"the data do not identify the standard error{'' if len(rest) == 1 else 's'} of "
+            f"{', '.join(rest)} (cov_params_note)"
+        )
+    return " and ".join(words)
 
 
 def _packed(fit: Any, terms: tuple[np.ndarray, ...]) -> np.ndarray:

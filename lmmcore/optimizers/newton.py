@@ -10,6 +10,7 @@ import numpy as np
 from ..extension import Objective, OptimizeOutcome, cholesky_inverse, eigh, take_options
 
 FLAT = 1e-11  # relative size of an eigenvalue that counts as zero
+ROUNDING = 1e-13  # of the criterion
 WELL = 1e-3  # ratio of the Cholesky factor's diagonal entries of a matrix far from singular
 
 
@@ -40,7 +41,8 @@ class TrustRegionNewton:
         tol = float(chosen["tol"])
         rejected, cheap = 0, objective.hessian_is_cheap
         for iteration in range(1, int(chosen["maxiter"]) + 1):
-            step, predicted, decrement = _step(h, g, radius)
+            noise = ROUNDING * (abs(value) + 1.0)
+            step, predicted, decrement = _step(h, g, radius, theta, noise)
             if decrement is not None and decrement <= max(tol, 1e-15 * abs(value)):
                 return OptimizeOutcome(
                     theta, True, "the Newton decrement vanished", iteration, path
@@ -50,7 +52,6 @@ class TrustRegionNewton:
             found = objective.value_gradient_hessian(new) if cheap else None
             new_value = objective.value(new) if found is None else found[0]
             length = _norm(step)
-            noise = 1e-13 * (abs(value) + 1.0)
             if -predicted < noise and new_value <= value + noise:
                 ratio = 1.0  # the change is lost in rounding: trust the derivatives
             else:
@@ -92,11 +93,28 @@ class TrustRegionNewton:
         )
 
 
-def _step(h: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, float, float | None]:
+def without_rounding(
+    eigenvalues: np.ndarray, slope: np.ndarray, theta: np.ndarray, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return curvatures and slopes, zero in directions that are flat to rounding.
+
+    That is where a step as long as θ, or 1 if that is more, changes the criterion by less than `noise`. What
+    is left of slope and curvature there has no meaning, and would lead far away.
+    """
+    length = max(1.0, _norm(theta))
+    flat = (np.abs(eigenvalues) * length <= noise / length) & (np.abs(slope) * length <= noise)
+    if not flat.any():
+        return eigenvalues, slope
+    return np.where(flat, 0.0, eigenvalues), np.where(flat, 0.0, slope)
+
+
+def _step(
+    h: np.ndarray, g: np.ndarray, radius: float, theta: np.ndarray, noise: float
+) -> tuple[np.ndarray, float, float | None]:
     """Return the step within the radius, the change of the quadratic model, and the decrement."""
     if len(g) == 1:  # no matrices for one parameter
         curvature, slope_1 = float(h[0, 0]), float(g[0])
-        if curvature > 0.0 and abs(slope_1) <= radius * curvature:
+        if curvature > noise and abs(slope_1) <= radius * curvature:
             decrement = 0.5 * slope_1 * slope_1 / curvature
             return -g / curvature, -decrement, decrement
     root = h.copy()
@@ -111,7 +129,7 @@ def _step(h: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, floa
                 decrement = 0.5 * float(half @ half)
                 return step, -decrement, decrement
     eigenvalues, vectors = eigh(h)
-    slope = vectors.T @ g
+    eigenvalues, slope = without_rounding(eigenvalues, vectors.T @ g, theta, noise)
     inside = _subproblem(eigenvalues, slope, radius)
     predicted = float(slope @ inside + 0.5 * inside @ (eigenvalues * inside))
     return vectors @ inside, predicted, newton_decrement(eigenvalues, slope)

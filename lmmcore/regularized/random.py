@@ -111,6 +111,11 @@ def random_effects_path(
     if not (isinstance(n_alphas, (int, np.integer)) and n_alphas > 1):
         raise OptionError(f"n_alphas={n_alphas!r}; expected a whole number above 1")
     plain = model.fit(**fit_kwargs)
+    if plain.convergence.not_identified:
+        raise DesignError(
+            f"random effects cannot be selected if {'; '.join(plain.convergence.not_identified)}. Remove "
+            "one of these from the model"
+        )
     likelihood = model.equations.likelihood(plain.reml, None, model.equations.plain_engine)
     names = [*model.exog_re_names, *model.vcomp_names]
     row = _row_of_parameter(likelihood)

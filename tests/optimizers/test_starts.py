@@ -12,6 +12,7 @@ import pytest
 
 import lmmcore
 from lmmcore.covariance.choice import bound_structure
+from lmmcore.errors import ConvergenceError
 from lmmcore.fitting.starts import is_convex
 
 BENCH = Path(__file__).parents[2] / "asv_bench"
@@ -71,6 +72,13 @@ def test_the_better_optimum(study, kind, seed, value):
     assert fit.converged
     dense, _, _ = model.dense().at(fit.fit.relative)
     assert fit.criterion == pytest.approx(dense, abs=1e-8)
+
+
+def test_no_optimum_is_called_one(study):
+    """Factors and fixed effects can reproduce all rows: ML is unbounded, whatever local optimum it has."""
+    model = drawn(study, "crossed", 150)
+    with pytest.raises(ConvergenceError, match="unbounded"):
+        lmmcore.mixedlm(model.formula, model.frame).fit(reml=model.reml)
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c", "d"]])
