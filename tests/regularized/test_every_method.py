@@ -389,6 +389,26 @@ def bootstrap(fit, dense):
     assert (by_group[:, 0] == 1).all()
 
 
+def refits(fit, dense):
+    """Another response, by the same penalty: what a fresh model gives; `fit` stays as it is."""
+    y = np.random.default_rng(8).permutation(dense.y)
+    before, data = fit.params.copy(), dense.frame.assign(y=y)
+    again = fit.refit(data)
+    model = lmmcore.mixedlm(FORMULA, data)
+    if dense.kind == "smooth":
+        fresh = model.fit(fe_pen=Ridge(), reml=False)
+    else:
+        fresh = model.fit_regularized(
+            alpha=ALPHA, unpenalized=["Intercept", "f"], variances=dense.kind, reml=False
+        )
+    assert type(again) is type(fit)
+    close(again.params, fresh.params, 1e-5, 1e-6)
+    close(again.llf, fresh.llf, 1e-7)
+    close(again.predict(data), fresh.predict(data), 1e-5)
+    assert abs(again.llf - fit.llf) > 1
+    close(fit.params, before, 0)
+
+
 def profile(fit, dense):
     if dense.kind != "smooth":
         with pytest.raises(OptionError, match="profile"):
@@ -487,6 +507,7 @@ TABLE = {
     ],
     hess_diag: ["hess_diag"],
     bootstrap: ["bootstrap"],
+    refits: ["refit"],
     profile: ["profile_re"],
     names_and_numbers: [
         "nobs", "k_fe", "k_re", "k_re2", "k_vc", "k_constant", "k_constr", "method", "converged",
