@@ -1,4 +1,4 @@
-"""Which random effects a prediction includes, by the names that users know them by."""
+"""Which random effects a prediction includes, by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def chosen_terms(model: Any, given: Any) -> frozenset[int]:
     Raises
     ------
     OptionError
-        What names no random effects of the model.
+        A name does not belong to random effects of the model.
     """
     if isinstance(given, (bool, np.bool_)):
         given = "all" if given else "none"

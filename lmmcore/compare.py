@@ -1,4 +1,4 @@
-"""One model by several optimizers: do they agree?"""
+"""One model fitted with several optimizers: do they agree?"""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def compare_optimizers(
     callback: Callable[[str], None] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Fit a model by several optimizers and tabulate what they found.
+    """Fit a model with several optimizers, and compare the results in a table.
 
-    Where they agree, the estimates do not depend on the way to the optimum; where they do not, the
-    lowest criterion is the better optimum, and ``converged`` says whose certificate holds.
+    If the optimizers agree, the estimates do not depend on the optimizer. If not, the lowest
+    criterion is the best optimum, and ``converged`` says which fits have a certificate.
 
     Parameters
     ----------
     model : MixedLM
     methods : sequence of str, optional
-        Names of optimizers; by default every one that is installed, each under one name.
+        Names of optimizers. By default, all that are installed, each under one name.
     reml : bool
     callback : callable, optional
         Called with the name of each optimizer before it starts, for a progress bar.
@@ -43,13 +43,13 @@ def compare_optimizers(
         One row for each method, in the order given. Columns: ``criterion`` (−2 log-likelihood),
         ``difference`` from the lowest one, ``converged``, ``singular``, ``evaluations`` (of the
         criterion), ``iterations``, ``seconds``, ``message``; then the fixed effects, the variances and
-        covariances of the random effects and ``scale`` (σ²), in the units of the data. A method that ends
-        in an error has NaN, and the error as its message.
+        covariances of the random effects and ``scale`` (σ²), in the units of the data. A method that
+        fails has NaN, and the error as its message.
 
     Raises
     ------
     OptionError
-        A method that is not known, or no method at all.
+        An unknown method, or no method.
 
     Examples
     --------

@@ -66,42 +66,41 @@ class MixedLM:
     weights : array_like (n,), optional
         Prior weights w > 0.
     covariance : str, CovarianceStructure or mapping, optional
-        Structure of the random coefficients' covariance matrix; see `from_formula`.
+        Covariance structure of the random coefficients; see `from_formula`.
     like : MixedLM, optional
-        A model with as many rows, whose groups, random effects, weights and structures are those of
-        this one.
+        A model with the same number of rows. The new model takes its
+        groups, random effects, weights and covariance structures.
 
     Attributes
     ----------
     k_fe, k_re, k_re2, k_vc : int
-        Numbers of fixed effects, random coefficients, their covariance parameters, components.
+        Numbers of fixed effects, random coefficients, entries of cov_re (lower triangle), and variance
+        components.
     nobs : int
     n_groups : int
     group_labels : list
-        Sorted. With several grouping factors these and ``groups``, ``row_indices``, ``group_sizes`` are
-        those of the first one; `n_levels` has all.
+        Sorted. With several grouping factors, this attribute, ``groups``,
+        ``row_indices`` and ``group_sizes`` describe the first one; `n_levels` has all.
     n_levels : dict of str to int
         Levels of each grouping factor.
     structure : Structure
-        How a model with several grouping factors is factored: order, storage, bytes, cost.
+        The elimination plan of a model with several grouping factors: order, storage, bytes, cost.
     dropped : tuple of str
         Columns of exog left out because other columns determine them.
 
     Raises
     ------
     LmmcoreError
-        A subclass that says what is wrong with the data; see `lmmcore.errors`.
+        The data or the arguments are wrong; see the subclasses in `lmmcore.errors`.
 
-    Notes
-    -----
-    Rows are matched by position. Series and frames among `endog`, `exog`, `groups`, `exog_re`,
-    `weights` must therefore have one index: another order or other labels are an error. Align
-    them before, by ``groups.loc[endog.index]``, or give arrays (``groups.to_numpy()``) where the
-    position is what counts. Masked entries of masked arrays are missing values.
+    Notes ----- Rows are matched by position. Series and frames among `endog`, `exog`, `groups`,
+    `exog_re`, `weights` must therefore have the same index, in the same order; otherwise there is an
+    error. Align them with ``groups.loc[endog.index]``, or give arrays (``groups.to_numpy()``) to match
+    rows by position. Masked entries of masked arrays are missing values.
 
-    A fit changes nothing in the model but the attribute ``reml``, which says what `loglike`, `score`
-    and `hessian` evaluate; input is never changed. Source of the formulas: Pinheiro and Bates
-    (2000), *Mixed-Effects Models in S and S-PLUS*, chapter 2.
+    A fit changes only the attribute ``reml`` of the model, which decides what `loglike`, `score` and
+    `hessian` evaluate. Input is never changed. Source of the formulas: Pinheiro and Bates (2000),
+    *Mixed-Effects Models in S and S-PLUS*, chapter 2.
 
     Examples
     --------
@@ -180,9 +179,9 @@ class MixedLM:
         use_sparse : bool
             Accepted for compatibility: storage is chosen by lmmcore.
         missing : {"none", "drop", "raise"}
-            Rows where a variable of the model is missing, once it is evaluated, are left out ("none",
-            the default, and "drop"; statsmodels refuses them), or they are an error ("raise"). The
-            summary says how many and why, `rows_used` which rows are left.
+            "none" (the default) and "drop" leave out rows in which an evaluated variable of the
+            model is missing; "raise" raises an error. (In statsmodels, "none" is an error.) The
+            summary says how many rows and why; `rows_used` has the remaining rows.
         groups : str or array_like, optional
             Name of a column, or labels; a Series, and a Series as `weights`, must have the index of
             `data`.
@@ -190,12 +189,12 @@ class MixedLM:
             Prior weights.
         covariance : str, CovarianceStructure or mapping, optional
             Structure of the covariance matrix of the random coefficients, by name (``"cs"``) or as an
-            object; a mapping names the grouping factor, ``{"g": "cs"}``. The formula says the same
-            as ``cs(1 + x | g)``.
+            object; a mapping names the grouping factor, ``{"g": "cs"}``. In a formula, ``cs(1 + x | g)``
+            means the same.
         like : MixedLM, optional
-            A model with a row for each row of `data`. The new model is that one with the fixed effects'
-            columns that its formula gives for `data`, all of them, also where they are constant;
-            everything else stays. No other argument is used.
+            A model with one row for each row of `data`. The new model is the same,
+            except that its fixed-effects columns are evaluated in `data`. All columns
+            are kept, even constant ones. No other argument is used.
         """
         refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
         if like is not None:
@@ -223,9 +222,9 @@ class MixedLM:
         return model
 
     def initialize(self) -> None:
-        """Accepted for compatibility, without effect: a model is complete once it is built.
+        """Accepted for compatibility; has no effect, because a model is complete when it is built.
 
-        For changed data build another model: results of fits refer to the one that they came from.
+        For other data, build another model. Results refer to the model that they came from.
         """
 
     def _get_init_kwds(self) -> dict[str, Any]:
@@ -264,12 +263,13 @@ class MixedLM:
 
     @cached_property
     def crossproducts(self) -> CrossProducts | CrossedProducts:
-        """Cross-products of all columns, formed with the model, or when first needed with many columns.
+        """Cross-products of all columns. They are formed when the model is built or, if there "
+        "are many columns, when they are first needed.
 
         Raises
         ------
         DesignError
-            There are no fewer columns than rows, or too many that determine each other.
+            There are at least as many columns as rows, or too many columns that others determine.
         """
         return form_many(self.design)
 
@@ -334,19 +334,19 @@ class MixedLM:
         Parameters
         ----------
         start_params : MixedLMParams or array, optional
-            Where to start: covariance parameters relative to σ², packed as by
-            ``MixedLMParams.get_packed(use_sqrt)`` with or without the fixed effects. By default
-            the start comes from the data.
+            Start values: covariance parameters relative to σ², packed like
+            ``MixedLMParams.get_packed(use_sqrt)``, with or without the fixed
+            effects. By default, start values are computed from the data.
         reml : bool
         niter_sa : int
-            Accepted for compatibility, without effect.
+            Accepted for compatibility; has no effect.
         do_cg : bool
-            If false, nothing is optimised: the result is that of `start_params`.
+            If false, nothing is optimized, and the result has the parameters `start_params`.
         fe_pen, cov_pen : penalty objects, optional
             Smooth penalties, subtracted from the log-likelihood: ``fe_pen.func(β)`` with its gradient
             ``fe_pen.deriv(β)``, and ``cov_pen.func(G, inverse of G)`` with ``cov_pen.deriv`` in the
             lower triangle of G, the covariance matrix of the random coefficients relative to σ²;
-            those of statsmodels will do. β is then what maximises the penalised likelihood.
+            penalty objects of statsmodels work. β then maximizes the penalized likelihood.
         free : MixedLMParams, optional
             A mask: where its ``cov_re`` (lower triangle) or ``vcomp`` is 0, the entry of the Cholesky
             factor of cov_re (with ``use_sqrt=False``: the entry of cov_re itself), or the root of the
@@ -355,12 +355,12 @@ class MixedLM:
         full_output : bool
             Whether ``results.hist`` holds the path of the optimizer.
         method : str or sequence of str, optional
-            Name of an optimizer, or names tried in turn until the certificate holds; the default is
-            trust-region Newton on the exact Hessian. ``lmmcore.plugins()`` lists them.
+            Name of an optimizer, or several names that are tried in turn until one converges. The default
+            is a trust-region Newton method with the exact Hessian. ``lmmcore.plugins()`` lists them.
         callback : callable, optional
-            Called as ``callback(iteration, value)`` with −2 log-likelihood: with ``(0, value)`` at the
-            start, then after each iteration. Where the fit goes on from a further start, or with the
-            next of several methods, the iterations count from 0 again.
+            Called as ``callback(iteration, value)`` with −2 log-likelihood: at the start with
+            iteration 0, then after each iteration. If the fit continues from another start, or
+            with the next of several methods, the iterations start from 0 again.
         **options
             Options of the optimizer.
 
@@ -371,18 +371,18 @@ class MixedLM:
         Raises
         ------
         OptionError
-            An optimizer or an option that is not known.
+            An unknown optimizer or option.
         ConvergenceError
-            The likelihood has no maximum, as there is no residual variation.
+            The likelihood has no maximum, because there is no residual variation.
 
         Warns
         -----
         ConvergenceWarning
-            When the certificate does not hold.
+            The fit did not converge.
         NotIdentifiedWarning
-            When the data cannot tell covariance parameters apart.
+            The data cannot tell some covariance parameters apart.
         UnusedArgumentWarning
-            When an argument does nothing here.
+            An argument has no effect.
         """
         for name, given in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
             if given is not None:

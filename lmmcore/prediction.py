@@ -1,4 +1,4 @@
-"""Prediction for new rows: X β̂, and with the random effects of known groups X β̂ + Z b̂."""
+"""Prediction for new rows: X β̂, or X β̂ + Z b̂ with the random effects of known groups."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def linear_predictor(model: Any, params: Any, exog: Any = None) -> np.ndarray:
     params : MixedLMParams or array_like
         The first k_fe entries of an array are β.
     exog : DataFrame or array_like (m, k_fe), optional
-        New rows: a frame with the variables of the formula, or the columns of exog: those with a
-        coefficient, or all that the model was given.
+        New rows: a frame with the variables of the formula, or an array with the columns
+        of exog (those with a coefficient, or all that the model was given).
     """
     given = params.fe_params if has_parameters(params) else params
     beta = numbers(given, "params", "MixedLMParams, or a vector that begins with β")
@@ -340,19 +340,19 @@ def predict(
     ----------
     exog : DataFrame or array_like, optional
         New rows: a frame with the variables of the formula, or the columns of exog; by default
-        the rows of the model. An offset is added but to an array of columns, which has none.
+        the rows of the model. An offset of the formula is added, except for arrays, which have none.
     transform : bool
-        Whether a frame goes through the formula; if false it holds the columns of exog.
+        Whether to evaluate the formula in the frame. If false, the frame has the columns of exog.
     random_effects : bool, {"all", "none"}, str or list of str
-        Whether the BLUPs of the rows' groups are added: all, none, or those of some grouping
-        factors ("plate"), terms ("(1 + x | g)") and variance components, by name.
+        Which BLUPs to add: all, none, or those of some grouping factors ("plate"),
+        random-effects terms ("(1 + x | g)") and variance components, by name.
     groups : array_like (m,), str or mapping, optional
-        Groups of the new rows; by default the columns of the frame that the model was grouped by.
-        With several grouping factors a mapping, by the factors' names.
+        Groups of the new rows. By default, they come from the columns of the frame by which the
+        model is grouped. With several grouping factors, give a mapping from their names.
     exog_re : array_like (m, k_re), optional
         Columns of the random coefficients; by default from the frame through the formula.
     new_groups : {"error", "zero"}
-        What to do with groups that were not fitted: an error, or random effects of zero.
+        What to do with groups that are not in the model: raise an error, or use random effects of zero.
     """
     fit = results.fit
     terms = chosen_terms(results.model, random_effects)

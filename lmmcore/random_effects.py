@@ -1,4 +1,4 @@
-"""Labelled random effects: by group, by factor, as frames."""
+"""Labeled random effects: by group, by factor, as frames."""
 
 from __future__ import annotations
 
@@ -199,9 +199,9 @@ def _component_names(found: CrossedConditional) -> list[str]:
 def random_effects(results: Any) -> dict[Any, pd.Series] | dict[str, pd.DataFrame]:
     """BLUPs of the random effects: a Series for each group label.
 
-    A Series is made when it is asked for; `random_effects_frame` has the coefficients of all
-    groups at once. A label of another type finds its group where that is unambiguous: 308 is
-    the group "308". With several grouping factors a frame for each factor, a row for each level.
+    The Series are created on demand; `random_effects_frame` has the coefficients of all groups. A label
+    of another type finds its group if it is unambiguous: 308 finds the group "308". With several grouping
+    factors, there is a frame for each grouping factor, with a row for each level.
     """
     if results.fit.is_crossed:
         return crossed_effects(results, crossed_effects_of(results.fit))
@@ -209,11 +209,11 @@ def random_effects(results: Any) -> dict[Any, pd.Series] | dict[str, pd.DataFram
 
 
 def random_effects_cov(results: Any) -> dict[Any, pd.DataFrame]:
-    """Covariance matrix of each group's random effects given the data, β and the variances.
+    """Conditional covariance matrix of the random effects of each group, given the data, β and the variances.
 
-    A frame is made when it is asked for; `random_effects_cov_frame` has those of all groups.
-    With several grouping factors a frame for each factor, with the matrices of its levels one below
-    the other: rows (level, name), so that ``frame.loc[level]`` is one of them.
+    The frames are created on demand; `random_effects_cov_frame` has the matrices of all groups. With
+    several grouping factors, there is a frame for each grouping factor. It stacks the matrices of
+    the levels, with rows (level, name), so ``frame.loc[level]`` is one matrix.
     """
     if results.fit.is_crossed:
         return crossed_covariances(results, crossed_effects_of(results.fit))
@@ -234,8 +234,8 @@ def random_effects_frame(results: Any) -> pd.DataFrame:
 def random_effects_cov_frame(results: Any) -> pd.DataFrame:
     """Conditional covariance matrices of the random coefficients (n_groups · k_re, k_re).
 
-    One below the other: rows (group, name), so that ``frame.loc[group]`` is one of them, and
-    ``frame.to_numpy().reshape(-1, k_re, k_re)`` holds all.
+    The matrices are stacked, with rows (group, name). ``frame.loc[group]`` is one
+    matrix; ``frame.to_numpy().reshape(-1, k_re, k_re)`` has all.
 
     Raises
     ------

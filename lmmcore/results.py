@@ -23,9 +23,9 @@ of_fit, of_self = method_of("fit"), method_of()
 
 
 class MixedLMResults:
-    """The result of a fit. It is frozen: attributes are computed when first asked for.
+    """The result of a fit. It is frozen. Attributes are computed when they are first used.
 
-    Vectors and matrices are labelled pandas objects when the model came from a formula or from pandas
+    Vectors and matrices are labeled pandas objects when the model came from a formula or from pandas
     objects, and arrays when it came from arrays.
 
     Attributes

@@ -40,13 +40,13 @@ def form_many(design: Design) -> CrossProducts | CrossedProducts:
         raise DesignError(
             f"{counted(n, 'row')} cannot determine {counted(p, 'fixed effect')} and a residual "
             "variance; expected more rows than columns of exog. Remove columns or add rows, or "
-            "penalise them: fit_regularized(..., variances='joint')"
+            "penalize them: fit_regularized(..., variances='joint')"
         )
     cp = form_products(design)
     if cp.basis.dependent:
         names = [design.fixed_names[cp.basis.order[j]] for j in cp.basis.dependent]
         raise DesignError(
-            f"{', '.join(map(repr, names[:10]))} are determined by other columns; with {p} columns "
-            "nothing is dropped. Remove them"
+            f"{', '.join(map(repr, names[:10]))} are determined by other columns. With {p} columns, "
+            "lmmcore does not drop them; remove them"
         )
     return cp

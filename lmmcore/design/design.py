@@ -67,7 +67,7 @@ class Design:
     weights : 1-d array (n,) or None
         Prior weights: Var(e_i) = σ²/w_i.
     row_labels : pandas.Index or None
-        Labels of the rows, for what is returned per row.
+        Labels of the rows, for results with one entry per row.
     endog_info : Variable, str or None
         What gives the response for new data: an expression, or the name of a column.
     fixed_info : object

@@ -61,7 +61,7 @@ class ModelSpec:
     n_dropped : int
         Rows left out because of missing values.
     missing : mapping of str to int
-        The variables because of which rows were left out, and in how many rows each is missing.
+        The variables with missing values, and the number of rows in which each is missing.
     endog_info, fixed_info, term_infos, offset_info, component_info : object
         What builds the response, the columns of X, of each term, of the offset and of the components for
         new data.

@@ -56,7 +56,7 @@ class Coefficients:
                 )
             if name in ("weights", "curvature") and not (np.isfinite(array) & (array >= 0)).all():
                 raise DataValueError(
-                    f"{name} has {array.tolist()}; expected finite numbers of zero or more"
+                    f"{name} has {array.tolist()}; expected finite numbers, zero or more"
                 )
             array.flags.writeable = False
             object.__setattr__(self, name, array)

@@ -1,4 +1,4 @@
-"""The certificate of a fit: what holds at the estimate, in numbers and in words."""
+"""The certificate of a fit: what has been verified at the estimate, in numbers and in words."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TermAtOptimum:
         return f"({shown} | {self.group})"
 
     def shares(self) -> tuple[float, ...]:
-        """Return the shares of its principal components, all zero where nothing varies."""
+        """Return the shares of its principal components; all zero if nothing varies."""
         scaled = (self.basis @ self.factor) / np.diag(self.basis)[:, None]
         values = np.linalg.svd(scaled, compute_uv=False) ** 2
         total = values.sum()
@@ -45,15 +45,15 @@ class TermAtOptimum:
 
 @dataclass(frozen=True)
 class Convergence:
-    """What was found at the end of a fit.
+    """The certificate: what was found at the end of a fit.
 
     Attributes
     ----------
     converged : bool
-        Whether the Newton decrement is negligible, the Hessian positive on the free directions and
-        every boundary direction certified.
+        Whether the Newton decrement is negligible, the Hessian is positive definite on
+        the free directions, and every boundary direction is certified.
     newton_decrement : float
-        ½ g'H⁻¹g on the free directions: by how much −2 log-likelihood could still fall.
+        ½ g'H⁻¹g on the free directions: about how far −2 log-likelihood is above its minimum.
     min_hessian_eigenvalue : float
         Smallest eigenvalue of the Hessian of −2 log-likelihood in θ on the free directions (NaN when
         every direction is on the boundary).
@@ -62,11 +62,11 @@ class Convergence:
     singular : bool
         Whether an estimated covariance matrix of random effects is singular.
     not_identified : tuple of str
-        The covariance parameters that the data cannot tell apart, in words. The likelihood is as high
-        elsewhere: the estimates of these parameters are one choice of many.
+        The covariance parameters that the data cannot tell apart, in words.
+        Other values of these parameters have the same likelihood.
     caution : str
-        What could not be ruled out; not empty where random effects of a singular covariance matrix may
-        reproduce all rows, so that the optimum may be a local one of an unbounded likelihood.
+        A warning, or empty. If random effects with a singular covariance matrix may reproduce
+        all rows, the likelihood may be unbounded, and the optimum only a local one.
     optimizer : str
     message : str
         Why the optimizer stopped.
@@ -107,8 +107,8 @@ class Convergence:
     def components(self) -> dict[str, tuple[float, ...]]:
         """The shares of the principal components of each term of several coefficients, descending.
 
-        In columns scaled to a mean square of one. A share near zero is a direction that the data do not
-        support (Bates, Kliegl, Vasishth and Baayen 2015).
+        The columns are scaled to a mean square of one. A share near zero means that the data
+        do not support this direction (Bates, Kliegl, Vasishth and Baayen 2015).
         """
         return {term.title: term.shares() for term in self.terms if len(term.names) > 1}
 
@@ -130,7 +130,7 @@ class Convergence:
         lines = [f"{head} by {self.optimizer} in {work}", proof]
         for term, shares in self.components.items():
             shown = ", ".join(f"{100 * share:.1f}" for share in shares)
-            lines.append(f"  Principal components of {term}, per cent: {shown}")
+            lines.append(f"  Principal components of {term}, percent: {shown}")
         said = list(self.not_identified)
         if said:
             said.append(

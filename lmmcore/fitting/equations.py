@@ -20,7 +20,7 @@ from ..likelihood.units import InUsersColumns
 
 
 def closed_under(structure: CovarianceStructure) -> str:
-    """Return under which changes of columns a family of covariance matrices stays the same."""
+    """Return the changes of columns under which a covariance structure stays the same."""
     return str(getattr(structure, "closed_under", "nothing"))
 
 
@@ -40,7 +40,7 @@ def bound_structures(design: Design, layout: Layout) -> list[CovarianceStructure
 
 
 class Equations:
-    """Everything of which likelihoods of a model are made.
+    """Everything that the likelihoods of a model are made of.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Equations:
 
     @cached_property
     def plain_engine(self) -> Engine:
-        """The engine for structures that hold for the columns as they were given only."""
+        """The engine for covariance structures that hold only for the columns as given."""
         if not self.engine.is_centred:
             return self.engine
         return build_engine(self.crossproducts, self.layout.sizes)
@@ -80,7 +80,7 @@ class Equations:
         engine: Engine | None = None,
         penalty: SmoothPenalties | None = None,
     ) -> ProfiledLikelihood:
-        """Return a likelihood of its own, with the structures of the model or others."""
+        """Return a new likelihood, with the covariance structures of the model or others."""
         engine = engine or self.engine
         if structures is None:
             structures = [

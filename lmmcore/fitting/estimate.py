@@ -1,8 +1,9 @@
 """From a profiled likelihood to its optimum: start, optimizer, boundary, certificate.
 
-Any optimizer can stop falsely where a column of Λ is zero, since that is a stationary point for
-every data set. So the boundary is decided here, by the matrices D_t = ∂d/∂G_t: on the null space of
-G_t, D_t positive semidefinite certifies an optimum, and a negative eigenvalue says where to go on.
+A zero column of Λ is a stationary point for every data set, so any optimizer can stop there without
+reason. This module decides about the boundary with the matrices D_t = ∂d/∂G_t. If D_t is positive
+semidefinite on the null space of G_t, the point is an optimum. Otherwise the search continues along an
+eigenvector with a negative eigenvalue.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def estimate(
     callback: Callable[[int, float], None] | None = None,
     first: np.ndarray | None = None,
 ) -> Estimate:
-    """Minimise the criterion.
+    """Minimize the criterion.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def estimate(
     optimizers : sequence of (name, Optimizer)
         Tried in turn until the certificate holds.
     names : sequence of sequences of str
-        Column names of each term, for words about the boundary.
+        Column names of each term, to describe the boundary.
     groups : sequence of str
         Name of each term's grouping factor.
     start : array, optional
@@ -111,7 +112,7 @@ def estimate(
         theta = best.point.theta
     if best is None or likelihood.n_parameters == 0:
         best = _examine(likelihood, theta)
-        name, message = "none", "nothing was optimised"
+        name, message = "none", "nothing was optimized"
     if saturated and optimizers and likelihood.n_parameters:
         before = likelihood.evaluations
         best = _best_of_saturated(likelihood, best, optimizers[0][1], options or {}, callback)
@@ -184,8 +185,9 @@ def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
     # unless it is below 1e-12 of the response, where rounding begins.
     if engine.residual <= 1e-4 * engine.n:
         raise ConvergenceError(
-            "the fixed effects reproduce the response exactly: the residual variance is zero and the "
-            "likelihood has no maximum. Remove fixed effects, or check whether a column of exog is a "
+            "the fixed effects reproduce the response exactly, so the residual "
+            "variance is zero and the likelihood has no maximum. Remove fixed effects, or check "
+            "whether a column of exog is a "
             "copy of the response"
         )
     within = engine.within
@@ -204,8 +206,9 @@ def _refuse_vanished_residual(likelihood: ProfiledLikelihood, found: _Candidate)
 
 def _no_residual() -> ConvergenceError:
     return ConvergenceError(
-        "fixed and random effects together reproduce the response exactly: the residual variance "
-        "is zero and the likelihood has no maximum. Remove random slopes, or check for a response "
+        "fixed and random effects reproduce the response exactly, so the "
+        "residual variance is zero and the likelihood has no maximum. Remove random slopes, or "
+        "check for a response "
         "that is constant within groups"
     )
 

@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The estimates of a model and what is known at them; no row of data, and nothing is evaluated again.
+    """The estimates of a model and the likelihood there. It has no rows, and evaluates nothing again.
 
     Attributes
     ----------
     spec : ModelSpec
     equations : Equations
     likelihood : ProfiledLikelihood
-        Whose optimum this is; it holds the structures and the engine.
+        The likelihood with this optimum, its covariance structures and its engine.
     point : Point
         θ̂, the criterion and its derivatives there.
     reml : bool
@@ -117,7 +117,7 @@ class Fit:
 
     @property
     def solution(self) -> np.ndarray:
-        """What makes the residual from [X y] in the basis (p + 1,)."""
+        """The vector (p + 1,) for which [X y], in the basis, times it is the residual."""
         return self.state.solution
 
     # Covariance of the random effects
@@ -169,7 +169,7 @@ class Fit:
     def at(self) -> PackedPoint:
         """The estimates for `packed`, with the exact sums of second order.
 
-        An optimizer that used average information left none; they are then formed once.
+        If the optimizer used average information, they are formed once here.
         """
         sums = self.likelihood.exact_sums(self.point)
         return PackedPoint(self.point.factors, self.state, self.solution, self.state.r2, sums)
@@ -186,7 +186,7 @@ class Fit:
 
 
 def once(function: Callable[[Any], T]) -> Callable[[Any], T]:
-    """Compute a quantity of a fit when it is first asked for, and keep it with the fit."""
+    """Compute a quantity of a fit when it is first needed, and keep it with the fit."""
 
     @wraps(function)
     def kept(fit: Any) -> T:

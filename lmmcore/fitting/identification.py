@@ -1,10 +1,11 @@
-"""Whether the data can tell the covariance parameters from each other: null directions of the information.
+"""Whether the data can tell the covariance parameters apart: null directions of the information.
 
 With M the projection orthogonal to X (ML: the identity), parameters cannot be told apart when a change of
 σ²V leaves M(σ²V)M as it is. In the entries γ of the relative covariance matrices, σ² profiled out, these
 changes are straight lines on which the criterion is constant, and null vectors of the expected
-information tr(P V_c P V_d) − tr(P V_c) tr(P V_d)/m at every γ. The Hessian of the fit, which is there in any
-case, says whether to look; the information says which direction; moving along it proves it.
+information tr(P V_c P V_d) − tr(P V_c) tr(P V_d)/m at every γ. The Hessian of the fit, which exists
+anyway, tells whether a search is needed. The information gives the direction, and a move along it
+verifies it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Spectra = Sequence[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class NullDirection:
-    """A change of the parameters that leaves the likelihood as it is.
+    """A change of the parameters that does not change the likelihood.
 
     Attributes
     ----------
@@ -376,5 +377,5 @@ def _items(
 
 
 def shown(name: str, group: str) -> str:
-    """Return how a random coefficient is called in sentences."""
+    """Return the name of a random coefficient for use in sentences."""
     return f"the random intercept of {group}" if name == group else f"{name} | {group}"

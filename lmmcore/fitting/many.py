@@ -57,7 +57,7 @@ class ManyFits:
 
 
 class Refits:
-    """Refits of a fit to other responses, in lock-step where the model allows it.
+    """Refits of a fit to other responses, in lock-step if the model allows it.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def optimizers_of(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
     for name in names:
         if name.lower() in ("ml", "reml"):
             raise OptionError(
-                f"method={name!r} is no optimizer; did you mean reml={name.lower() == 'reml'}?"
+                f"method={name!r} is not an optimizer; did you mean reml={name.lower() == 'reml'}?"
             )
     return [(name, guarded_optimizer(name)) for name in names]
 

@@ -95,8 +95,9 @@ def warn_of(certificate: Convergence, saturated: bool) -> None:
         )
     if not certificate.identified:
         warnings.warn(
-            f"the model is not identified: {'; '.join(certificate.not_identified)}. The "
-            "estimates of these parameters are one choice of many with the same likelihood; remove "
+            f"the model is not identified: {'; '.join(certificate.not_identified)}. Other values "
+            f"of these parameters "
+            "have the same likelihood; remove "
             "one of the terms",
             NotIdentifiedWarning,
             stacklevel=users_line(),

@@ -1,4 +1,5 @@
-"""Designs whose fixed and random effects can reproduce every row: where a residual variance of zero leads.
+"""Designs whose fixed and random effects can reproduce every row: the limit as the residual "
+"variance goes to zero.
 
 There the residual of any response vanishes as the relative variances grow. With ``G = τG₁``, τ → ∞, the
 criterion tends to that of ``y ~ N(Xβ, σ²Z G₁Z')``, a finite number, unless the random effects of G₁ have
@@ -97,7 +98,7 @@ def residual_is_zero(likelihood: ProfiledLikelihood, point: Point) -> bool:
     Raises
     ------
     ConvergenceError
-        The likelihood rises beyond all bounds there.
+        The likelihood is unbounded there.
     """
     if point.state is None or likelihood.value_without_effects <= point.value + 1e-6:
         return False  # nothing varies with the groups, so that all is residual

@@ -1,9 +1,9 @@
-"""Further starts, where the likelihood may have a better optimum than the one that was found.
+"""Further starts, if the likelihood may have a better optimum than the one found.
 
-In the entries of G the likelihood hardly ever has two optima, unless there are few rows for each random
-effect. A family that is no convex set of matrices (compound symmetry with an sd for each column, one
-factor) can have several all the same: in each the sds of other columns are zero, or the correlations
-have another sign. Such starts are tried while that is cheap: the work is bounded by `WORK`.
+As a function of the entries of G, the likelihood rarely has two optima, unless there are few rows for each
+random effect. If a covariance structure is not a convex set of matrices (compound symmetry with an sd for
+each column, one common factor), there may be several optima: some sds are zero, or the correlations have
+another sign. Such starts are tried if they are cheap; `WORK` bounds the work.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Covariances = list[np.ndarray]
 def better_start(
     likelihood: ProfiledLikelihood, best: Point, descend: Callable[[np.ndarray], Point]
 ) -> np.ndarray | None:
-    """Return θ at a lower optimum than the one that was found, None where there is none in sight.
+    """Return θ at a lower optimum than the one found, or None if there is none.
 
     Parameters
     ----------

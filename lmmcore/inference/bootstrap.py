@@ -64,7 +64,9 @@ def resampled(
                     raise LmmcoreError(str(fit.convergence).splitlines()[0])
                 value = np.atleast_1d(np.asarray(statistic(fit), dtype=float))
                 if value.shape != wanted.shape:
-                    raise LmmcoreError("columns of exog were dropped, as others determine them")
+                    raise LmmcoreError(
+                        "columns of exog were dropped, because other columns determine them"
+                    )
                 out[i] = value
         except LmmcoreError as exc:
             reasons.append(str(exc))
@@ -78,12 +80,13 @@ def _tell_failures(reasons: Sequence[str], nrep: int) -> None:
     if len(reasons) > nrep - 2:
         raise LmmcoreError(
             f"{len(reasons)} of {nrep} refits failed, the first: {reasons[0]}; expected data that "
-            "still determine the model when resampled. Try kind='parametric', or a smaller model"
+            f"can still be fitted after resampling. "
+            "Use kind='parametric', or a smaller model"
         )
     if reasons:
         warnings.warn(
-            f"{len(reasons)} of {nrep} refits failed and are left out of mean and standard deviation "
-            f"(their rows are NaN); the first: {reasons[0]}",
+            f"{len(reasons)} of {nrep} refits failed. Their rows are NaN, and the mean and "
+            f"standard deviation leave them out. The first error: {reasons[0]}",
             ConvergenceWarning,
             stacklevel=users_line(),
         )
@@ -128,8 +131,8 @@ def _groups_again(results: Any, method: str | None) -> Callable[[Generator], Any
     model, design = results.model, results.model.design
     if design.others:
         raise OptionError(
-            "kind='groups' draws the groups of one factor; the levels of "
-            f"{', '.join(g.name for g in design.groupings)} do not come apart. Use "
+            "kind='groups' resamples the groups of one grouping factor; the levels of "
+            f"{', '.join(g.name for g in design.groupings)} cannot be separated. Use "
             "kind='parametric', which draws responses from the fitted model"
         )
     draw = _groups_of(design)

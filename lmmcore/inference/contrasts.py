@@ -33,7 +33,7 @@ class ContrastSummary:
     table: pd.DataFrame
 
     def as_text(self) -> str:
-        """Return the table as text, however wide it is."""
+        """Return the table as text, without line breaks in rows."""
         lines = self.table.to_string().splitlines()
         width = max(map(len, lines))
         return "\n".join(
@@ -107,7 +107,7 @@ class ContrastResults:
         """Return limits (m, 2) of level 1 − alpha for each row."""
         if self.effect is None or self.sd is None:
             raise DataValueError(
-                "a joint test has no interval; test the rows one by one with t_test"
+                "a joint test has no confidence interval; test the rows separately with t_test"
             )
         if self.distribution == "norm":
             return interval(self.effect, self.sd, alpha)
@@ -133,14 +133,14 @@ class ContrastResults:
     def summary(
         self, xname: Sequence[str] | None = None, alpha: float = 0.05, title: str | None = None
     ) -> ContrastSummary | str:
-        """Return the table of `summary_frame`, formatted; of a joint test a line of text.
+        """Return the formatted table of `summary_frame`; for a joint test, a line of text.
 
         Parameters
         ----------
         xname : sequence of str, optional
             Names of the hypotheses.
         alpha : float
-            One minus the level of the intervals.
+            1 − level of the confidence intervals.
         title : str, optional
         """
         if self.effect is None:
@@ -225,13 +225,13 @@ def t_test(
     hypothesis: tuple[np.ndarray, np.ndarray, tuple[str, ...]],
     df: float | None,
 ) -> ContrastResults:
-    """Test each row; `df` None takes the normal distribution."""
+    """Test each row, with the normal distribution if `df` is None."""
     matrix, values, names = hypothesis
     nothing = np.flatnonzero(~matrix.any(axis=1))
     if len(nothing):
         raise DataValueError(
-            f"row {nothing[0]} of r_matrix is zero, so that it tests nothing; expected a combination of "
-            "fixed effects"
+            f"row {nothing[0]} of r_matrix is zero, so it tests nothing; expected a "
+            "combination of fixed effects"
         )
     effect = matrix @ beta
     sd = np.sqrt(np.diag(product(matrix, cov, matrix)))
@@ -250,21 +250,22 @@ def wald_test(
     inverse: Any = None,
     df_constraints: int | None = None,
 ) -> ContrastResults:
-    """Test all rows together by χ² (`df` None) or by F with `df` denominator degrees of freedom.
+    """Test all rows jointly: a χ² test if `df` is None, otherwise an F test with `df` "
+    "denominator degrees of freedom.
 
     `inverse` (m, m) stands for the inverse covariance matrix of the rows, `df_constraints` for m.
 
     Raises
     ------
     DataValueError
-        When rows depend on each other, or `inverse` has another shape.
+        The rows are linearly dependent, or `inverse` has the wrong shape.
     """
     matrix, values, names = hypothesis
     rank = int(np.linalg.matrix_rank(matrix))
     if rank < len(matrix):
         raise DataValueError(
-            f"the {len(matrix)} hypotheses have rank {rank}; expected rows that do not depend on each "
-            "other. Leave out the redundant ones"
+            f"the {len(matrix)} hypotheses have rank {rank}; expected linearly independent rows. "
+            "Remove the redundant ones"
         )
     distance = matrix @ beta - values
     if inverse is None:

@@ -18,7 +18,7 @@ class DeltaMethod:
     """A function of the parameters, evaluated at the estimates.
 
     Its covariance matrix is J C J' for the covariance matrix C of the parameters and the Jacobian J,
-    by central differences unless it is given.
+    computed by central differences unless it is given.
 
     Parameters
     ----------

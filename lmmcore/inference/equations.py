@@ -15,13 +15,13 @@ def read_equations(
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return matrix (m, p), values (m,) and labels of equations such as ``"x1 = x2, x3 = 1"``.
 
-    Names are found with any spaces in them (``I(x**2)``, ``I(x ** 2)``), and in backticks or as
-    ``Q("…")``, as formulas have them.
+    Spaces in names do not matter (``I(x**2)``, ``I(x ** 2)``). Names
+    may be in backticks or ``Q("…")``, as in formulas.
 
     Raises
     ------
     patsy.PatsyError
-        No linear equations in these names.
+        The text has no linear equations in these names.
     """
     places = [f"_coefficient_{j}_" for j in range(len(names))]
     pattern = re.compile("|".join(_spellings(names)))

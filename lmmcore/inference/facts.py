@@ -100,9 +100,9 @@ def scale(fit: Fit) -> float:
 
 
 def theta(fit: Fit) -> np.ndarray:
-    """Parameters of the structures of the relative covariance matrices, term by term.
+    """Parameters θ of the covariance structures, term by term. For an unstructured term, they
 
-    Of an unstructured one they are its Cholesky factor, row by row.
+    are the Cholesky factor of its relative covariance matrix, row by row.
     """
     return fit.theta
 
@@ -113,7 +113,7 @@ def params_object(fit: Fit) -> MixedLMParams:
 
 
 def hist(results: Any) -> list[dict[str, Any]] | None:
-    """The path of the optimizer if ``fit(full_output=True)``, else None."""
+    """The path of the optimizer after ``fit(full_output=True)``, otherwise None."""
     if not results.full_output:
         return None
     c = results.fit.certificate

@@ -89,16 +89,25 @@ def _encoding(spec: ModelSpec, term_name: str) -> tuple[np.ndarray, np.ndarray, 
     factors: dict[str, Any] = getattr(info, "factors", {})
     if term_name not in factors:
         raise OptionError(
-            f"term_name={term_name!r} is no factor of the formula{suggest(str(term_name), factors)}; "
-            + (f"expected one of {', '.join(factors)}" if factors else "it has no factor alone")
+            f"term_name={term_name!r} is not a categorical variable of the "
+            f"formula{suggest(str(term_name), factors)}; "
+            + (
+                f"expected one of {', '.join(factors)}"
+                if factors
+                else "it has no categorical variable as a main effect"
+            )
         )
     where = info.term_name_slices[term_name]
     kept = spec.built
     columns = np.flatnonzero((kept >= where.start) & (kept < where.stop))
     if len(columns) != where.stop - where.start:
         raise DesignError(
-            f"the levels of {term_name} cannot be compared: columns of it are not in the fit"
-            + (f", as others determine them ({', '.join(spec.dropped)})" if spec.dropped else "")
+            f"the levels of {term_name} cannot be compared: some of its columns are not in the fit"
+            + (
+                f", because other columns determine them ({', '.join(spec.dropped)})"
+                if spec.dropped
+                else ""
+            )
         )
     matrix, levels = factors[term_name]
     return matrix, columns, [str(x) for x in levels]

@@ -30,8 +30,8 @@ def fe_params(fit: Fit) -> Series:
 def cov_fe(fit: Fit) -> Frame:
     """Covariance matrix of the fixed effects, σ̂² (X'V⁻¹X)⁻¹ (k_fe, k_fe).
 
-    Entries are NaN where they depend on variances that the data do not identify, as where the
-    grouping factor of a random intercept is a fixed effect too (`cov_params_note`).
+    Entries are NaN if they depend on variances that the data do not identify, for example if the
+    grouping factor of a random intercept is also a fixed effect (`cov_params_note`).
     """
     return fit.spec.frame(cov_fe_of(fit).copy(), fit.spec.exog_names)
 
@@ -81,20 +81,20 @@ def cov_params(
 ) -> Any:
     """Return the covariance matrix of `params`, the inverse observed information.
 
-    Where a covariance matrix of random effects is singular, the entries of covariance parameters
-    are NaN, and so are entries that depend on parameters that the data do not identify;
-    `cov_params_note` says why.
+    If a covariance matrix of random effects is singular, the entries of
+    covariance parameters are NaN. Entries that depend on parameters that the
+    data do not identify are NaN, too. `cov_params_note` says why.
 
     Parameters
     ----------
     r_matrix : array (k,) or (m, k), optional
-        Return R C R' in place of C.
+        Return R C R' instead of C.
     column : int or array of int, optional
         Return the variance of one parameter, or the block of several.
     scale : float, optional
-        A value of σ² in place of the estimate.
+        A value of σ² to use instead of the estimate.
     cov_p : array (k, k), optional
-        A matrix in place of C.
+        A matrix to use instead of C.
     other : array (l, k), optional
         Return R C other'.
     """
@@ -129,8 +129,8 @@ def hess_diag(fit: Fit) -> np.ndarray:
 def bse(fit: Fit) -> Series:
     """Standard errors of `params` (covariance parameters relative to σ²).
 
-    Those of the fixed effects allow for the estimation of the covariance parameters, as in
-    statsmodels; `bse_fe` takes these as known, as in lme4.
+    Those of the fixed effects account for the estimation of the covariance
+    parameters, as in statsmodels. `bse_fe` treats these as known, as in lme4.
     """
     values = np.sqrt(np.diag(covariance(fit).values))
     return fit.spec.series(values, fit.spec.param_names)
@@ -145,13 +145,13 @@ def cov_variances(fit: Fit) -> Frame:
 
 
 def bse_variances(fit: Fit) -> Series:
-    """Standard errors of the entries of `cov_re` and `vcomp` and of `scale` as they stand."""
+    """Standard errors of the entries of `cov_re` and `vcomp`, and of `scale` (not relative to σ²)."""
     names = [*fit.layout.parameter_names, "Residual Var"]
     return fit.spec.series(np.sqrt(np.diag(variances(fit))), names)
 
 
 def bse_re(fit: Fit) -> Series:
-    """`bse` of the covariance parameters times σ: what statsmodels has under this name.
+    """`bse` of the covariance parameters times σ, which is what statsmodels calls `bse_re`.
 
     It is neither the standard error of the relative parameters (that is in `bse`) nor that of
     `cov_re` and `vcomp`: see `bse_variances`.
@@ -166,7 +166,7 @@ def tvalues(fit: Fit) -> Series:
 
 
 def pvalues(fit: Fit) -> Series:
-    """Two-sided p-values of `tvalues` by the normal distribution."""
+    """Two-sided p-values of `tvalues`, from the normal distribution."""
     return fit.spec.series(p_values(np.asarray(tvalues(fit))), fit.spec.param_names)
 
 
@@ -193,8 +193,8 @@ def information_criterion(fit: Fit, price: float, name: str) -> float:
     """Return −2 log-likelihood + price × (number of parameters); NaN under REML, with a warning."""
     if fit.reml:
         warnings.warn(
-            f"{name} is NaN under REML, whose likelihoods of models with different fixed effects "
-            "cannot be compared; fit with reml=False",
+            f"{name} is NaN under REML, because restricted likelihoods of models with different fixed "
+            "effects are not comparable; fit with reml=False",
             LmmcoreWarning,
             stacklevel=4,
         )
@@ -203,7 +203,7 @@ def information_criterion(fit: Fit, price: float, name: str) -> float:
 
 
 def aic(fit: Fit) -> float:
-    """Akaike's criterion, 2 k − 2 log-likelihood; NaN under REML, with a warning that says why."""
+    """Akaike's criterion, 2 k − 2 log-likelihood; NaN under REML, with a warning."""
     return information_criterion(fit, 2.0, "aic")
 
 

@@ -39,7 +39,7 @@ def profile_variance(
     low, high = estimate_at - dist_low, estimate_at + dist_high
     if low <= 0:
         raise OptionError(
-            f"dist_low={dist_low:g} reaches below zero from the estimate {estimate_at:.6g}; expected less "
+            f"dist_low={dist_low:g} leads below zero from the estimate {estimate_at:.6g}; expected less "
             "than the estimate"
         )
     left = np.linspace(low, estimate_at, num_low + 1)
@@ -76,7 +76,7 @@ def profile_variance(
 def _distance(given: Any, name: str) -> float:
     value = number(given, name, "a distance, as a variance")
     if not 0.0 <= value < np.inf:
-        raise OptionError(f"{name}={given!r}; expected a finite distance that is not negative")
+        raise OptionError(f"{name}={given!r}; expected a finite distance, zero or more")
     return value
 
 
@@ -91,7 +91,7 @@ def _find(fit: Fit, re_ix: int | str, vtype: str) -> tuple[int, int, float]:
             variance = fit.params_object.cov_re[index, index] * fit.scale
             return (*layout.coefficient(int(index)), float(variance))
         raise OptionError(
-            f"re_ix={re_ix!r} is no random coefficient; expected 0 to {layout.k_re - 1}"
+            f"re_ix={re_ix!r} is not a random coefficient; expected 0 to {layout.k_re - 1}"
             + suggest(str(re_ix), names)
         )
     if vtype == "vc":
@@ -99,7 +99,9 @@ def _find(fit: Fit, re_ix: int | str, vtype: str) -> tuple[int, int, float]:
         if re_ix in names:
             t = layout.component(str(re_ix))
             return t, 0, float(fit.relative[t][0, 0] * fit.scale)
-        raise OptionError(f"re_ix={re_ix!r} is no variance component{suggest(str(re_ix), names)}")
+        raise OptionError(
+            f"re_ix={re_ix!r} is not a variance component{suggest(str(re_ix), names)}"
+        )
     raise OptionError(f"vtype={vtype!r}; expected 're' (random coefficient) or 'vc' (component)")
 
 

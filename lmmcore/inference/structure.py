@@ -93,11 +93,11 @@ def covariance_of_structured(fit: Any) -> CovarianceOfParams:
 
 @once
 def covariance_parameters(fit: Any) -> pd.DataFrame:
-    """The parameters of each term's covariance structure in its own terms.
+    """The parameters of the covariance structure of each random-effects term.
 
     Columns term, parameter (such as "sd(x)", "corr"), estimate (σ² included) and std_err, by the
-    delta method from the observed information; NaN on the boundary and for what the data do not
-    identify (`cov_params_note`).
+    delta method from the observed information; NaN on the boundary and for
+    parameters that the data do not identify (`cov_params_note`).
     """
     if fit.of_variances is not fit:
         return covariance_parameters(fit.of_variances)

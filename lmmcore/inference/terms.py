@@ -72,8 +72,8 @@ class TermTests:
 def columns_of_terms(spec: ModelSpec) -> dict[str, np.ndarray]:
     """Return the positions of each term's columns among the fixed effects of the fit.
 
-    Columns that were dropped, as others determine them, are not there; without a formula of several
-    columns each column is a term.
+    Columns that were dropped, because other columns determine them, are not there; without a formula of
+    several columns each column is a term.
     """
     slices = getattr(spec.fixed_info, "term_name_slices", None)
     if slices is None:
@@ -107,7 +107,8 @@ def wald_terms(
         inside = [where for name, where in terms.items() if part in name and len(where)]
         if not inside:
             raise OptionError(
-                f"combine_terms has {part!r}, which is in the name of no term{suggest(part, terms)}; "
+                f"combine_terms has {part!r}, which is not part of the name of any "
+                f"term{suggest(part, terms)}; "
                 f"expected part of one of {', '.join(terms)}"
             )
         hypotheses.append((part, identity[np.concatenate(inside)]))

@@ -45,7 +45,8 @@ def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResult
     r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
         Such as ``"x1 = x2, x3 = 1"``; values on the right are zero when not given.
     use_t : bool, optional
-        Whether to take the t distribution with `df_resid` degrees of freedom; by default the normal.
+        Whether to use the t distribution with `df_resid` degrees of freedom. By default, the normal
+        distribution is used.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def wald_test(
     df_constraints: int | None = None,
     scalar: bool = True,
 ) -> ContrastResults:
-    """Test linear hypotheses about the fixed effects together, by χ² or by F; see `t_test`.
+    """Test linear hypotheses about the fixed effects jointly, with a χ² or an F test; see `t_test`.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def wald_test(
     cov_p : array (k_fe, k_fe), optional
         Covariance matrix of the fixed effects in place of `cov_fe`.
     invcov : array (m, m), optional
-        Inverse of the covariance matrix of the tested combinations, in place of what `cov_fe` gives.
+        Inverse of the covariance matrix of the tested combinations, to use instead of the one from `cov_fe`.
     use_f : bool, optional
         Whether to test by F with `df_resid` denominator degrees of freedom; by default by χ².
     df_constraints : int, optional
@@ -125,7 +126,7 @@ def wald_test_terms(
     extra_constraints : sequence of (name, matrix), optional
         Further hypotheses, matrices (m, k_fe).
     combine_terms : sequence of str, optional
-        Each is tested jointly for all terms whose name contains it.
+        Strings. For each of them, all terms whose names contain it are tested jointly.
     scalar : bool
         As for `wald_test`.
 
@@ -153,7 +154,7 @@ def t_test_pairwise(
     alpha: float = 0.05,
     factor_labels: Sequence[str] | None = None,
 ) -> PairwiseTests:
-    """Compare the levels of a factor two by two, with p-values adjusted for their number.
+    """Compare the levels of a categorical variable pairwise, with p-values adjusted for multiple testing.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def t_test_pairwise(
     alpha : float
         Level of the tests and of the intervals (which are not adjusted).
     factor_labels : sequence of str, optional
-        Names of the levels in place of those of the data.
+        Names of the levels to use instead of those in the data.
 
     Returns
     -------

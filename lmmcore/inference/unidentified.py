@@ -99,7 +99,7 @@ def cov_fe_of(fit: Any) -> np.ndarray:
 
 
 def generalised_inverse(information: np.ndarray, directions: np.ndarray) -> np.ndarray | None:
-    """Return a generalised inverse of an information matrix with known null directions (k, rank).
+    """Return a generalized inverse of an information matrix with known null directions (k, rank).
 
     As many parameters as there are directions are taken as known. The covariance matrix of what the data
     identify is the same whichever these are. None where the rest is not positive definite.

@@ -23,7 +23,7 @@ class CovarianceOfParams:
     reason : str
         Why entries are NaN; empty when none is.
     whole : array (k, k) or None
-        A generalised inverse of the information where the data do not identify all parameters; it holds
+        A generalized inverse of the information where the data do not identify all parameters; it holds
         for what they identify.
     """
 
@@ -153,7 +153,9 @@ def combine(cov: np.ndarray, r_matrix: Any, column: Any, other: Any) -> np.ndarr
     """
     if column is not None:
         if r_matrix is not None or other is not None:
-            raise OptionError("column was given with r_matrix or other; expected column alone")
+            raise OptionError(
+                "column was given together with r_matrix or other; expected only column"
+            )
         index = np.asarray(column)
         if index.dtype.kind not in "iu" or index.ndim > 1 or not (
             (-len(cov) <= index) & (index < len(cov))
@@ -164,7 +166,7 @@ def combine(cov: np.ndarray, r_matrix: Any, column: Any, other: Any) -> np.ndarr
         return cov[index, index] if index.ndim == 0 else cov[np.ix_(index, index)]
     if r_matrix is None:
         if other is not None:
-            raise OptionError("other was given without r_matrix; expected both, or r_matrix alone")
+            raise OptionError("other was given without r_matrix; expected both, or only r_matrix")
         return cov
     left = numbers(r_matrix, "r_matrix", "a matrix")
     right = left if other is None else numbers(other, "other", "a matrix")

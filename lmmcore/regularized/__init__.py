@@ -1,4 +1,4 @@
-"""Penalised fits: one weight, a path with its choice, selection of random effects."""
+"""Penalized fits: one weight, a path with its choice, selection of random effects."""
 
 from .along import fit_path
 from .choice import CrossValidation, StabilitySelection

@@ -39,7 +39,8 @@ def fit_path(
     terms = penalised_terms(model, weights, unpenalized, groups, standardize)
     if not (terms.weights > 0).any():
         raise OptionError(
-            f"all {model.k_fe} coefficients are unpenalised: there is no path; expected a penalty on some. "
+            f"all {model.k_fe} coefficients are unpenalized: there is no path; expected a penalty "
+            f"on some coefficients. "
             "Use fit(), or change weights or unpenalized"
         )
     plain: MixedLMResults
@@ -117,7 +118,7 @@ def _alphas(
         if given.ndim != 1 or not len(given):
             raise DataValueError(f"alphas has shape {given.shape}; expected a list of numbers")
         if not (np.isfinite(given) & (given >= 0)).all():
-            raise OptionError(f"alphas={alphas!r}; expected finite numbers of zero or more")
+            raise OptionError(f"alphas={alphas!r}; expected finite numbers, zero or more")
         return np.sort(given)[::-1]
     if not (isinstance(n, (int, np.integer)) and n > 1):
         raise OptionError(f"n_alphas={n!r}; expected a whole number above 1")
@@ -127,8 +128,9 @@ def _alphas(
     top = 2.0 * problem.largest_strength()
     if top == 0.0:
         raise OptionError(
-            "no penalised column is correlated with the response once the unpenalised ones are "
-            "accounted for: all coefficients are zero at every weight. Give alphas"
+            "no penalized column is correlated with the response after adjusting for the "
+            "unpenalized columns, so all "
+            "coefficients are zero for every strength. Give alphas"
         )
     return np.geomspace(top, least * top, int(n))
 

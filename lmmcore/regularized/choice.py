@@ -89,7 +89,7 @@ class StabilitySelection:
         Columns whose probability is at least the threshold.
     expected_false : float
         Bound of the expected number of columns selected by chance, q²/((2t − 1) p) for the threshold t, p
-        penalised columns and q the mean number that a subsample selects (Meinshausen and Bühlmann 2010,
+        penalized columns and q the mean number that a subsample selects (Meinshausen and Bühlmann 2010,
         *JRSS B* 72).
     most : int
     threshold : float
@@ -139,8 +139,8 @@ def _parts(path: Any, part_of_group: np.ndarray) -> list[Whitened]:
         whole = quadratic_at(model, fit).diagonal
         if not np.allclose(sum(q.diagonal for q in out), whole, rtol=1e-6):
             raise OptionError(
-                "the parts of the groups do not add up to the whole, so that groups are not independent: "
-                f"they share random effects beside those of {model.group_name!r}. Choose by path.select()"
+                "the groups are not independent, because they share random effects other "
+                f"than those of {model.group_name!r}. Use path.select() instead"
             )
     return out
 

@@ -37,7 +37,7 @@ def fit_regularized(
     Parameters
     ----------
     start_params : MixedLMParams or array, optional
-        Where the unpenalised fit starts.
+        Where the unpenalized fit starts.
     method : str, Penalty or smooth penalty
         Name of a penalty: "l1" or "lasso", "ridge", "elastic_net", "adaptive_lasso", "group_lasso",
         "sparse_group_lasso", "scad", "mcp", "group_scad", "group_mcp", "slope", "fused", or that of a
@@ -45,26 +45,27 @@ def fit_regularized(
         shape. Or an object with ``func`` and ``deriv``, for which all parameters are estimated
         together (see `fit`, `fe_pen`).
     alpha : float or array (k_fe,)
-        Weight of the penalty; of each coefficient: 0 leaves it unpenalised.
+        Penalty strength on statsmodels' scale (λ = alpha/2), or one for each coefficient; 0 means no penalty.
     ceps : float
         Accepted for compatibility, without effect: coefficients are exactly zero or not.
     ptol : float
-        Convex penalties stop at a duality gap below its square (at most 1e-12) of the objective.
+        Fits with convex penalties stop when the relative duality gap is below its square (at most 1e-12).
     maxit : int
-        Largest number of sweeps over all coefficients, in fifties.
+        Largest number of sweeps over all coefficients, divided by 50.
     unpenalized : str or sequence of str
         Names of columns, or of terms of the formula, without a penalty; "constant" means constant
-        columns. By default all columns are penalised, as in statsmodels, the intercept too.
+        columns. By default all columns are penalized, as in statsmodels, the intercept too.
     groups : mapping or sequence (k_fe,), optional
-        ``{name: columns}`` or a label for each column, for penalties of groups; by default the dummies
-        of a factor of the formula are a group.
+        ``{name: columns}`` or a label for each column, for penalties of groups; by default, the columns of a
+        categorical variable form a group.
     standardize : bool, "information" or array (k_fe,)
         Whether the penalty is one of β_j · (standard deviation of column j). "information" takes
-        √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalised (jointly: the null) fit and
-        without what unpenalised columns explain; or units in place of these.
+        √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalized (jointly: the null) fit and
+        without what unpenalized columns explain; or units in place of these.
     variances : {"held", "joint"}
-        Whether variances are those of the unpenalised fit, σ² among them, or estimated together with
-        the penalised coefficients, which does not need more rows than columns.
+        "held": variances, including σ², are those of the unpenalized fit. "joint": they are "
+        "estimated together
+        with the penalized coefficients; this also works with at least as many columns as rows.
     **fit_kwargs
         Arguments of the `fit` of the variances, such as `reml`.
 
@@ -76,11 +77,11 @@ def fit_regularized(
 
     Notes
     -----
-    With V the covariance matrix of y (σ² included), the fit minimises
+    With V the covariance matrix of y (σ² included), the fit minimizes
     ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``: for the lasso, P = Σ λ|β_j|, the objective of
     statsmodels, whose coordinate descent leaves a coefficient at zero once it has been there; this
     one goes on to the minimum. With ``variances="joint"`` the penalty is ``2 P(β/σ; alpha/2)``, and the
-    variances are those of ML, or of REML restricted for the unpenalised columns, at the penalised β.
+    variances are those of ML, or of REML restricted for the unpenalized columns, at the penalized β.
     """
     if not isinstance(method, str) and hasattr(method, "func"):
         check_smooth(method, "method")
@@ -113,21 +114,21 @@ def fit_regularized_path(
     maxit: int = 200,
     **fit_kwargs: Any,
 ) -> RegularizationPath:
-    """Fit with a penalty on the fixed effects at many weights.
+    """Fit with a penalty on the fixed effects at many strengths.
 
     Parameters
     ----------
     penalty : str or Penalty
         As `method` of `fit_regularized`.
     alphas : array (L,), optional
-        Weights of the penalty; by default `n_alphas` from the one at which all penalised coefficients
+        Weights of the penalty; by default `n_alphas` from the one at which all penalized coefficients
         are zero down to `smallest` of it, in equal ratios.
     smallest : float, optional
         By default 0.001, or 0.05 with no fewer columns than rows.
     weights : array (k_fe,), optional
-        Factors of alpha, one for each coefficient; 0 leaves it unpenalised.
+        Numbers that multiply alpha, one for each coefficient; 0 means no penalty.
     unpenalized, groups, standardize, variances
-        As in `fit_regularized`, with other defaults: constant columns are not penalised, the others
+        As in `fit_regularized`, with other defaults: constant columns are not penalized, the others
         count by their information. Without more rows than columns `variances` must be "joint".
     maxit : int
         Largest number of sweeps over all coefficients at one weight, in fifties.
@@ -155,7 +156,7 @@ def select_random_effects(
     adaptive: bool = True,
     **fit_kwargs: Any,
 ) -> RandomEffectsPath:
-    """Shrink the random effects of a maximal model to those that the data support.
+    """Select the random effects of a maximal model that the data support.
 
     A penalty on the rows of the Cholesky factor of each term's covariance matrix, one group for each
     row: a row of zeros takes a random coefficient out, with its correlations.
@@ -165,15 +166,15 @@ def select_random_effects(
     penalty : str or Penalty
         A penalty of groups.
     criterion : {"bic", "aic"}
-        What chooses the weight; degrees of freedom are the parameters of the rows that are left.
+        The criterion that chooses the strength. Degrees of freedom are the parameters of the remaining rows.
     alphas : array (L,), optional
         Weights, rising; by default `n_alphas` up to where every row that may go is zero.
     keep : str or sequence of str
-        Random coefficients or components that are not penalised.
+        Random coefficients or components that are not penalized.
     adaptive : bool
-        Whether each row's weight is divided by its norm in the unpenalised fit.
+        Whether each row's weight is divided by its norm in the unpenalized fit.
     **fit_kwargs
-        Arguments of the unpenalised `fit`, such as `reml`.
+        Arguments of the unpenalized `fit`, such as `reml`.
 
     Returns
     -------
@@ -185,7 +186,7 @@ def select_random_effects(
 
 
 def check_smooth(penalty: Any, argument: str) -> None:
-    """Refuse what cannot be a smooth penalty."""
+    """Raise an error if the argument is not a smooth penalty."""
     parts = ("func", "deriv")
     if isinstance(penalty, type) or not all(callable(getattr(penalty, p, None)) for p in parts):
         raise OptionError(

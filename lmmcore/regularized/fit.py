@@ -1,4 +1,4 @@
-"""A penalised fit at one weight: what ``MixedLM.fit_regularized`` does."""
+"""A penalized fit at one weight: what ``MixedLM.fit_regularized`` does."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ def check_variances(model: Any, variances: str) -> None:
         raise OptionError(f"variances={variances!r}; expected 'held' or 'joint'")
     if variances == "held" and model.nobs <= model.k_fe:
         raise DesignError(
-            f"{counted(model.nobs, 'row')} cannot determine {counted(model.k_fe, 'fixed effect')}, so "
-            "that there is no unpenalised fit whose variances could be held; use variances='joint'"
+            f"{counted(model.nobs, 'row')} cannot determine "
+            f"{counted(model.k_fe, 'fixed effect')}, so there is no unpenalized fit whose variances "
+            "could be held; use variances='joint'"
         )
 
 
@@ -110,7 +111,7 @@ def fit_penalised(
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """A penalised fit with all that was chosen for it, to be done with other data.
+    """A penalized fit with all that was chosen for it, to be done with other data.
 
     Attributes
     ----------
@@ -147,7 +148,7 @@ class Recipe:
             The model has other columns, as some of them were dropped.
         """
         if tuple(model.exog_names) != self.terms.names:
-            raise DesignError("columns of exog were dropped, as others determine them")
+            raise DesignError("columns of exog were dropped, because other columns determine them")
         recipe = self
         if method is not None:
             recipe = replace(self, fit_kwargs={**self.fit_kwargs, "method": method})
@@ -161,7 +162,7 @@ class Recipe:
         return joint_results(model, found, recipe)
 
     def fit_held(self, model: Any, plain: MixedLMResults, rows: Whitened) -> HeldResults:
-        """Return the fit at the variances of the unpenalised one."""
+        """Return the fit at the variances of the unpenalized one."""
         problem = PenalisedQuadratic(rows, self.terms, self.penalty)
         found = problem.solve(self.strength, None, self.tolerance, self.sweeps)
         return held_results(model, plain, problem, found, self)
@@ -180,7 +181,7 @@ def held_results(
     found: Solution,
     recipe: Recipe,
 ) -> HeldResults:
-    """Return the results of coefficients at the variances of an unpenalised fit."""
+    """Return the results of coefficients at the variances of an unpenalized fit."""
     beta = problem.coefficients(found)
     fit = HeldFit(
         plain.fit, beta,

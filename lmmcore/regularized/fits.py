@@ -86,7 +86,7 @@ class PenalizedFit:
 
     @property
     def solution(self) -> np.ndarray:
-        """What makes the residual from [X y] in the basis (p + 1,)."""
+        """The vector (p + 1,) for which [X y], in the basis, times it is the residual."""
         return self.at.u
 
     @cached_property
@@ -232,7 +232,7 @@ class JointFit(HeldFit):
     own_equations : Equations or None
         Of the model; None with too many columns.
     rounds : int
-        Alternations between coefficients and variances.
+        Number of alternations between coefficients and variances.
     """
 
     own_spec: ModelSpec | None = None

@@ -1,4 +1,4 @@
-"""A penalised fit at many weights: coefficients, degrees of freedom and criteria over the path."""
+"""A penalized fit at many strengths: coefficients, degrees of freedom and criteria along the path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CRITERIA = ("aic", "bic", "ebic")
 
 @dataclass(frozen=True, eq=False)
 class RegularizationPath:
-    """Penalised fits at falling weights.
+    """Penalized fits at decreasing strengths.
 
     Attributes
     ----------
@@ -34,23 +34,23 @@ class RegularizationPath:
     penalty : str
         Its name.
     alphas : array (L,)
-        Weights, on the scale of ``fit_regularized``.
+        Strengths, on the scale of ``fit_regularized``.
     coefficients : DataFrame (L, k_fe)
-        Coefficients in the columns' own units, one row for each weight.
+        Coefficients in the original units of the columns, one row for each strength.
     df : array (L,)
-        Degrees of freedom of the fixed effects, the unpenalised ones among them.
+        Degrees of freedom of the fixed effects, including the unpenalized ones.
     deviance : array (L,)
         −2 log-likelihood: of ML at held variances; of the fit of the variances where these were
         estimated jointly.
     gaps : array (L,)
-        Duality gap as a part of the objective; NaN for a penalty that is not convex.
+        Duality gap relative to the objective; NaN for nonconvex penalties.
     residuals : array (L,)
-        By how much slopes miss what the penalty allows, as a part of the largest slope at zero.
+        Largest violation of the stationarity conditions, relative to the largest slope at β = 0.
     terms : Terms
-        What was penalised, in which groups and units.
+        What was penalized, in which groups and units.
     note : str
-        Why the path ends before the last weight, if it does: with variances estimated jointly, where the
-        chosen columns reproduce the response.
+        Why the path ends before the last strength, if it does: with variances
+        estimated jointly, the selected columns may reproduce the response.
     """
 
     model: Any
@@ -89,7 +89,7 @@ class RegularizationPath:
         ----------
         name : {"aic", "bic", "ebic"}
             deviance + price · df with the price 2, log n, or log n and 2 γ log (p choose df) besides, p
-            the number of penalised coefficients (Chen and Chen 2008, *Biometrika* 95).
+            the number of penalized coefficients (Chen and Chen 2008, *Biometrika* 95).
         gamma : float
             γ of EBIC, from 0 (BIC) to 1.
         """
@@ -106,7 +106,7 @@ class RegularizationPath:
         return out
 
     def best(self, criterion: str = "bic", gamma: float = 1.0) -> int:
-        """Return the number of the weight that a criterion chooses; see `criterion`."""
+        """Return the position of the strength that a criterion chooses; see `criterion`."""
         return int(np.argmin(self.criterion(criterion, gamma)))
 
     def select(self, criterion: str = "bic", gamma: float = 1.0) -> RegularizedResults:
@@ -116,10 +116,10 @@ class RegularizationPath:
     def _index(self, at: Any) -> int:
         if isinstance(at, (int, np.integer)) and -len(self) <= at < len(self):
             return int(at) % len(self)
-        raise OptionError(f"at={at!r}; expected the number of a weight, 0 to {len(self) - 1}")
+        raise OptionError(f"at={at!r}; expected the position of a strength, 0 to {len(self) - 1}")
 
     def fit(self, at: int) -> RegularizedResults:
-        """Return the results at the weight of a number."""
+        """Return the results at the strength with the given position."""
         i = self._index(at)
         recipe = Recipe(
             self._implementation, self.penalty, self.terms, 0.5 * float(self.alphas[i]), self.joint,
@@ -134,7 +134,8 @@ class RegularizationPath:
     def refit(self, at: int | None = None, **fit_kwargs: Any) -> MixedLMResults:
         """Return the ordinary fit of the columns that are not zero at a weight, without a penalty.
 
-        Its standard errors and tests take the columns as chosen beforehand: their levels do not hold.
+        Its standard errors and tests treat the columns as chosen beforehand, so they do not have their
+        nominal level.
 
         Parameters
         ----------
@@ -152,12 +153,12 @@ class RegularizationPath:
     ) -> CrossValidation:
         """Cross-validate over whole groups, at the variances of the fit.
 
-        One pass over the rows gives the cross-products of every fold; no weight or penalty needs another.
+        One pass over the rows gives the cross-products of every fold, for all strengths and penalties.
 
         Parameters
         ----------
         folds : int, or array (n_groups,)
-            Number of folds, to which groups are drawn, or the fold of each group.
+            Number of folds, to which groups are assigned at random, or the fold of each group.
         rng : Generator or int, optional
         scale : {"deviance", "squares"}
             What is averaged over the rows left out: (y − Xβ)'V⁻¹(y − Xβ)/σ², the part of their −2
@@ -173,7 +174,7 @@ class RegularizationPath:
         n_alphas: int = 25,
         rng: Any = None,
     ) -> StabilitySelection:
-        """Select what is selected in most subsamples of half of the groups.
+        """Select the columns that are selected in most subsamples of half of the groups.
 
         Parameters
         ----------
@@ -182,8 +183,8 @@ class RegularizationPath:
         threshold : float
             Share of subsamples, above a half, in which a coefficient must be non-zero.
         expected_false : float
-            Bound of the expected number of columns selected by chance: it limits how many one subsample
-            may select.
+            Bound on the expected number of false selections. It limits
+            how many columns one subsample may select.
         n_alphas : int
             Weights of the path that are tried.
         rng : Generator or int, optional

@@ -27,7 +27,7 @@ from .plots import plot_random
 
 STEPS = 200
 STATIONARY = 1e-7
-LARGEST_WEIGHT = 1e4  # of a row that is zero in the unpenalised fit
+LARGEST_WEIGHT = 1e4  # of a row that is zero in the unpenalized fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,9 @@ class RandomEffectsPath:
         found = self._fits[tuple((self.sds.iloc[i] > 0).tolist())]
         if found is None:
             raise DesignError(
-                f"no random effect is left at alpha = {self.alphas[i]:.4g}: the data support none. Fit a "
-                "linear model, or give another weight"
+                f"no random effect is left at alpha = {self.alphas[i]:.4g}: the data do not "
+                f"support any. Fit a linear "
+                "model, or give another alpha"
             )
         return found
 
@@ -144,7 +145,7 @@ def random_effects_path(
     else:
         given = np.sort(np.atleast_1d(np.asarray(alphas, dtype=float)))
         if not (np.isfinite(given) & (given >= 0)).all():
-            raise OptionError(f"alphas={alphas!r}; expected finite numbers of zero or more")
+            raise OptionError(f"alphas={alphas!r}; expected finite numbers, zero or more")
     fits: dict[tuple[bool, ...], MixedLMResults | None] = {}
     price = 2.0 if criterion == "aic" else float(np.log(model.nobs))
     theta, sds, df, values, residuals = start, [], [], [], []
@@ -175,7 +176,7 @@ def random_effects_path(
 
 
 class _Walk:
-    """Minimises ½ d(θ) + P(θ; λ) by proximal Newton steps, whose models are penalised quadratics."""
+    """Minimizes ½ d(θ) + P(θ; λ) by proximal Newton steps, whose models are penalized quadratics."""
 
     def __init__(
         self, likelihood: ProfiledLikelihood, terms: Terms, penalty: Any, row: np.ndarray
@@ -224,14 +225,14 @@ class _Walk:
                 break
             theta = new
         raise ConvergenceError(
-            f"the random effects under a penalty did not settle: slopes off by {residual:.1e} after "
+            f"the penalized random effects did not converge: the slopes are off by {residual:.1e} after "
             f"{STEPS} steps at alpha = {2 * strength:.4g}. Give other alphas"
         )
 
     def _model(
         self, theta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray
     ) -> PenalisedQuadratic:
-        """Return the penalised quadratic that touches the objective at θ, made convex."""
+        """Return the penalized quadratic that touches the objective at θ, made convex."""
         values, vectors = np.linalg.eigh(hessian)
         values = np.maximum(np.abs(values), 1e-6 * float(np.abs(values).max()))
         root = np.sqrt(values)[:, None] * vectors.T
@@ -269,8 +270,9 @@ def _row_of_parameter(likelihood: ProfiledLikelihood) -> np.ndarray:
             or not (moved.sum(axis=(1, 2)) == 1).all()
         ):
             raise OptionError(
-                "select_random_effects needs terms whose parameters are the entries of a Cholesky factor; "
-                "expected covariance='unstructured' or 'diagonal'. Fit with one of these"
+                "select_random_effects needs covariance structures whose "
+                "parameters are the entries of a Cholesky factor; expected "
+                "covariance='unstructured' or 'diagonal'. Fit with one of these"
             )
         out.extend(first + int(np.argmax(part.any(axis=1))) for part in moved)
         first += term.k
@@ -295,7 +297,7 @@ def _kept(keep: Any, names: list[str]) -> list[int]:
     unknown = [k for k in listed if k not in names]
     if unknown:
         raise OptionError(
-            f"keep has {unknown[0]!r}, which is no random coefficient or component"
+            f"keep has {unknown[0]!r}, which is neither a random coefficient nor a variance component"
             f"{suggest(str(unknown[0]), names)}"
         )
     return [names.index(k) for k in listed]

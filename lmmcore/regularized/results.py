@@ -218,7 +218,7 @@ class HeldResults(RegularizedResults):
         )
 
     def remove_data(self) -> None:
-        """Take the rows of the data out of these results, their model and the fit of the variances.
+        """Remove the rows of the data from these results, their model and the fit of the variances.
 
         See `MixedLMResults.remove_data`.
         """
@@ -237,7 +237,7 @@ class JointResults(RegularizedResults):
 
     @property
     def rounds(self) -> int:
-        """Alternations between coefficients and variances."""
+        """Number of alternations between coefficients and variances."""
         return self.fit.rounds
 
     @property
@@ -259,20 +259,21 @@ class JointResults(RegularizedResults):
         return found
 
     def profile_re(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: coefficients and variances are not the minimum of one function.
+        """Raises an error: coefficients and variances do not minimize a common function.
 
         Raises
         ------
         OptionError
         """
         raise OptionError(
-            "coefficients and variances hold at once, each given the other, and are not the minimum of one "
-            "function whose profile could be drawn; use path.refit().profile_re(...) for the selected "
+            "coefficients and variances are each optimal given the other, but do not "
+            "minimize a common function, so there is no profile likelihood; use "
+            "path.refit().profile_re(...) for the selected "
             "columns, or a smooth penalty (fe_pen)"
         )
 
     def remove_data(self) -> None:
-        """Take the rows of the data out of these results, their model and the fit of the variances.
+        """Remove the rows of the data from these results, their model and the fit of the variances.
 
         See `MixedLMResults.remove_data`.
         """

@@ -1,6 +1,6 @@
 """Smooth penalties on β and on the covariance matrix, estimated together with everything else.
 
-The penalised criterion is a `ProfiledLikelihood` like any other (see `likelihood.penalised`): optimizers,
+The penalized criterion is a `ProfiledLikelihood` like any other (see `likelihood.penalised`): optimizers,
 starts, boundary and certificate are those of every fit.
 """
 
@@ -37,7 +37,7 @@ def with_alpha(penalty: Any, alpha: Any) -> Any:
 
 
 def smooth_penalties(model: Any, fe_pen: Any, cov_pen: Any) -> SmoothPenalties | None:
-    """Return what the likelihood is penalised by, None without penalties."""
+    """Return what the likelihood is penalized by, None without penalties."""
     if fe_pen is None and cov_pen is None:
         return None
     return SmoothPenalties(fe_pen, cov_pen, model.equations.packed.coordinates, model.k_re)
@@ -52,7 +52,7 @@ def estimate_penalised(
     options: Mapping[str, Any],
     callback: Callable[[int, float], None] | None,
 ) -> Estimate:
-    """Minimise the penalised criterion as `estimate` does, from more starts.
+    """Minimize the penalized criterion as `estimate` does, from more starts.
 
     Where a shrunken coefficient can also be explained by a variance, there is an optimum with each of
     the two: the valleys along the size of the covariance matrices are all followed down.

@@ -1,4 +1,4 @@
-"""What of a model's fixed effects is penalised: weights, groups and units of its columns."""
+"""What of a model's fixed effects is penalized: weights, groups and units of its columns."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def penalised_terms(
 
 
 def with_information_units(terms: Terms, rows: Whitened, scale: float, n: int) -> Terms:
-    """Return the terms with √(x'V⁻¹x / n) for units, V relative to σ², unpenalised columns projected out.
+    """Return the terms with √(x'V⁻¹x / n) for units, V relative to σ², unpenalized columns projected out.
 
     That is the standard deviation of a column where V is the identity. In general a column that varies
     between groups alone carries less information than its standard deviation says, and the slope of the
@@ -95,7 +95,7 @@ def _columns_named(model: Any, name: str, columns: Sequence[Column]) -> list[int
         return terms[name]
     known = [*model.exog_names, *terms, "constant"]
     raise OptionError(
-        f"unpenalized has {name!r}, which is no column of the fixed effects{suggest(name, known)}"
+        f"unpenalized has {name!r}, which is not a column of the fixed effects{suggest(name, known)}"
     )
 
 
@@ -130,7 +130,7 @@ def _groups(model: Any, groups: Any) -> np.ndarray:
             unknown = [m for m in members if m not in names]
             if unknown:
                 raise OptionError(
-                    f"groups[{name!r}] has {unknown[0]!r}, which is no column of the fixed effects"
+                    f"groups[{name!r}] has {unknown[0]!r}, which is not a column of the fixed effects"
                     f"{suggest(str(unknown[0]), names)}"
                 )
             at = [names.index(m) for m in members]
@@ -199,5 +199,5 @@ def _numbers(given: Any, p: int, names: Sequence[str], argument: str) -> np.ndar
             f"{argument} has shape {out.shape}; expected a number, or {p} weights for {', '.join(names)}"
         )
     if not (np.isfinite(out) & (out >= 0)).all():
-        raise OptionError(f"{argument}={given!r}; expected finite weights of zero or more")
+        raise OptionError(f"{argument}={given!r}; expected finite weights, zero or more")
     return out

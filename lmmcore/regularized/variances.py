@@ -1,8 +1,8 @@
-"""Variances of a penalised fit: held, or estimated jointly with the coefficients.
+"""Variances of a penalized fit: held, or estimated jointly with the coefficients.
 
-With coefficients of the penalised columns given, the variances and the unpenalised coefficients are
-those of the ordinary model for ``y − X_p β_p`` on the unpenalised columns, by ML or REML; with variances
-given, the coefficients minimise ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β/σ; λ)``. Jointly, both hold at once. The
+With coefficients of the penalized columns given, the variances and the unpenalized coefficients are
+those of the ordinary model for ``y − X_p β_p`` on the unpenalized columns, by ML or REML; with variances
+given, the coefficients minimize ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β/σ; λ)``. Jointly, both hold at once. The
 penalty is one of β/σ, as otherwise it would count for less and less while σ falls, and with more
 columns than rows nothing would stop the columns short of reproducing the response. Sources:
 Schelldorfer, Bühlmann and van de Geer (2011), *Scandinavian Journal of Statistics* 38; Sun and Zhang
@@ -40,7 +40,7 @@ class Joint:
     ----------
     beta : array (k_fe,)
     variances : MixedLMResults
-        The ordinary fit of ``y − X_p β_p`` on the unpenalised columns.
+        The ordinary fit of ``y − X_p β_p`` on the unpenalized columns.
     problem : PenalisedQuadratic
         At these variances; the penalty is one of β/σ.
     solution : Solution
@@ -68,7 +68,7 @@ def quadratic_at(model: Any, fit: MixedLMResults) -> Whitened:
 def null_fit(
     model: Any, terms: Terms, beta: np.ndarray, fit_kwargs: Mapping[str, Any]
 ) -> MixedLMResults:
-    """Return the ordinary fit of ``y − X_p β_p`` on the unpenalised columns."""
+    """Return the ordinary fit of ``y − X_p β_p`` on the unpenalized columns."""
     design = model.design
     response = np.array(design.endog, dtype=float)
     for j in np.flatnonzero((beta != 0.0) & (terms.weights > 0.0)):
@@ -158,11 +158,14 @@ def fit_jointly(
         many = np.count_nonzero(beta) > 0.5 * model.nobs
         if many and scale < SATURATED * float(np.var(model.endog)):
             raise ConvergenceError(
-                f"coefficients and variances did not settle in {count} rounds (σ² = {scale:.3g}): the fixed "
-                "effects reproduce the response, as there are many columns and little penalty. Raise alpha"
+                f"coefficients and variances did not converge in {count} rounds (σ² = "
+                f"{scale:.3g}): the fixed effects reproduce the response, because there are many "
+                "columns and the penalty is weak. Increase alpha"
             )
     raise ConvergenceError(
-        f"coefficients and variances did not settle in {ROUNDS} rounds: at the variances of the last one "
-        f"the slopes of the coefficients are off by {off:.1e} of the largest. There may be no coefficients "
-        "and variances that hold together at this alpha; give another one, or use variances='held'"
+        f"coefficients and variances did not converge in {ROUNDS} rounds: at the last variances, "
+        f"the slopes of the "
+        f"coefficients are off by {off:.1e} of the largest. There may be no joint solution for "
+        f"this alpha; give "
+        "another alpha, or use variances='held'"
     )

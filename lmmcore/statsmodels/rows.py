@@ -43,7 +43,7 @@ def n_levels(model: Any) -> dict[str, int]:
 
 
 def structure(model: Any) -> Structure:
-    """How a model with several grouping factors is factored: order, storage, bytes, cost.
+    """The elimination plan of a model with several grouping factors: order, storage, bytes, cost.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def rows_used(model: Any) -> np.ndarray:
 
 
 def k_constant(model: Any) -> int:
-    """1 if the fixed effects have a constant, also as a combination of columns; else 0."""
+    """1 if a column, or a combination of columns, of the fixed effects is constant; otherwise 0."""
     return model.data.k_constant
 
 
@@ -100,7 +100,7 @@ def group_sizes(model: Any) -> np.ndarray:
 
 
 def row_indices(model: Any) -> dict[Any, list[int]]:
-    """Rows of each group, by label."""
+    """Positions of the rows of each group, by label."""
     order = np.argsort(model.design.grouping.codes, kind="stable")
     ends = np.cumsum(np.bincount(model.design.grouping.codes, minlength=model.n_groups))
     parts = np.split(order, ends[:-1])
@@ -146,5 +146,5 @@ def groups(model: Any) -> np.ndarray:
 
 
 def exog_vc(model: Any) -> VCSpec:
-    """The variance components inside groups, in the form in which statsmodels has them."""
+    """The variance components inside groups, in the form that statsmodels uses."""
     return vc_spec(model.design.components, model.row_indices)
