@@ -103,7 +103,7 @@ def test_slow_ones(seed, penalty, unpenalized):
 def test_where_nothing_holds_the_error_says_so(monkeypatch):
     y, x, g, _ = draw(2)
     monkeypatch.setattr("lmmcore.regularized.variances.ROUNDS", 2)
-    with pytest.raises(ConvergenceError, match="did not settle in 2 rounds: at the variances") as e:
+    with pytest.raises(ConvergenceError, match="did not converge in 2 rounds: at the last variances") as e:
         MixedLM(y, x, g).fit_regularized(alpha=5, variances="joint")
     assert "many columns" not in str(e.value)
     monkeypatch.undo()

@@ -73,7 +73,7 @@ def test_terms_of_a_refit():
         f for f in map(one_by_one.refit, range(40))
         if sum(n[0] == "f" for n in f.model.exog_names) == 1
     )  # fmt: skip
-    with pytest.raises(DesignError, match="columns of it are not in the fit"):
+    with pytest.raises(DesignError, match="some of its columns are not in the fit"):
         partly.t_test_pairwise("f")
     # Refits can be penalised again.
     again = fit.model.fit_regularized(alpha=5, unpenalized="f")

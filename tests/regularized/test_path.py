@@ -67,7 +67,7 @@ def test_criteria(path):
     with pytest.raises(OptionError, match="criterion='cp'"):
         path.best("cp")
     for at in (40, 1.5, "bic"):
-        with pytest.raises(OptionError, match="number of a weight, 0 to 39"):
+        with pytest.raises(OptionError, match="position of a strength, 0 to 39"):
             path.fit(at)
 
 

@@ -337,7 +337,7 @@ def test_all_unpenalised():
             fit = model.fit_regularized(variances=variances, reml=False, **keywords)
             np.testing.assert_allclose(fit.fe_params, plain.fe_params, atol=1e-7)
             np.testing.assert_allclose(fit.cov_re, plain.cov_re, rtol=1e-6)
-    with pytest.raises(OptionError, match="all 9 coefficients are unpenalised"):
+    with pytest.raises(OptionError, match="all 9 coefficients are unpenalized"):
         model.fit_regularized_path(weights=np.zeros(9))
 
 
