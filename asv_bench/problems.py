@@ -206,7 +206,7 @@ def make(name: str) -> Problem:
     return Problem(name, title, frame, "Reaction ~ Days", "Subject", "1 + Days")
 
 
-def penalised(rows: int = 20_000, groups: int = 500, columns: int = 100) -> Problem:
+def penalized(rows: int = 20_000, groups: int = 500, columns: int = 100) -> Problem:
     """Return a problem of selection: ten effects of falling size among the columns (P11)."""
     rng = np.random.default_rng(21)
     group = np.sort(np.concatenate([np.arange(groups), rng.integers(0, groups, rows - groups)]))

@@ -102,7 +102,7 @@ def drawn_crossed(rng: np.random.Generator) -> Drawn:
     return Drawn(f"y ~ x + {' + '.join(bars)}", frame, x, terms, bool(rng.random() < 0.5))
 
 
-def drawn_penalised(rng: np.random.Generator, rows: int, columns: int) -> Drawn:
+def drawn_penalized(rng: np.random.Generator, rows: int, columns: int) -> Drawn:
     """A random intercept, at times a slope, and several columns."""
     q = int(rng.integers(8, 16))
     group = np.repeat(np.arange(q), -(-rows // q))
@@ -212,8 +212,8 @@ KINDS: dict[str, Kind] = {
         name: lambda rng, name=name: compare_plain(drawn_structure(name, rng), rng)
         for name in STRUCTURES
     },
-    "smooth": lambda rng: compare_smooth(drawn_penalised(rng, 60, 3), rng),
-    "joint": lambda rng: compare_joint(drawn_penalised(rng, 90, 6), rng),
+    "smooth": lambda rng: compare_smooth(drawn_penalized(rng, 60, 3), rng),
+    "joint": lambda rng: compare_joint(drawn_penalized(rng, 90, 6), rng),
 }
 
 

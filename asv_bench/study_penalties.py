@@ -9,7 +9,7 @@ import pandas as pd
 
 import lmmcore
 from lmmcore.extension import find
-from lmmcore.penalties.problem import PenalisedQuadratic
+from lmmcore.penalties.problem import PenalizedQuadratic
 from lmmcore.penalties.quadratic import Whitened
 
 PENALTIES = ("lasso", "adaptive_lasso", "scad", "mcp")
@@ -49,7 +49,7 @@ def ignoring(x: np.ndarray, y: np.ndarray, model: lmmcore.MixedLM, penalty: str)
     full = np.linalg.lstsq(model.exog, y, rcond=None)[0]
     sigma = np.sqrt(np.sum((y - model.exog @ full) ** 2) / (n - len(full)))
     rows = Whitened(np.asfortranarray(model.exog / sigma), y / sigma)
-    problem = PenalisedQuadratic(rows, terms, find("penalty", penalty))
+    problem = PenalizedQuadratic(rows, terms, find("penalty", penalty))
     top = problem.largest_strength()
     best, least = full, np.inf
     for strength, found in zip(
@@ -63,7 +63,7 @@ def ignoring(x: np.ndarray, y: np.ndarray, model: lmmcore.MixedLM, penalty: str)
     return best
 
 
-def one(seed: int, units: str) -> list[dict[str, object]]:
+def one(seed: int, scales: str) -> list[dict[str, object]]:
     rng = np.random.default_rng(seed)
     x, g = draw(rng, GROUPS)
     y = response(rng, x, g)
@@ -75,7 +75,7 @@ def one(seed: int, units: str) -> list[dict[str, object]]:
     out = []
     for penalty in PENALTIES:
         fits = {
-            "mixed": model.fit_regularized_path(penalty, standardize=units == "sd" or units)
+            "mixed": model.fit_regularized_path(penalty, standardize=scales == "sd" or scales)
             .select()
             .fe_params.to_numpy(),
             "groups ignored": ignoring(x, y, model, penalty),
@@ -102,10 +102,10 @@ def one(seed: int, units: str) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replications", type=int, default=200)
-    parser.add_argument("--units", choices=("information", "sd"), default="information")
+    parser.add_argument("--scales", choices=("information", "sd"), default="information")
     options = parser.parse_args()
     replications = options.replications
-    rows = [row for seed in range(replications) for row in one(seed, options.units)]
+    rows = [row for seed in range(replications) for row in one(seed, options.scales)]
     table = pd.DataFrame(rows).groupby(["penalty", "way"], sort=False).mean()
     print(
         f"{replications} replications, {GROUPS} groups of {SIZE} rows, {INSIDE} + {BETWEEN} columns"

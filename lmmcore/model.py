@@ -30,8 +30,8 @@ from .likelihood.coordinates import Coordinates
 from .params import MixedLMParams
 from .prediction import linear_predictor
 from .refitting import refit, template_of
-from .regularized import doors
-from .regularized.smooth import estimate_penalised, smooth_penalties, smooth_results
+from .regularized import methods as penalized
+from .regularized.smooth import estimate_penalized, smooth_penalties, smooth_results
 from .results import MixedLMResults
 from .row_for_row import check_like, with_columns, with_data
 from .simulate import MixedLMDistribution
@@ -386,12 +386,12 @@ class MixedLM:
         """
         for name, given in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
             if given is not None:
-                doors.check_smooth(given, name)
+                penalized.check_smooth(given, name)
         optimizers, options = chosen_optimizers(method, options)
         penalty = smooth_penalties(self, fe_pen, cov_pen)
         fit = run(
             self.spec, self.equations, reml, optimizers, options, start_params, free, callback, do_cg,
-            penalty, estimate if penalty is None else estimate_penalised,
+            penalty, estimate if penalty is None else estimate_penalized,
         )  # fmt: skip
         self.reml = fit.reml
         if penalty is not None:
@@ -424,9 +424,9 @@ class MixedLM:
 
     # Fits with a penalty
 
-    fit_regularized = method(doors.fit_regularized)
-    fit_regularized_path = method(doors.fit_regularized_path)
-    select_random_effects = method(doors.select_random_effects)
+    fit_regularized = method(penalized.fit_regularized)
+    fit_regularized_path = method(penalized.fit_regularized_path)
+    select_random_effects = method(penalized.select_random_effects)
 
     predict = method(linear_predictor)
 

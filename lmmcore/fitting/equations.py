@@ -14,7 +14,7 @@ from ..design.layout import Layout
 from ..extension import CovarianceStructure
 from ..likelihood.engine import Engine
 from ..likelihood.packed import PackedLikelihood
-from ..likelihood.penalised import SmoothPenalties
+from ..likelihood.penalized import SmoothPenalties
 from ..likelihood.profiled import ProfiledLikelihood, build_engine
 from ..likelihood.units import InUsersColumns
 

@@ -18,7 +18,7 @@ from ..errors import (
     users_line,
 )
 from ..extension import take_options
-from ..likelihood.penalised import SmoothPenalties
+from ..likelihood.penalized import SmoothPenalties
 from ..likelihood.start import neutral_start
 from ..params import as_params
 from .certificate import Convergence

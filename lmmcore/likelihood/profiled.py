@@ -20,7 +20,7 @@ from .crossed.engine import CrossedEngine
 from .engine import Engine, Sums
 from .independent import _groups
 from .independent.engine import IndependentEngine
-from .penalised import SmoothPenalties
+from .penalized import SmoothPenalties
 from .state import State, TermShape
 
 

@@ -29,7 +29,7 @@ class _Falling(BlockwisePenalty):
             )
         self.shape = float(shape)
 
-    def _units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _weights_and_curvature(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return group numbers, weight and curvature of each group."""
         of = self.bound
         if not self.by_group:
@@ -47,13 +47,13 @@ class _Falling(BlockwisePenalty):
         """Largest decrease of the slope per unit: d/γ or d/(a − 1)."""
         if self.of is None:
             return 0.0
-        _, weights, curvature = self._units()
+        _, weights, curvature = self._weights_and_curvature()
         start, end = self._ends(np.ones(1))
         return float(np.max(curvature * (weights > 0), initial=0.0) / (end[0] - start[0]))
 
     def blockwise(self, strength: float) -> Blockwise:
         """Return the penalty at a strength as a sum over coefficients or groups."""
-        groups, weights, curvature = self._units()
+        groups, weights, curvature = self._weights_and_curvature()
         norm = strength * weights
         first = np.full(len(norm), np.inf)
         np.divide(norm, curvature, out=first, where=curvature > 0)

@@ -20,7 +20,7 @@ from .quadratic import ALIVE, STORED, Quadratic, Stored, Whitened
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class PenaltyTerms:
     """How a penalty applies to p coefficients.
 
     Attributes
@@ -30,30 +30,30 @@ class Terms:
         Numbers that multiply the strength; 0 means no penalty.
     groups : int array (p,)
         Group numbers; coefficients with equal numbers form a group.
-    units : array (p,)
+    scales : array (p,)
         The penalty is one of β_j · units_j.
     """
 
     names: tuple[str, ...]
     weights: np.ndarray
     groups: np.ndarray
-    units: np.ndarray
+    scales: np.ndarray
 
-    def take(self, columns: np.ndarray) -> Terms:
+    def take(self, columns: np.ndarray) -> PenaltyTerms:
         """Return the terms of some columns."""
-        return Terms(
+        return PenaltyTerms(
             tuple(self.names[j] for j in columns), self.weights[columns], self.groups[columns],
-            self.units[columns],
+            self.scales[columns],
         )  # fmt: skip
 
 
-class PenalisedQuadratic:
+class PenalizedQuadratic:
     """Minimizes ½β'Hβ − c'β + P(β; λ) for any λ, unpenalized coefficients profiled out.
 
     Parameters
     ----------
     quadratic : Whitened
-    terms : Terms
+    terms : PenaltyTerms
     penalty : Penalty
         Not yet bound.
     curvature : array (p,), optional
@@ -62,7 +62,7 @@ class PenalisedQuadratic:
 
     Attributes
     ----------
-    penalised : int array
+    penalized : int array
         The columns with a penalty that can be other than zero.
     dead : int array
         Penalized columns that the unpenalized ones determine: their coefficients are zero.
@@ -71,7 +71,7 @@ class PenalisedQuadratic:
     def __init__(
         self,
         quadratic: Whitened,
-        terms: Terms,
+        terms: PenaltyTerms,
         penalty: Any,
         curvature: np.ndarray | None = None,
         pilot: np.ndarray | None = None,
@@ -86,20 +86,20 @@ class PenalisedQuadratic:
         inside: Quadratic = reduced
         if len(others) <= min(STORED, len(reduced.y)):
             inside = reduced.stored()
-        self.penalised, self.dead = others[alive], others[~alive]
+        self.penalized, self.dead = others[alive], others[~alive]
         self._alive = alive
-        units = terms.units[self.penalised]
-        self.inner: Quadratic = inside.of(np.flatnonzero(alive), units)
-        self.groups = np.unique(terms.groups[self.penalised], return_inverse=True)[1]
+        scales = terms.scales[self.penalized]
+        self.inner: Quadratic = inside.of(np.flatnonzero(alive), scales)
+        self.groups = np.unique(terms.groups[self.penalized], return_inverse=True)[1]
         if curvature is None:
             curvature = np.zeros(len(terms.names))
-            curvature[self.penalised] = self.inner.diagonal
+            curvature[self.penalized] = self.inner.diagonal
         self.curvature = curvature
-        pilot = self.pilot if pilot is None else pilot[self.penalised] * units
+        pilot = self.pilot if pilot is None else pilot[self.penalized] * scales
         self.penalty = guarded_penalty(penalty).bind(
             Coefficients(
-                tuple(terms.names[j] for j in self.penalised), terms.weights[self.penalised],
-                self.groups, curvature[self.penalised], pilot,
+                tuple(terms.names[j] for j in self.penalized), terms.weights[self.penalized],
+                self.groups, curvature[self.penalized], pilot,
             )
         )  # fmt: skip
 
@@ -140,13 +140,13 @@ class PenalisedQuadratic:
         if np.isfinite(found):
             return found
         # Ridge: c/(d + λ) is 1/1000 of c/d from about 1000 d on.
-        return 1e3 * float(np.max(self.inner.diagonal / self.terms.weights[self.penalised]))
+        return 1e3 * float(np.max(self.inner.diagonal / self.terms.weights[self.penalized]))
 
     def path(
         self, strengths: Sequence[float] | np.ndarray, tolerance: float = 1e-12, maxit: int = 10_000
     ) -> list[Solution]:
         """Return the solutions at decreasing strengths, each started from the one before."""
-        start, last, out = np.zeros(len(self.penalised)), np.inf, []
+        start, last, out = np.zeros(len(self.penalized)), np.inf, []
         for strength in strengths:
             found = self._solve(float(strength), start, last, tolerance, maxit)
             start, last = found.beta, float(strength)
@@ -156,7 +156,7 @@ class PenalisedQuadratic:
     def _solve(
         self, strength: float, start: np.ndarray, last: float, tolerance: float, maxit: int
     ) -> Solution:
-        if not len(self.penalised):
+        if not len(self.penalized):
             return Solution(np.zeros(0), 0.5 * self.inner.yy, 0.0, 0.0, 0)
         form = self._form(strength)
         if form is None or self._descent is None:
@@ -180,7 +180,7 @@ class PenalisedQuadratic:
         minima, comes down a short path from where all coefficients are zero.
         """
         if start is not None:
-            inner = start[self.penalised] * self.terms.units[self.penalised]
+            inner = start[self.penalized] * self.terms.scales[self.penalized]
             return self._solve(strength, inner, strength, tolerance, maxit)
         path = [strength]
         if self.penalty.concavity > 0.0 and strength > 0.0:
@@ -192,10 +192,10 @@ class PenalisedQuadratic:
     def coefficients(self, solution: Solution) -> np.ndarray:
         """Return all p coefficients in the original units of the columns."""
         out = np.zeros(len(self.terms.names))
-        out[self.penalised] = solution.beta / self.terms.units[self.penalised]
+        out[self.penalized] = solution.beta / self.terms.scales[self.penalized]
         if len(self.free):
             others = np.zeros(len(self._alive))
-            others[self._alive] = out[self.penalised]
+            others[self._alive] = out[self.penalized]
             out[self.free] = self.free_part.at(others)
         return out
 
@@ -204,7 +204,7 @@ class PenalisedQuadratic:
 
         Divided by √H_jj, and relative to the largest slope at zero.
         """
-        inner = beta[self.penalised] * self.terms.units[self.penalised]
+        inner = beta[self.penalized] * self.terms.scales[self.penalized]
         unit = np.sqrt(self.inner.diagonal)
         off = 0.0
         if len(inner):
@@ -236,9 +236,9 @@ class PenalisedQuadratic:
         """Degrees of freedom from the rows and columns of H of the coefficients that are not zero."""
         of = self.penalty.bind(
             Coefficients(
-                tuple(str(j) for j in on), self.terms.weights[self.penalised][on],
+                tuple(str(j) for j in on), self.terms.weights[self.penalized][on],
                 np.unique(self.groups[on], return_inverse=True)[1],
-                self.curvature[self.penalised][on],
+                self.curvature[self.penalized][on],
             )
         )  # fmt: skip
         own: Any = of

@@ -48,7 +48,7 @@ class Quadratic(Protocol):
         """Return some rows and columns of H."""
         ...
 
-    def of(self, columns: np.ndarray, units: np.ndarray) -> Quadratic:
+    def of(self, columns: np.ndarray, scales: np.ndarray) -> Quadratic:
         """Return the quadratic in β_j · units_j of some columns alone."""
         ...
 
@@ -86,10 +86,10 @@ class Stored:
         """Return some rows and columns of H."""
         return np.ascontiguousarray(self.h[np.ix_(columns, columns)])
 
-    def of(self, columns: np.ndarray, units: np.ndarray) -> Stored:
+    def of(self, columns: np.ndarray, scales: np.ndarray) -> Stored:
         """Return the quadratic in β_j · units_j of some columns alone."""
-        h = self.h[np.ix_(columns, columns)] / (units[:, None] * units)
-        return Stored(np.ascontiguousarray(h), self.c[columns] / units, self.yy)
+        h = self.h[np.ix_(columns, columns)] / (scales[:, None] * scales)
+        return Stored(np.ascontiguousarray(h), self.c[columns] / scales, self.yy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +130,9 @@ class Whitened:
         part = self.x[:, columns]
         return np.ascontiguousarray(part.T @ part)
 
-    def of(self, columns: np.ndarray, units: np.ndarray) -> Whitened:
+    def of(self, columns: np.ndarray, scales: np.ndarray) -> Whitened:
         """Return the quadratic in β_j · units_j of some columns alone."""
-        return Whitened(np.asfortranarray(self.x[:, columns] / units), self.y, self.rest)
+        return Whitened(np.asfortranarray(self.x[:, columns] / scales), self.y, self.rest)
 
     def without(self, free: np.ndarray) -> tuple[Whitened, FreePart]:
         """Return the quadratic in the other coefficients, minimized over those in `free`."""

@@ -1,11 +1,11 @@
 """Penalized fits: one weight, a path with its choice, selection of random effects."""
 
-from .along import fit_path
-from .choice import CrossValidation, StabilitySelection
-from .fit import fit_penalised
+from .fit import fit_penalized
 from .path import RegularizationPath
-from .random import RandomEffectsPath, random_effects_path
+from .path_fits import fit_path
+from .random_effects import RandomEffectsPath, random_effects_path
 from .results import HeldResults, JointResults, RegularizedResults, SmoothResults
+from .selection import CrossValidation, StabilitySelection
 from .smooth import with_alpha
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "SmoothResults",
     "StabilitySelection",
     "fit_path",
-    "fit_penalised",
+    "fit_penalized",
     "random_effects_path",
     "with_alpha",
 ]

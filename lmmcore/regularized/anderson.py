@@ -32,18 +32,18 @@ class Anderson:
         self._x: list[np.ndarray] = []
         self._step: list[np.ndarray] = []
 
-    def next(self, x: np.ndarray, image: np.ndarray, units: np.ndarray) -> np.ndarray:
+    def next(self, x: np.ndarray, image: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """Return the next x.
 
         Parameters
         ----------
         x, image : arrays (p,)
             x and T(x).
-        units : array (p,)
+        scales : array (p,)
             By which distances are measured.
         """
         step = image - x
-        distance = float(np.linalg.norm(step * units))
+        distance = float(np.linalg.norm(step * scales))
         before, self._distance = self._distance, distance
         back, self._image = self._image, None
         if distance > before:
@@ -58,7 +58,7 @@ class Anderson:
             return image
         moved = np.diff(np.array(self._x), axis=0).T
         changed = np.diff(np.array(self._step), axis=0).T
-        part = np.linalg.lstsq(changed * units[:, None], step * units, rcond=1e-8)[0]
+        part = np.linalg.lstsq(changed * scales[:, None], step * scales, rcond=1e-8)[0]
         # What is zero by the penalty stays so.
         out = np.where(image == 0.0, 0.0, image - (moved + changed) @ part)
         if not np.isfinite(out).all():

@@ -11,12 +11,12 @@ import numpy as np
 from ..errors import DesignError, OptionError, counted
 from ..extension.guarded_penalty import guarded_penalty
 from ..penalties.descent import Solution
-from ..penalties.problem import PenalisedQuadratic, Terms
+from ..penalties.problem import PenalizedQuadratic, PenaltyTerms
 from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
 from .fits import HeldFit, JointFit
 from .results import HeldResults, JointResults
-from .terms import alpha_weights, penalised_terms, with_information_units
+from .terms import alpha_of_each, penalized_terms, with_information_scales
 from .variances import Joint, fit_jointly, null_fit, quadratic_at
 
 PER_SWEEP = 50  # sweeps for each one of `maxit`
@@ -68,7 +68,7 @@ def sweeps_allowed(maxit: Any) -> int:
     return PER_SWEEP * int(maxit)
 
 
-def fit_penalised(
+def fit_penalized(
     model: Any,
     start_params: Any,
     method: Any,
@@ -83,11 +83,11 @@ def fit_penalised(
 ) -> HeldResults | JointResults:
     """Return the fit with a penalty; see ``MixedLM.fit_regularized``."""
     penalty, name = named_penalty(method, "method")
-    weights = alpha_weights(alpha, model.k_fe, model.exog_names)
+    weights = alpha_of_each(alpha, model.k_fe, model.exog_names)
     sweeps = sweeps_allowed(maxit)
     check_variances(model, variances)
     top = float(weights.max(initial=0.0))
-    terms = penalised_terms(
+    terms = penalized_terms(
         model, weights / top if top > 0 else np.ones(model.k_fe), unpenalized, groups, standardize
     )
     recipe = Recipe(
@@ -100,12 +100,12 @@ def fit_penalised(
         if isinstance(standardize, str):
             null = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
             rows = quadratic_at(model, null)
-            recipe = recipe.of(with_information_units(terms, rows, null.scale, model.nobs))
+            recipe = recipe.of(with_information_scales(terms, rows, null.scale, model.nobs))
         return recipe.fit(model)
     plain = model.fit(**recipe.fit_kwargs)
     rows = quadratic_at(model, plain)
     if isinstance(standardize, str):
-        recipe = recipe.of(with_information_units(terms, rows, plain.scale, model.nobs))
+        recipe = recipe.of(with_information_scales(terms, rows, plain.scale, model.nobs))
     return recipe.fit_held(model, plain, rows)
 
 
@@ -117,7 +117,7 @@ class Recipe:
     ----------
     penalty : Penalty
     name : str
-    terms : Terms
+    terms : PenaltyTerms
     strength : float
         Of half of −2 log-likelihood.
     joint : bool
@@ -128,15 +128,15 @@ class Recipe:
 
     penalty: Any
     name: str
-    terms: Terms
+    terms: PenaltyTerms
     strength: float
     joint: bool
     tolerance: float
     sweeps: int
     fit_kwargs: Mapping[str, Any]
 
-    def of(self, terms: Terms) -> Recipe:
-        """Return the same with other units."""
+    def of(self, terms: PenaltyTerms) -> Recipe:
+        """Return the same with other scales."""
         return replace(self, terms=terms)
 
     def fit(self, model: Any, method: Any = None) -> HeldResults | JointResults:
@@ -163,21 +163,21 @@ class Recipe:
 
     def fit_held(self, model: Any, plain: MixedLMResults, rows: Whitened) -> HeldResults:
         """Return the fit at the variances of the unpenalized one."""
-        problem = PenalisedQuadratic(rows, self.terms, self.penalty)
+        problem = PenalizedQuadratic(rows, self.terms, self.penalty)
         found = problem.solve(self.strength, None, self.tolerance, self.sweeps)
         return held_results(model, plain, problem, found, self)
 
 
-def _words(name: str, terms: Terms, beta: np.ndarray) -> str:
-    penalised = terms.weights > 0
-    zero = int(((beta == 0) & penalised).sum())
-    return f"{name} on {int(penalised.sum())} of {len(beta)} coefficients, {zero} of them zero; variances"
+def _words(name: str, terms: PenaltyTerms, beta: np.ndarray) -> str:
+    penalized = terms.weights > 0
+    zero = int(((beta == 0) & penalized).sum())
+    return f"{name} on {int(penalized.sum())} of {len(beta)} coefficients, {zero} of them zero; variances"
 
 
 def held_results(
     model: Any,
     plain: MixedLMResults,
-    problem: PenalisedQuadratic,
+    problem: PenalizedQuadratic,
     found: Solution,
     recipe: Recipe,
 ) -> HeldResults:

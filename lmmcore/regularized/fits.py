@@ -186,9 +186,9 @@ class HeldFit(PenalizedFit):
         out = np.full((p, p), np.nan)
         assert self.quadratic is not None
         h = self.quadratic.block(on)
-        units = np.sqrt(np.diag(h))  # so that the columns' own do not decide about the rank
-        inverse = np.linalg.pinv(h / np.outer(units, units), hermitian=True)
-        out[np.ix_(on, on)] = inverse / np.outer(units, units)
+        scales = np.sqrt(np.diag(h))  # so that the columns' own do not decide about the rank
+        inverse = np.linalg.pinv(h / np.outer(scales, scales), hermitian=True)
+        out[np.ix_(on, on)] = inverse / np.outer(scales, scales)
         return out
 
     def slopes_of_beta(self, k: int) -> np.ndarray:

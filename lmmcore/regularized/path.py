@@ -13,12 +13,12 @@ from scipy.special import gammaln
 
 from ..errors import OptionError
 from ..penalties.descent import Solution
-from ..penalties.problem import PenalisedQuadratic, Terms
+from ..penalties.problem import PenalizedQuadratic, PenaltyTerms
 from ..results import MixedLMResults
-from .choice import CrossValidation, StabilitySelection, cross_validate, stability
 from .fit import Recipe, held_results, joint_results
 from .plots import plot_path
 from .results import RegularizedResults
+from .selection import CrossValidation, StabilitySelection, cross_validate, stability
 from .variances import Joint
 
 CRITERIA = ("aic", "bic", "ebic")
@@ -46,8 +46,8 @@ class RegularizationPath:
         Duality gap relative to the objective; NaN for nonconvex penalties.
     residuals : array (L,)
         Largest violation of the stationarity conditions, relative to the largest slope at β = 0.
-    terms : Terms
-        What was penalized, in which groups and units.
+    terms : PenaltyTerms
+        What was penalized, in which groups and on which scales.
     note : str
         Why the path ends before the last strength, if it does: with variances
         estimated jointly, the selected columns may reproduce the response.
@@ -61,9 +61,9 @@ class RegularizationPath:
     deviance: np.ndarray
     gaps: np.ndarray
     residuals: np.ndarray
-    terms: Terms = field(repr=False)
+    terms: PenaltyTerms = field(repr=False)
     _implementation: Any = field(repr=False)
-    _held: tuple[MixedLMResults, PenalisedQuadratic, list[Solution]] | None = field(repr=False)
+    _held: tuple[MixedLMResults, PenalizedQuadratic, list[Solution]] | None = field(repr=False)
     _joint: list[Joint] | None = field(repr=False)
     _maxit: int = field(repr=False)
     note: str = ""

@@ -44,9 +44,9 @@ def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
     if against not in ("alpha", "df"):
         raise OptionError(f"against={against!r}; expected 'alpha' or 'df'")
     ax = axes(ax)
-    penalised = np.flatnonzero(path.terms.weights > 0)
+    penalized = np.flatnonzero(path.terms.weights > 0)
     # In the units of the penalty, so that sizes are comparable.
-    values = path.coefficients.to_numpy()[:, penalised] * path.terms.units[penalised]
+    values = path.coefficients.to_numpy()[:, penalized] * path.terms.scales[penalized]
     x = path.alphas if against == "alpha" else path.df
     named = set(np.argsort(-np.abs(values[-1]))[:labels].tolist())
     last = float("-inf")
@@ -57,7 +57,7 @@ def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
     for j in sorted(named, key=lambda k: values[-1, k]):
         last = max(float(values[-1, j]), last + 0.035 * span)  # labels must not lie on each other
         ax.annotate(
-            str(path.coefficients.columns[penalised[j]]), (x[-1], last), xytext=(5, 0),
+            str(path.coefficients.columns[penalized[j]]), (x[-1], last), xytext=(5, 0),
             textcoords="offset points", va="center", fontsize=8, annotation_clip=False,
         )  # fmt: skip
     ax.axhline(0.0, color="0.4", lw=0.6)
@@ -70,7 +70,7 @@ def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
     else:
         ax.set_xlabel("degrees of freedom")
     ax.margins(x=0.03)
-    scaled = not np.all(path.terms.units == 1.0)
+    scaled = not np.all(path.terms.scales == 1.0)
     ax.set_ylabel("coefficient × unit of its column" if scaled else "coefficient")
     ax.set_title(f"Path of the {path.penalty}")
     return ax

@@ -1,6 +1,6 @@
 """Smooth penalties on β and on the covariance matrix, estimated together with everything else.
 
-The penalized criterion is a `ProfiledLikelihood` like any other (see `likelihood.penalised`): optimizers,
+The penalized criterion is a `ProfiledLikelihood` like any other (see `likelihood.penalized`): optimizers,
 starts, boundary and certificate are those of every fit.
 """
 
@@ -16,11 +16,11 @@ import numpy as np
 from ..extension import Optimizer
 from ..fitting.estimate import Estimate, estimate
 from ..fitting.fit import Fit
-from ..likelihood.penalised import SmoothPenalties
+from ..likelihood.penalized import SmoothPenalties
 from ..likelihood.profiled import Point, ProfiledLikelihood
 from .fits import SmoothFit
 from .results import SmoothResults
-from .terms import alpha_weights
+from .terms import alpha_of_each
 
 SIZES = np.geomspace(1e-3, 1e4, 15)  # of G, for columns of Z of a mean square of one
 MOST = 6  # further starts
@@ -29,7 +29,7 @@ MOST = 6  # further starts
 def with_alpha(penalty: Any, alpha: Any) -> Any:
     """Return a copy of a smooth penalty with its weight."""
     weights = (
-        alpha_weights(alpha, 1, ["alpha"]) if np.ndim(alpha) == 0 else np.asarray(alpha, float)
+        alpha_of_each(alpha, 1, ["alpha"]) if np.ndim(alpha) == 0 else np.asarray(alpha, float)
     )
     out = copy.copy(penalty)
     out.alpha = float(weights[0]) if np.ndim(alpha) == 0 else weights
@@ -43,7 +43,7 @@ def smooth_penalties(model: Any, fe_pen: Any, cov_pen: Any) -> SmoothPenalties |
     return SmoothPenalties(fe_pen, cov_pen, model.equations.packed.coordinates, model.k_re)
 
 
-def estimate_penalised(
+def estimate_penalized(
     likelihood: ProfiledLikelihood,
     optimizers: Sequence[tuple[str, Optimizer]],
     names: Sequence[Sequence[str]],

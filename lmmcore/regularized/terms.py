@@ -1,4 +1,4 @@
-"""What of a model's fixed effects is penalized: weights, groups and units of its columns."""
+"""What of a model's fixed effects is penalized: weights, groups and scales of its columns."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from ..design.columns import Column
 from ..errors import DataValueError, OptionError, suggest
 from ..linalg.matrices import symmetric
-from ..penalties.problem import Terms
+from ..penalties.problem import PenaltyTerms
 from ..penalties.quadratic import ALIVE, Whitened
 
 
-def alpha_weights(alpha: Any, p: int, names: Sequence[str]) -> np.ndarray:
+def alpha_of_each(alpha: Any, p: int, names: Sequence[str]) -> np.ndarray:
     """Return `alpha` as p numbers of zero or more."""
     return _numbers(alpha, p, names, "alpha")
 
 
-def penalised_terms(
+def penalized_terms(
     model: Any, weights: Any, unpenalized: Any, groups: Any, standardize: Any
-) -> Terms:
+) -> PenaltyTerms:
     """Return how a penalty is laid on the fixed effects of a model.
 
     Parameters
@@ -35,8 +35,9 @@ def penalised_terms(
         ``{name of a group: names of columns}`` or a label for each column; by default the columns of
         one factor, or of one interaction, of the formula belong together.
     standardize : bool, "information" or array (k_fe,)
-        Whether the penalty is one of β_j · (sd of the column); or units in place of the sd. The units of
-        "information" are those of `with_information_units`, here 1.
+        Which scales to use: the standard deviations of the columns, 1, or the given positive numbers. The
+        penalty is one of β_j · scale_j. For "information", the scales are 1 here;
+        `with_information_scales` sets them once V is known.
 
     Raises
     ------
@@ -55,34 +56,37 @@ def penalised_terms(
     if isinstance(standardize, str):
         if standardize != "information":
             raise OptionError(
-                f"standardize={standardize!r}; expected True, False, 'information', or units"
+                f"standardize={standardize!r}; expected True, False, 'information', or positive scales"
             )
-        units = np.ones(p)
+        scales = np.ones(p)
     elif isinstance(standardize, (bool, np.bool_)):
-        units = column_sds(model) if standardize else np.ones(p)
+        scales = column_sds(model) if standardize else np.ones(p)
     else:
-        units = _numbers(standardize, p, names, "standardize")
-        if not (units > 0).all():
+        scales = _numbers(standardize, p, names, "standardize")
+        if not (scales > 0).all():
             raise OptionError(
-                f"standardize={standardize!r}; expected True, False, or positive units"
+                f"standardize={standardize!r}; expected True, False, or positive scales"
             )
-    return Terms(tuple(names), given, _groups(model, groups), units)
+    return PenaltyTerms(tuple(names), given, _groups(model, groups), scales)
 
 
-def with_information_units(terms: Terms, rows: Whitened, scale: float, n: int) -> Terms:
-    """Return the terms with √(x'V⁻¹x / n) for units, V relative to σ², unpenalized columns projected out.
+def with_information_scales(
+    terms: PenaltyTerms, rows: Whitened, scale: float, n: int
+) -> PenaltyTerms:
+    """Return the terms with the scales √(x'V⁻¹x / n), where V is relative to σ².
 
-    That is the standard deviation of a column where V is the identity. In general a column that varies
-    between groups alone carries less information than its standard deviation says, and the slope of the
-    likelihood, which a penalty is held against, varies by this much under chance.
+    Unpenalized columns are projected out first. If V is the identity, this is the standard deviation of
+    a column. A column that varies only between groups carries less information than its standard
+    deviation suggests. If its coefficient is zero, the slope of the log-likelihood has a standard
+    deviation proportional to this scale.
     """
-    penalised = terms.weights > 0
-    reduced, _ = rows.without(np.flatnonzero(~penalised))
-    before = rows.diagonal[penalised]
+    penalized = terms.weights > 0
+    reduced, _ = rows.without(np.flatnonzero(~penalized))
+    before = rows.diagonal[penalized]
     size = np.where(reduced.diagonal > ALIVE * before, reduced.diagonal, 0.0)
-    units = np.ones(len(terms.names))
-    units[penalised] = np.where(size > 0, np.sqrt(size * scale / n), 1.0)
-    return replace(terms, units=units)
+    scales = np.ones(len(terms.names))
+    scales[penalized] = np.where(size > 0, np.sqrt(size * scale / n), 1.0)
+    return replace(terms, scales=scales)
 
 
 def _columns_named(model: Any, name: str, columns: Sequence[Column]) -> list[int]:

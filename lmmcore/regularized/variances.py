@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import ConvergenceError, LmmcoreWarning
 from ..params import MixedLMParams
 from ..penalties.descent import Solution
-from ..penalties.problem import PenalisedQuadratic, Terms
+from ..penalties.problem import PenalizedQuadratic, PenaltyTerms
 from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
 from .anderson import Anderson
@@ -41,7 +41,7 @@ class Joint:
     beta : array (k_fe,)
     variances : MixedLMResults
         The ordinary fit of ``y − X_p β_p`` on the unpenalized columns.
-    problem : PenalisedQuadratic
+    problem : PenalizedQuadratic
         At these variances; the penalty is one of β/σ.
     solution : Solution
     rounds : int
@@ -49,7 +49,7 @@ class Joint:
 
     beta: np.ndarray
     variances: MixedLMResults
-    problem: PenalisedQuadratic
+    problem: PenalizedQuadratic
     solution: Solution
     rounds: int
 
@@ -66,7 +66,7 @@ def quadratic_at(model: Any, fit: MixedLMResults) -> Whitened:
 
 
 def null_fit(
-    model: Any, terms: Terms, beta: np.ndarray, fit_kwargs: Mapping[str, Any]
+    model: Any, terms: PenaltyTerms, beta: np.ndarray, fit_kwargs: Mapping[str, Any]
 ) -> MixedLMResults:
     """Return the ordinary fit of ``y − X_p β_p`` on the unpenalized columns."""
     design = model.design
@@ -92,19 +92,19 @@ def null_fit(
 def problem_at(
     model: Any,
     fit: MixedLMResults,
-    terms: Terms,
+    terms: PenaltyTerms,
     penalty: Any,
     curvature: np.ndarray | None = None,
     pilot: np.ndarray | None = None,
-) -> PenalisedQuadratic:
+) -> PenalizedQuadratic:
     """Return the quadratic at the variances of a fit with a penalty of β/σ."""
-    scaled = replace(terms, units=terms.units / np.sqrt(fit.scale))
-    return PenalisedQuadratic(quadratic_at(model, fit), scaled, penalty, curvature, pilot)
+    scaled = replace(terms, scales=terms.scales / np.sqrt(fit.scale))
+    return PenalizedQuadratic(quadratic_at(model, fit), scaled, penalty, curvature, pilot)
 
 
 def fit_jointly(
     model: Any,
-    terms: Terms,
+    terms: PenaltyTerms,
     penalty: Any,
     strength: float,
     fit_kwargs: Mapping[str, Any],
@@ -132,7 +132,7 @@ def fit_jointly(
     beta = np.array(start, dtype=float)
     scale, off = 1.0, np.inf
     solution: Solution | None = None  # the coefficients are those of a problem, not extrapolated
-    penalised = terms.weights > 0.0
+    penalized = terms.weights > 0.0
     memory = Anderson()
     for count in range(1, ROUNDS + 1):
         fit = null_fit(model, terms, beta, fit_kwargs)
@@ -141,9 +141,9 @@ def fit_jointly(
         curvature = problem.curvature
         if pilot is None:
             pilot = np.zeros(len(terms.names))
-            pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
+            pilot[problem.penalized] = problem.pilot / problem.terms.scales[problem.penalized]
         current = beta.copy()
-        current[~penalised] = fit.fit.beta
+        current[~penalized] = fit.fit.beta
         off = problem.residual(current, strength)
         if solution is not None and off <= STATIONARY:
             return Joint(current, fit, problem, solution, count)
@@ -152,8 +152,8 @@ def fit_jointly(
         image = problem.coefficients(found)
         beta, solution = image, found
         if off > STATIONARY and not first:
-            units = np.sqrt(problem.quadratic.diagonal)
-            beta = np.where(penalised, memory.next(current, image, units), image)
+            scales = np.sqrt(problem.quadratic.diagonal)
+            beta = np.where(penalized, memory.next(current, image, scales), image)
             solution = found if np.array_equal(beta, image) else None
         many = np.count_nonzero(beta) > 0.5 * model.nobs
         if many and scale < SATURATED * float(np.var(model.endog)):

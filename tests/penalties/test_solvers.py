@@ -1,4 +1,4 @@
-"""Solvers of penalised quadratics: kernels beside their twins, certificates, other packages."""
+"""Solvers of penalized quadratics: kernels beside their twins, certificates, other packages."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from lmmcore.extension import Blockwise, find, plugins
 from lmmcore.penalties import Fused, GroupLasso, Lasso, Ridge
 from lmmcore.penalties._descent import descend
 from lmmcore.penalties._prox import fused, isotonic_decreasing
-from lmmcore.penalties.problem import PenalisedQuadratic, Terms
+from lmmcore.penalties.problem import PenalizedQuadratic, PenaltyTerms
 from lmmcore.penalties.quadratic import Whitened
 from lmmcore.testing import twins
 
@@ -26,16 +26,16 @@ def rows(seed, n=60, p=12, common=1.0):
     return x, y
 
 
-def terms(p, weights=None, size=1, units=None):
-    return Terms(
+def terms(p, weights=None, size=1, scales=None):
+    return PenaltyTerms(
         tuple(f"x{j}" for j in range(p)), np.ones(p) if weights is None else np.asarray(weights, float),
-        np.arange(p) // size, np.ones(p) if units is None else units,
+        np.arange(p) // size, np.ones(p) if scales is None else scales,
     )  # fmt: skip
 
 
 def problem(x, y, penalty, **keywords):
     penalty = find("penalty", penalty) if isinstance(penalty, str) else penalty
-    return PenalisedQuadratic(Whitened(x, y), terms(x.shape[1], **keywords), penalty)
+    return PenalizedQuadratic(Whitened(x, y), terms(x.shape[1], **keywords), penalty)
 
 
 @settings(max_examples=40, deadline=None)
@@ -102,7 +102,7 @@ def test_every_penalty_is_certified_along_a_path(name, wide):
         else:
             assert solution.residual < 1e-7
             assert found.residual(beta, strength) < 1e-7
-        # The unpenalised coefficient is at its best.
+        # The unpenalized coefficient is at its best.
         assert abs(x[:, 0] @ (y - x @ beta)) < 1e-8 * np.abs(x.T @ y).max()
     assert name in ("l2", "ridge") or not solutions[0].beta.any()
     assert solutions[-1].beta.any()
@@ -204,7 +204,7 @@ def test_weights_units_and_free_columns():
     np.testing.assert_allclose(slope[on], (4.0 * weights * np.sign(beta))[on], atol=1e-9)
     assert np.all(np.abs(slope[~on]) <= 4.0 * weights[~on] + 1e-9)
     unit = np.array([1.0, 2.0, 3.0, 0.5, 1.0, 7.0])
-    scaled = problem(x, y, Lasso(), units=unit)
+    scaled = problem(x, y, Lasso(), scales=unit)
     other = problem(x / unit, y, Lasso())
     np.testing.assert_allclose(
         scaled.coefficients(scaled.solve(4.0)),
@@ -230,7 +230,7 @@ def test_columns_twice_constant_and_dependent():
             np.testing.assert_allclose(beta[0] + beta[5], other[0], atol=1e-8)
         if name == "ridge":
             np.testing.assert_allclose(beta[0], beta[5], rtol=1e-6)
-    # What unpenalised columns determine has a coefficient of zero.
+    # What unpenalized columns determine has a coefficient of zero.
     weights = np.r_[np.zeros(5), 1.0, 1.0]
     found = problem(twice, y, "lasso", weights=weights)
     np.testing.assert_array_equal(found.coefficients(found.solve(1.0))[5:], 0.0)

@@ -1,4 +1,4 @@
-"""Penalised fits beside statsmodels, and what statsmodels' documentation promises of them."""
+"""Penalized fits beside statsmodels, and what statsmodels' documentation promises of them."""
 
 import warnings
 
@@ -30,7 +30,7 @@ def quietly(call, *arguments, **keywords):
 
 
 def objective(fit, alpha, beta):
-    """(y − Xβ)'V⁻¹(y − Xβ) + Σ α|β| at the variances of the unpenalised fit, by dense algebra."""
+    """(y − Xβ)'V⁻¹(y − Xβ) + Σ α|β| at the variances of the unpenalized fit, by dense algebra."""
     model = fit.model
     rest = model.endog - model.exog @ beta
     g = np.asarray(fit.cov_re)
@@ -64,7 +64,7 @@ def test_lasso_beside_statsmodels(alpha):
     theirs = quietly(statsmodels.MixedLM(y, x, g).fit_regularized, alpha=alpha)
     np.testing.assert_allclose(fit.fe_params, theirs.fe_params, atol=2e-5)
     np.testing.assert_allclose(fit.cov_re, theirs.cov_re, rtol=1e-4)
-    # σ² is held with the others; theirs is the one of the penalised β, beside a held cov_re.
+    # σ² is held with the others; theirs is the one of the penalized β, beside a held cov_re.
     assert fit.scale == fit.model.fit().scale
     own = fit.model.get_scale(fit.fe_params, fit.cov_re_unscaled, [])
     assert own == pytest.approx(theirs.scale, rel=1e-4)
@@ -73,7 +73,7 @@ def test_lasso_beside_statsmodels(alpha):
         np.testing.assert_allclose(fit.fe_params, MixedLM(y, x, g).fit().fe_params, atol=1e-6)
 
 
-def test_the_interface_of_a_penalised_fit():
+def test_the_interface_of_a_penalized_fit():
     y, x, g = data()
     frame = pd.DataFrame(x, columns=list("abcde")).assign(y=y, g=g)
     model = lmmcore.mixedlm("y ~ a + b + c + d + e + (1 | g)", frame)
@@ -106,8 +106,8 @@ def test_the_interface_of_a_penalised_fit():
 
 @pytest.mark.parametrize("penalty", [penalties.L2(), penalties.PseudoHuber(0.3)])
 @pytest.mark.parametrize("alpha", [0.0, 3.0, 30.0])
-def test_smooth_penalties_penalise(penalty, alpha):
-    """statsmodels leaves β at its GLS estimate there; the penalised likelihood is higher here."""
+def test_smooth_penalties_penalize(penalty, alpha):
+    """statsmodels leaves β at its GLS estimate there; the penalized likelihood is higher here."""
     y, x, g = data()
     model = MixedLM(y, x, g)
     fit = model.fit_regularized(method=penalty, alpha=alpha)

@@ -1,4 +1,4 @@
-"""Penalised fits of models with several grouping factors, and with an offset."""
+"""Penalized fits of models with several grouping factors, and with an offset."""
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def test_path_joint_variances_and_selection():
             refused(5)
 
 
-def test_an_offset_is_not_penalised():
+def test_an_offset_is_not_penalized():
     frame = data()
     with_offset = lmmcore.mixedlm(FORMULA + " + offset(x2)", frame).fit_regularized(alpha=15.0)
     shifted = lmmcore.mixedlm(FORMULA, frame.assign(y=frame["y"] - frame["x2"]))

@@ -1,4 +1,4 @@
-"""Every public method of the results of penalised fits beside a computation of its own, or its refusal."""
+"""Every public method of the results of penalized fits beside a computation of its own, or its refusal."""
 
 import pickle
 
@@ -74,7 +74,7 @@ class Dense:
         self.scale = fit.scale
         self.ratios = np.asarray(fit.cov_re)[np.tril_indices(2)] / fit.scale
         self.on = np.flatnonzero(self.beta)
-        self.penalised = np.array([n in "abcd" for n in self.names])
+        self.penalized = np.array([n in "abcd" for n in self.names])
 
     def relative(self, ratios):
         g = np.array([[ratios[0], ratios[1]], [ratios[1], ratios[2]]])
@@ -122,7 +122,7 @@ class Dense:
         frame = self.frame.copy()
         if self.kind == "held":
             return lmmcore.mixedlm(FORMULA, frame).fit(reml=False)
-        frame["y"] -= self.x[:, self.penalised] @ self.beta[self.penalised]
+        frame["y"] -= self.x[:, self.penalized] @ self.beta[self.penalized]
         return lmmcore.mixedlm("y ~ f + (1 + t | id)", frame).fit(reml=False)
 
     def cov_params(self):
@@ -132,7 +132,7 @@ class Dense:
         slopes = np.zeros((7, 3))
         if self.kind == "held":  # how the selected coefficients move, their signs as they are
             x = self.x[:, self.on]
-            pull = ALPHA / 2 * np.sign(self.beta[self.on]) * self.penalised[self.on]
+            pull = ALPHA / 2 * np.sign(self.beta[self.on]) * self.penalized[self.on]
 
             def selected(ratios):
                 vx = np.linalg.solve(self.scale * self.relative(ratios)[0], x)
@@ -177,7 +177,7 @@ def certificate(fit, dense):
     # Slopes of the criterion in the coefficients: the strength at those that are not zero, no more elsewhere.
     slopes = -2 * dense.x.T @ np.linalg.solve(dense.v, dense.y - dense.x @ dense.beta)
     if dense.kind == "held":
-        allowed = np.where(dense.penalised, ALPHA, 0.0)
+        allowed = np.where(dense.penalized, ALPHA, 0.0)
         close(slopes[dense.on], -(allowed * np.sign(dense.beta))[dense.on], 1e-5, 1e-5)
         assert np.all(np.abs(slopes) <= allowed + 1e-5)
     assert 0.0 <= fit.residual < 1e-5
@@ -202,7 +202,7 @@ def coefficients(fit, dense):
         close(slope, Ridge().deriv(dense.beta), 1e-4, 1e-4)
     else:
         limit = ALPHA / 2 / (np.sqrt(dense.scale) if dense.kind == "joint" else 1.0)
-        wanted = limit * np.sign(dense.beta) * dense.penalised
+        wanted = limit * np.sign(dense.beta) * dense.penalized
         close(slope[dense.on], wanted[dense.on], 1e-4, 1e-5)
         assert np.all(np.abs(slope) <= limit + 1e-5)
         assert len(dense.on) < 7
@@ -369,7 +369,7 @@ def hess_diag(fit, dense):
 
 
 def bootstrap(fit, dense):
-    """The penalised fit is repeated: that of a response drawn here."""
+    """The penalized fit is repeated: that of a response drawn here."""
     mean, sd, values = fit.bootstrap(3, rng=5, kind="parametric", store=True)
     close(fit.bootstrap_results, values)
     close(mean, values.mean(axis=0))

@@ -75,7 +75,7 @@ def test_terms_of_a_refit():
     )  # fmt: skip
     with pytest.raises(DesignError, match="some of its columns are not in the fit"):
         partly.t_test_pairwise("f")
-    # Refits can be penalised again.
+    # Refits can be penalized again.
     again = fit.model.fit_regularized(alpha=5, unpenalized="f")
     assert np.count_nonzero(again.fe_params[["f[T.b]", "f[T.c]"]]) == 2
 

@@ -89,7 +89,7 @@ def test_cross_validation_is_that_of_fits_to_the_other_groups(path, scale):
     root = np.linalg.inv(np.linalg.cholesky(v[inside]))
     xx, yy = root @ x[~out], root @ y[~out]
     one = xx[:, :1] / np.linalg.norm(xx[:, 0])
-    sd = path.terms.units[1:]
+    sd = path.terms.scales[1:]
     xp, yp = (xx - one @ (one.T @ xx))[:, 1:] / sd, yy - one[:, 0] * (one[:, 0] @ yy)
     for i in (5, 20):
         theirs = SklearnLasso(
@@ -204,7 +204,7 @@ def test_formula_and_prior_weights():
     path = model.fit_regularized_path("mcp", n_alphas=2, standardize=True)
     w = frame["w"]
     sd = np.sqrt(np.sum(w * (frame.x3 - np.average(frame.x3, weights=w)) ** 2) / len(w))
-    assert path.terms.units[4] == pytest.approx(sd, rel=1e-8)
+    assert path.terms.scales[4] == pytest.approx(sd, rel=1e-8)
 
 
 def test_plots(path, tmp_path):

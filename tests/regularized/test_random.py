@@ -7,8 +7,8 @@ import pytest
 import lmmcore
 from lmmcore.errors import DesignError, OptionError
 from lmmcore.penalties import GroupLasso
-from lmmcore.penalties.problem import Terms
-from lmmcore.regularized.random import _Walk
+from lmmcore.penalties.problem import PenaltyTerms
+from lmmcore.regularized.random_effects import _Walk
 
 
 def data(seed=0, q=60, m=12, sds=(1.0, 0.8, 0.0, 0.0), unit=1.0):
@@ -66,7 +66,7 @@ def test_nothing_nearby_is_lower(strength):
     likelihood = model.equations.likelihood(True, None, model.equations.plain_engine)
     row = np.array([0, 1, 1, 2, 2, 2])
     weights = 1.0 / np.sqrt(np.bincount(row))[row]
-    terms = Terms(tuple("abcdef"), weights, row, np.ones(6))
+    terms = PenaltyTerms(tuple("abcdef"), weights, row, np.ones(6))
     start = likelihood.parameters([np.eye(3)])
     theta, residual = _Walk(likelihood, terms, GroupLasso(), row).down(strength, start)
     assert residual <= 1e-4

@@ -67,7 +67,7 @@ def draw(seed, k):
 
 
 def dense_objective(y, x, z, k, penalty, reml, weights=None):
-    """−2 penalised log-likelihood in (β, root of G), from n × n matrices; z (n, q k)."""
+    """−2 penalized log-likelihood in (β, root of G), from n × n matrices; z (n, q k)."""
     n, p = x.shape
     m = n - (p if reml else 0)
     noise = np.eye(n) if weights is None else np.diag(1 / weights)
@@ -119,7 +119,7 @@ def value_of(fit, objective):
 
 @pytest.mark.parametrize("k", [1, 2])
 def test_fits_are_as_low_as_the_lowest_of_many_descents(k):
-    """A start at the unpenalised factor, zero in most of these, is stationary for any data."""
+    """A start at the unpenalized factor, zero in most of these, is stationary for any data."""
     moved = 0
     for seed in [
         *range(20 if k == 1 else 8),
@@ -173,7 +173,7 @@ class Weighted(Ridge):
 
 @pytest.mark.parametrize("reml", [False, True])
 def test_a_boundary_is_certified_and_reported(reml):
-    """On the null space of G the slope of the dense criterion is not negative at the penalised β."""
+    """On the null space of G the slope of the dense criterion is not negative at the penalized β."""
     for seed in range(30):
         y, x, g, z, penalty, _ = draw(seed, 2)
         fit = MixedLM(y, x, g, exog_re=z).fit(fe_pen=penalty, reml=reml)
@@ -218,7 +218,7 @@ MODELS = [
 @pytest.mark.parametrize("weights", [None, "w"])
 @pytest.mark.parametrize("penalty", [Ridge([0, 5, 20, 1]), Huber([0, 5, 20, 1])], ids=type)
 def test_derivatives_are_those_of_differences(formula, reml, weights, penalty):
-    """In θ, and in the entries of G at the penalised β (the envelope theorem)."""
+    """In θ, and in the entries of G at the penalized β (the envelope theorem)."""
     model = lmmcore.mixedlm(formula, crossed_table(), weights=weights)
     fit = model.fit(fe_pen=penalty, cov_pen=Trace(0.3), reml=reml)
     likelihood = fit.fit.likelihood

@@ -16,7 +16,7 @@ from scipy.linalg import qr
 
 from ..arguments import generator
 from ..errors import DataValueError, OptionError
-from ..penalties.problem import PenalisedQuadratic
+from ..penalties.problem import PenalizedQuadratic
 from ..penalties.quadratic import Whitened
 from .plots import plot_cv, plot_stability
 from .quadratic import whitened_rows
@@ -80,7 +80,7 @@ class StabilitySelection:
     Attributes
     ----------
     alphas : array (L,)
-    frequencies : DataFrame (L, number of penalised columns)
+    frequencies : DataFrame (L, number of penalized columns)
         Share of subsamples that have selected a coefficient at this weight or before. A subsample stops
         where it would select more than `most`.
     probability : Series
@@ -162,12 +162,12 @@ def _joined(parts: Sequence[Whitened]) -> Whitened:
 
 def _solutions(
     path: Any, quadratic: Whitened, alphas: np.ndarray
-) -> tuple[PenalisedQuadratic, np.ndarray]:
+) -> tuple[PenalizedQuadratic, np.ndarray]:
     """Return the coefficients (L, k_fe) of the path's penalty for other data."""
     terms = path.terms
     if path.joint:  # a penalty of β/σ
-        terms = replace(terms, units=terms.units / np.sqrt(path.reference_fit.scale))
-    problem = PenalisedQuadratic(quadratic, terms, path._implementation)
+        terms = replace(terms, scales=terms.scales / np.sqrt(path.reference_fit.scale))
+    problem = PenalizedQuadratic(quadratic, terms, path._implementation)
     found = problem.path(0.5 * alphas, 1e-9, path._maxit)
     return problem, np.array([problem.coefficients(s) for s in found])
 
@@ -228,8 +228,8 @@ def stability(
     parts = _parts(path, bundle)
     at = np.unique(np.linspace(0, len(path) - 1, int(n_alphas)).round().astype(int))
     alphas = path.alphas[at]
-    penalised = path.terms.weights > 0
-    p = int(penalised.sum())
+    penalized = path.terms.weights > 0
+    p = int(penalized.sum())
     most = max(1, int(np.sqrt(expected_false * (2.0 * threshold - 1.0) * p)))
     counts = np.zeros((len(at), p))
     together = 0.0
@@ -238,12 +238,12 @@ def stability(
         half = bundles // 2
         for chosen in (order[:half], order[half : 2 * half]):
             _, beta = _solutions(path, _joined([parts[i] for i in chosen]), alphas)
-            ever = np.logical_or.accumulate(beta[:, penalised] != 0.0, axis=0)
+            ever = np.logical_or.accumulate(beta[:, penalized] != 0.0, axis=0)
             ever &= ever.sum(axis=1, keepdims=True) <= most
             ever = np.logical_or.accumulate(ever, axis=0)
             counts += ever
             together += float(ever[-1].sum())
-    names = [n for n, p in zip(path.terms.names, penalised) if p]
+    names = [n for n, p in zip(path.terms.names, penalized) if p]
     frequencies = pd.DataFrame(counts / (2 * n_pairs), columns=names)
     probability = frequencies.iloc[-1]
     q = together / (2 * n_pairs)

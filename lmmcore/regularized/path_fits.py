@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ConvergenceError, ConvergenceWarning, DataValueError, OptionError
-from ..penalties.problem import PenalisedQuadratic
+from ..penalties.problem import PenalizedQuadratic
 from ..results import MixedLMResults
 from .fit import check_variances, named_penalty, sweeps_allowed
 from .path import RegularizationPath
-from .terms import penalised_terms, with_information_units
+from .terms import penalized_terms, with_information_scales
 from .variances import Joint, fit_jointly, null_fit, problem_at, quadratic_at
 
 
@@ -36,7 +36,7 @@ def fit_path(
     implementation, name = named_penalty(penalty)
     sweeps = sweeps_allowed(maxit)
     check_variances(model, variances)
-    terms = penalised_terms(model, weights, unpenalized, groups, standardize)
+    terms = penalized_terms(model, weights, unpenalized, groups, standardize)
     if not (terms.weights > 0).any():
         raise OptionError(
             f"all {model.k_fe} coefficients are unpenalized: there is no path; expected a penalty "
@@ -48,13 +48,13 @@ def fit_path(
         plain = model.fit(**fit_kwargs)
         rows = quadratic_at(model, plain)
         if isinstance(standardize, str):
-            terms = with_information_units(terms, rows, plain.scale, model.nobs)
-        problem = PenalisedQuadratic(rows, terms, implementation)
+            terms = with_information_scales(terms, rows, plain.scale, model.nobs)
+        problem = PenalizedQuadratic(rows, terms, implementation)
     else:
         plain = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
         if isinstance(standardize, str):
             rows = quadratic_at(model, plain)
-            terms = with_information_units(terms, rows, plain.scale, model.nobs)
+            terms = with_information_scales(terms, rows, plain.scale, model.nobs)
         problem = problem_at(model, plain, terms, implementation)
     strengths = 0.5 * _alphas(model, problem, alphas, n_alphas, smallest)
     if variances == "held":
@@ -75,7 +75,7 @@ def fit_path(
     start = np.zeros(model.k_fe)
     joint: list[Joint] = []
     pilot = np.zeros(model.k_fe)
-    pilot[problem.penalised] = problem.pilot / problem.terms.units[problem.penalised]
+    pilot[problem.penalized] = problem.pilot / problem.terms.scales[problem.penalized]
     note = ""
     for strength in strengths:
         try:
@@ -105,7 +105,7 @@ def fit_path(
 
 
 def _alphas(
-    model: Any, problem: PenalisedQuadratic, alphas: Any, n: Any, smallest: float | None
+    model: Any, problem: PenalizedQuadratic, alphas: Any, n: Any, smallest: float | None
 ) -> np.ndarray:
     """Return falling weights.
 

@@ -9,10 +9,10 @@ import numpy as np
 from ..arguments import number
 from ..errors import OptionError
 from ..params import MixedLMParams
-from .along import fit_path
-from .fit import fit_penalised
+from .fit import fit_penalized
 from .path import RegularizationPath
-from .random import RandomEffectsPath, random_effects_path
+from .path_fits import fit_path
+from .random_effects import RandomEffectsPath, random_effects_path
 from .results import RegularizedResults
 from .smooth import with_alpha
 
@@ -61,7 +61,7 @@ def fit_regularized(
     standardize : bool, "information" or array (k_fe,)
         Whether the penalty is one of β_j · (standard deviation of column j). "information" takes
         √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalized (jointly: the null) fit and
-        without what unpenalized columns explain; or units in place of these.
+        without what unpenalized columns explain; or positive numbers in place of these.
     variances : {"held", "joint"}
         "held": variances, including σ², are those of the unpenalized fit. "joint": they are "
         "estimated together
@@ -93,7 +93,7 @@ def fit_regularized(
     ptol = number(ptol, "ptol", "a tolerance")
     if not ceps >= 0 or not ptol > 0:
         raise OptionError(f"ceps={ceps!r}, ptol={ptol!r}; expected positive tolerances")
-    return fit_penalised(
+    return fit_penalized(
         model, start_params, method, alpha, ptol, maxit, unpenalized, groups, standardize, variances,
         fit_kwargs,
     )  # fmt: skip

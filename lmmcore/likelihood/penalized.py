@@ -26,7 +26,7 @@ STEP = 1e-5  # of the differences that give the curvature of a penalty, relative
 
 
 @dataclass(frozen=True, eq=False)
-class Penalised:
+class Penalized:
     """The penalized β at one state.
 
     Attributes
@@ -62,21 +62,21 @@ class SmoothPenalties:
         self.fe_pen: Any = fe_pen
         self.cov_pen: Any = cov_pen if k_re else None
         self.fixed, self.k_re = fixed, k_re
-        self._last: tuple[State, Penalised] | None = None
+        self._last: tuple[State, Penalized] | None = None
 
     # β
 
-    def at(self, state: State, n_eff: int) -> Penalised:
+    def at(self, state: State, n_eff: int) -> Penalized:
         """Return the penalized β at a state: the lowest of the minima below β̂ and below zero."""
         if self._last is None or self._last[0] is not state:
             self._last = (state, self._minimum(state, n_eff))
         return self._last[1]
 
-    def _minimum(self, state: State, n_eff: int) -> Penalised:
+    def _minimum(self, state: State, n_eff: int) -> Penalized:
         p = len(state.root) - 1
         best = state.inverse[:p, :p].T @ state.root[p, :p]
         if self.fe_pen is None or p == 0:
-            return Penalised(Residual(np.append(-best, 1.0), state.r2), 0.0, np.zeros((p, p)))
+            return Penalized(Residual(np.append(-best, 1.0), state.r2), 0.0, np.zeros((p, p)))
         # β = β̂ + map z with z in standard errors: d = n_eff log(1 + z'z/n_eff) + d(β̂).
         unit = np.sqrt(state.r2 / n_eff)
         to_b = unit * state.inverse[:p, :p].T
@@ -84,12 +84,12 @@ class SmoothPenalties:
         starts = [np.zeros(p), np.linalg.solve(search.map, -search.beta)]
         z, value = min((search.down(z) for z in starts), key=lambda found: found[1])
         if not np.isfinite(value):
-            return Penalised(Residual(np.append(-best, 1.0), state.r2), np.inf, np.zeros((p, p)))
+            return Penalized(Residual(np.append(-best, 1.0), state.r2), np.inf, np.zeros((p, p)))
         back = np.tril(state.root[:p, :p]).T / unit  # z = back (b − b̂)
         curvature = back.T @ search.curvature(z) @ back
         qf = state.r2 * (1.0 + float(z @ z) / n_eff)
         u = np.append(-(best + to_b @ z), 1.0)
-        return Penalised(Residual(u, qf), 2.0 * search.penalty(z), curvature)
+        return Penalized(Residual(u, qf), 2.0 * search.penalty(z), curvature)
 
     def beta(self, state: State, n_eff: int) -> np.ndarray:
         """Return the penalized β (p,) at a state."""

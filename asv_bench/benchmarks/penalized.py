@@ -1,4 +1,4 @@
-"""Penalised fits: whole paths, their dependence on the rows, cross-validation."""
+"""Penalized fits: whole paths, their dependence on the rows, cross-validation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Path:
     param_names = ("penalty",)
 
     def setup(self, penalty: str) -> None:
-        self.model = _model(problems.penalised())
+        self.model = _model(problems.penalized())
 
     def time_path(self, penalty: str) -> None:
-        """The unpenalised fit and 100 weights."""
+        """The unpenalized fit and 100 weights."""
         self.model.fit_regularized_path(penalty)
 
 
@@ -31,7 +31,7 @@ class PathByRows:
     param_names = ("rows",)
 
     def setup(self, rows: int) -> None:
-        self.model = _model(problems.penalised(rows, 500, 20))
+        self.model = _model(problems.penalized(rows, 500, 20))
 
     def time_path(self, rows: int) -> None:
         """No dearer with a hundred times the rows."""
@@ -40,7 +40,7 @@ class PathByRows:
 
 class Choice:
     def setup(self) -> None:
-        self.path = _model(problems.penalised()).fit_regularized_path("lasso")
+        self.path = _model(problems.penalized()).fit_regularized_path("lasso")
 
     def time_cross_validation(self) -> None:
         self.path.cross_validate(10, rng=0)

@@ -1,4 +1,4 @@
-"""Penalised fits of models: penalties by name, joint variances, more columns than rows, bad input."""
+"""Penalized fits of models: penalties by name, joint variances, more columns than rows, bad input."""
 
 import pickle
 
@@ -255,7 +255,7 @@ def test_groups_of_a_factor_go_together():
     ]
 
 
-def test_standardised_paths_do_not_depend_on_units():
+def test_standardized_paths_do_not_depend_on_units():
     y, x, g = data()
     unit = np.r_[1.0, 10.0 ** np.arange(-3, 5)]
     for penalty in ("lasso", "mcp", "ridge", "group_lasso"):
@@ -264,14 +264,14 @@ def test_standardised_paths_do_not_depend_on_units():
         np.testing.assert_allclose(one.alphas, two.alphas, rtol=1e-7)
         np.testing.assert_allclose(two.coefficients * unit, one.coefficients, atol=1e-7)
     model = MixedLM(y, x, g)
-    by_sd = model.fit_regularized_path(n_alphas=2, standardize=True).terms.units
+    by_sd = model.fit_regularized_path(n_alphas=2, standardize=True).terms.scales
     np.testing.assert_allclose(by_sd[1:], x[:, 1:].std(axis=0), rtol=1e-9)
-    assert by_sd[0] == one.terms.units[0] == 1.0
+    assert by_sd[0] == one.terms.scales[0] == 1.0
     v = covariance(model.fit()) / model.fit().scale
     inside = np.linalg.solve(v, x)
     rest = x[:, 1:] - np.outer(x[:, 0], x[:, 0] @ inside[:, 1:]) / (x[:, 0] @ inside[:, 0])
     information = np.sqrt(np.einsum("ij,ij->j", rest, np.linalg.solve(v, rest)) / len(y))
-    np.testing.assert_allclose(one.terms.units[1:], information, rtol=1e-6)
+    np.testing.assert_allclose(one.terms.scales[1:], information, rtol=1e-6)
     raw = MixedLM(y, x * unit, g).fit_regularized_path(n_alphas=8, standardize=unit)
     plain = MixedLM(y, x, g).fit_regularized_path(n_alphas=8, standardize=False)
     np.testing.assert_allclose(raw.coefficients * unit, plain.coefficients, atol=1e-7)
@@ -324,7 +324,7 @@ def test_constant_and_dependent_columns():
     assert beta.any()
 
 
-def test_all_unpenalised():
+def test_all_unpenalized():
     y, x, g = data()
     model = MixedLM(y, x, g)
     plain = model.fit(reml=False)
@@ -349,7 +349,7 @@ def test_bad_arguments():
         ({"unpenalized": "x99"}, OptionError, "did you mean|known:"),
         ({"groups": [1, 2]}, DataValueError, "a label for each of the 9 columns"),
         ({"groups": {"a": ["zz"]}}, OptionError, "groups\\['a'\\] has 'zz'"),
-        ({"standardize": np.zeros(9)}, OptionError, "positive units"),
+        ({"standardize": np.zeros(9)}, OptionError, "positive scales"),
         ({"standardize": "sd"}, OptionError, "standardize='sd'"),
         ({"standardize": np.ones(2)}, DataValueError, "standardize has shape"),
         ({"maxit": -1}, OptionError, "maxit=-1"),

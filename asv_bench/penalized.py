@@ -1,4 +1,4 @@
-"""Measure penalised fits beside statsmodels, over the number of rows, and with 10,000 columns."""
+"""Measure penalized fits beside statsmodels, over the number of rows, and with 10,000 columns."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def model_of(problem: problems.Problem) -> lmmcore.MixedLM:
 def beside_statsmodels() -> None:
     import statsmodels.api as sm
 
-    problem = problems.penalised()
+    problem = problems.penalized()
     print(problem.title)
     build, model = timed(lambda: model_of(problem))
     fit, path = timed(lambda: model.fit_regularized_path("lasso"))
-    print(f"  lmmcore: model {build:.4f} s; unpenalised fit and 100 weights {fit:.4f} s")
+    print(f"  lmmcore: model {build:.4f} s; unpenalized fit and 100 weights {fit:.4f} s")
     frame = problem.frame
     exog = problem.exog()
     with warnings.catch_warnings():
@@ -62,7 +62,7 @@ def beside_statsmodels() -> None:
 
 def by_rows() -> None:
     for rows in (10_000, 100_000, 1_000_000):
-        model = model_of(problems.penalised(rows, 500, 20))
+        model = model_of(problems.penalized(rows, 500, 20))
         seconds, _ = timed(lambda m=model: m.fit_regularized_path("lasso"))
         fit, _ = timed(model.fit)
         print(f"{rows:>9,} rows, 20 columns: path {seconds:.4f} s, of it the fit {fit:.4f} s")

@@ -19,7 +19,7 @@ from ..design.components import Components
 from ..design.design import Design
 from ..errors import ConvergenceError, DesignError, OptionError, suggest
 from ..likelihood.profiled import ProfiledLikelihood
-from ..penalties.problem import PenalisedQuadratic, Terms
+from ..penalties.problem import PenalizedQuadratic, PenaltyTerms
 from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
 from .fit import named_penalty
@@ -132,7 +132,7 @@ def random_effects_path(
         weight = 1.0 / np.maximum(norms / largest, 1.0 / LARGEST_WEIGHT)
     weight[_kept(keep, names)] = 0.0
     size = np.bincount(row, minlength=len(names))
-    terms = Terms(
+    terms = PenaltyTerms(
         tuple(f"{names[i]}[{j}]" for j, i in enumerate(row)), (weight * unit / np.sqrt(size))[row], row,
         np.ones(len(row)),
     )  # fmt: skip
@@ -179,7 +179,7 @@ class _Walk:
     """Minimizes ½ d(θ) + P(θ; λ) by proximal Newton steps, whose models are penalized quadratics."""
 
     def __init__(
-        self, likelihood: ProfiledLikelihood, terms: Terms, penalty: Any, row: np.ndarray
+        self, likelihood: ProfiledLikelihood, terms: PenaltyTerms, penalty: Any, row: np.ndarray
     ) -> None:
         self.likelihood, self.terms, self.penalty, self.row = likelihood, terms, penalty, row
         self.curvature: np.ndarray | None = None
@@ -231,19 +231,19 @@ class _Walk:
 
     def _model(
         self, theta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray
-    ) -> PenalisedQuadratic:
+    ) -> PenalizedQuadratic:
         """Return the penalized quadratic that touches the objective at θ, made convex."""
         values, vectors = np.linalg.eigh(hessian)
         values = np.maximum(np.abs(values), 1e-6 * float(np.abs(values).max()))
         root = np.sqrt(values)[:, None] * vectors.T
         target = vectors.T @ (hessian_times(values, vectors, theta) - gradient)
         rows = Whitened(np.asfortranarray(root), target / np.sqrt(values))
-        problem = PenalisedQuadratic(rows, self.terms, self.penalty, self.curvature)
+        problem = PenalizedQuadratic(rows, self.terms, self.penalty, self.curvature)
         self.curvature = problem.curvature
         return problem
 
-    def _penalty(self, problem: PenalisedQuadratic, theta: np.ndarray, strength: float) -> float:
-        return float(problem.penalty.value(theta[problem.penalised], strength))
+    def _penalty(self, problem: PenalizedQuadratic, theta: np.ndarray, strength: float) -> float:
+        return float(problem.penalty.value(theta[problem.penalized], strength))
 
 
 def hessian_times(values: np.ndarray, vectors: np.ndarray, x: np.ndarray) -> np.ndarray:
