@@ -13,5 +13,6 @@ def descend(
     rest: np.ndarray,
     step: np.ndarray,
     max_sweeps: int,
+    limit: int,
     tolerance: float,
 ) -> int: ...

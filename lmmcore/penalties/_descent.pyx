@@ -39,7 +39,7 @@ def descend(
     const double[:, ::1] h, const Py_ssize_t[::1] starts, const double[::1] bound,
     const double[::1] l1, const double[::1] l2, const double[::1] norm,
     const double[::1] fall_from, const double[::1] fall_to,
-    double[::1] beta, double[::1] rest, double[::1] step, int max_sweeps, double tolerance,
+    double[::1] beta, double[::1] rest, double[::1] step, int max_sweeps, int limit, double tolerance,
 ):
     """Minimize ½β'Hβ − c'β + penalty, in place; the penalty is a `lmmcore.extension.Blockwise`.
 
@@ -59,6 +59,10 @@ def descend(
         c − Hβ at the start and at the result.
     step : array (p,)
         Room for the step of a group.
+    max_sweeps : int
+        Largest number of sweeps over all groups; ten times that over the groups that are not zero.
+    limit : int
+        Largest number of sweeps of both kinds together.
     tolerance : float
         A sweep over the groups that are not zero ends when no step moves the quadratic by more.
 
@@ -72,7 +76,9 @@ def descend(
     cdef bint whole = True, on
     cdef int sweeps = 0, inner = 0
     with nogil:
-        while sweeps < max_sweeps and inner < 10 * max_sweeps:
+        while (
+            sweeps < max_sweeps and inner < 10 * max_sweeps and sweeps + inner < limit
+        ):
             moved = 0.0
             for g in range(n_groups):
                 a, b = starts[g], starts[g + 1]

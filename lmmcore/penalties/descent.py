@@ -19,6 +19,7 @@ from .quadratic import Quadratic, Whitened
 SCREENED = 300  # columns above which groups are screened
 LEAST = 1e-2  # objective that gaps are measured against at least; of half a −2 log-likelihood
 NEWTON = 30  # steps in a row
+MOST_SWEEPS = 10_000
 SWEEPS = 4  # over all groups, and ten times that over those that are not zero, between Newton steps
 
 
@@ -36,6 +37,7 @@ class Solution:
     residual : float
         Largest violation of stationarity divided by √H_jj, relative to the largest slope at β = 0.
     sweeps : int
+        Sweeps of coordinate descent, or proximal steps.
     """
 
     beta: np.ndarray
@@ -90,7 +92,7 @@ class BlockDescent:
         convex: bool,
         screen: Blockwise | None = None,
         tolerance: float = 1e-12,
-        max_sweeps: int = 10_000,
+        maxit: int = MOST_SWEEPS,
     ) -> Solution:
         """Minimize ½β'Hβ − c'β + penalty.
 
@@ -107,7 +109,7 @@ class BlockDescent:
         Raises
         ------
         ConvergenceError
-            Not converged after `max_sweeps` sweeps.
+            Not converged after `maxit` sweeps over all groups or over those that are not zero.
         """
         q = self.quadratic
         beta = np.array(start, dtype=float)
@@ -130,7 +132,8 @@ class BlockDescent:
             inner, rest = np.ascontiguousarray(beta[columns]), np.ascontiguousarray(slope[columns])
             sweeps += descend(
                 h, starts, self._bounds[chosen], part.l1, part.l2, part.norm, part.fall_from,
-                part.fall_to, inner, rest, np.empty(len(inner)), SWEEPS, step,
+                part.fall_to, inner, rest, np.empty(len(inner)), SWEEPS,
+                maxit - sweeps, step,
             )  # fmt: skip
             beta[columns] = polished(h, q.c[columns], part, inner) if slow else inner
             slope = q.slope(beta)
@@ -145,7 +148,7 @@ class BlockDescent:
             else:
                 residual = self._residual(form, beta, slope)
                 done = residual <= np.sqrt(tolerance) * 1e-2
-            if done or sweeps >= max_sweeps:
+            if done or sweeps >= maxit:
                 break
             slow = True
         # What rounding leaves is good enough; more is not.
@@ -155,10 +158,15 @@ class BlockDescent:
             else residual <= 1e-7
         )
         if not good:
-            what = f"a duality gap of {gap:.1e}" if convex else f"slopes off by {residual:.1e}"
+            what = (
+                f"a duality gap of {gap:.1e}"
+                if convex
+                else f"slopes that are off by {residual:.1e} of the largest"
+            )
             raise ConvergenceError(
-                f"coordinate descent stopped with {what} (objective {value:.3g}) after {sweeps} sweeps. "
-                "Raise maxit, standardize the columns, or remove nearly collinear ones"
+                f"coordinate descent did not converge in maxit={maxit} sweeps: it stopped with {what} "
+                f"(objective {value:.3g}). Raise maxit, standardize the columns, or remove nearly "
+                "collinear ones"
             )
         residual = self._residual(form, beta, slope)
         return Solution(beta, value, gap if convex else float("nan"), residual, sweeps)

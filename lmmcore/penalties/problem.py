@@ -1,5 +1,7 @@
-"""A penalty on some of the coefficients of a quadratic: from all coefficients to those of the "
-"solvers, and back."""
+"""A penalty on some of the coefficients of a quadratic.
+
+Translates between all coefficients of a model and those that the solvers get.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from ..extension import Coefficients
 from ..extension.guarded_penalty import guarded_penalty
 from .certificate import zero_from
-from .descent import BlockDescent, Solution
-from .proximal import ProximalDescent
+from .descent import MOST_SWEEPS, BlockDescent, Solution
+from .proximal import MOST_STEPS, ProximalDescent
 from .quadratic import ALIVE, STORED, Quadratic, Stored, Whitened
 
 
@@ -105,8 +107,10 @@ class PenalizedQuadratic:
 
     @cached_property
     def pilot(self) -> np.ndarray:
-        """A first estimate of the penalized coefficients, scaled: without penalty, or each "
-        "coefficient alone."""
+        """A first estimate of the penalized coefficients, times their scales.
+
+        It is the unpenalized estimate, or if there is none, that of each coefficient alone.
+        """
         inner = self.inner
         if isinstance(inner, Stored) and len(inner.c):
             unit = np.sqrt(inner.diagonal)
@@ -143,9 +147,15 @@ class PenalizedQuadratic:
         return 1e3 * float(np.max(self.inner.diagonal / self.terms.weights[self.penalized]))
 
     def path(
-        self, strengths: Sequence[float] | np.ndarray, tolerance: float = 1e-12, maxit: int = 10_000
+        self,
+        strengths: Sequence[float] | np.ndarray,
+        tolerance: float = 1e-12,
+        maxit: int | None = None,
     ) -> list[Solution]:
-        """Return the solutions at decreasing strengths, each started from the one before."""
+        """Return the solutions at decreasing strengths, each started from the one before.
+
+        `maxit` is the largest number of sweeps (or proximal steps) at one strength.
+        """
         start, last, out = np.zeros(len(self.penalized)), np.inf, []
         for strength in strengths:
             found = self._solve(float(strength), start, last, tolerance, maxit)
@@ -154,25 +164,27 @@ class PenalizedQuadratic:
         return out
 
     def _solve(
-        self, strength: float, start: np.ndarray, last: float, tolerance: float, maxit: int
+        self, strength: float, start: np.ndarray, last: float, tolerance: float, maxit: int | None
     ) -> Solution:
         if not len(self.penalized):
             return Solution(np.zeros(0), 0.5 * self.inner.yy, 0.0, 0.0, 0)
         form = self._form(strength)
         if form is None or self._descent is None:
-            return self._proximal.solve(self.penalty, strength, start, tolerance, 50 * maxit)
+            return self._proximal.solve(
+                self.penalty, strength, start, tolerance, maxit or MOST_STEPS
+            )
         # Slopes move by no more than strengths do, as a rule; what breaks it is found afterwards.
         near = max(2.0 * strength - last, 0.0) if np.isfinite(last) else strength
         screen = self._form(near)
         convex = self.penalty.concavity == 0.0
-        return self._descent.solve(form, start, convex, screen, tolerance, maxit)
+        return self._descent.solve(form, start, convex, screen, tolerance, maxit or MOST_SWEEPS)
 
     def solve(
         self,
         strength: float,
         start: np.ndarray | None = None,
         tolerance: float = 1e-12,
-        maxit: int = 10_000,
+        maxit: int | None = None,
     ) -> Solution:
         """Return the solution at one strength.
 

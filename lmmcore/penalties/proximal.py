@@ -16,7 +16,8 @@ from .descent import LEAST, Solution
 from .quadratic import Quadratic
 
 MEMORY = 8  # past steps that are mixed
-CHECK = 10  # steps between two looks at the certificate
+MOST_STEPS = 500_000
+CHECK = 10  # steps from one computation of the certificate to the next
 
 
 class ProximalDescent:
@@ -35,14 +36,14 @@ class ProximalDescent:
         strength: float,
         start: np.ndarray,
         tolerance: float = 1e-12,
-        max_steps: int = 100_000,
+        maxit: int = MOST_STEPS,
     ) -> Solution:
         """Minimize ½β'Hβ − c'β + P(β; strength).
 
         Raises
         ------
         ConvergenceError
-            Not converged after `max_steps` steps.
+            Not converged after `maxit` steps.
         """
         q = self.quadratic
         step = 1.0 / max(self.top, 1.01 * penalty.concavity, np.finfo(float).tiny)
@@ -60,7 +61,7 @@ class ProximalDescent:
         images: list[np.ndarray] = []
         value, gap, residual = objective(x), np.inf, np.inf
         good = False
-        for count in range(1, max_steps + 1):
+        for count in range(1, maxit + 1):
             new = stepped(ahead)
             if float((ahead - new) @ (new - x)) > 0.0:  # the momentum points uphill: start it anew
                 momentum, ahead = 1.0, x.copy()
@@ -71,7 +72,7 @@ class ProximalDescent:
             del points[:-MEMORY], images[:-MEMORY]
             ahead = new + (momentum - 1.0) / grown * (new - x)
             x, momentum = new, grown
-            if count % CHECK:
+            if count % CHECK and count < maxit:
                 continue
             value = objective(x)
             mixed = _mixed(points, images)
@@ -93,10 +94,13 @@ class ProximalDescent:
         if penalty.concavity == 0:
             good = gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy, LEAST)
         if not good:
+            what = f"slopes that are off by {residual:.1e} of the largest"
+            if penalty.concavity == 0:
+                what = f"a duality gap of {gap:.1e} and {what}"
             raise ConvergenceError(
-                f"proximal steps stopped with a duality gap of {gap:.1e}, slopes off by {residual:.1e} "
-                f"(objective {value:.3g}) after {count} steps. Raise maxit, standardize the columns, or "
-                "remove nearly collinear ones"
+                f"the fit did not converge in maxit={maxit} proximal steps: it stopped with {what} "
+                f"(objective {value:.3g}). Raise maxit, standardize the columns, or remove nearly "
+                "collinear ones"
             )
         concave = penalty.concavity > 0
         return Solution(x, value, float("nan") if concave else gap, residual, count)

@@ -1,4 +1,4 @@
-"""Penalized fits: one weight, a path with its choice, selection of random effects."""
+"""Penalized fits: one strength, a path with its choice, selection of random effects."""
 
 from .fit import fit_penalized
 from .path import RegularizationPath

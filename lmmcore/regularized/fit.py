@@ -1,4 +1,4 @@
-"""A penalized fit at one weight: what ``MixedLM.fit_regularized`` does."""
+"""A penalized fit at one strength: what ``MixedLM.fit_regularized`` does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from .results import HeldResults, JointResults
 from .terms import alpha_of_each, penalized_terms, with_information_scales
 from .variances import Joint, fit_jointly, null_fit, quadratic_at
 
-PER_SWEEP = 50  # sweeps for each one of `maxit`
 HOW = ("held", "joint")
 
 
@@ -29,7 +28,7 @@ def named_penalty(penalty: Any, argument: str = "penalty") -> tuple[Any, str]:
     Raises
     ------
     OptionError
-        No penalty has that name, or the object is none.
+        No penalty has that name, or the object is not a penalty.
     """
     if not isinstance(penalty, str):
         return guarded_penalty(penalty, argument), type(penalty).__name__
@@ -39,7 +38,7 @@ def named_penalty(penalty: Any, argument: str = "penalty") -> tuple[Any, str]:
 
 
 def check_variances(model: Any, variances: str) -> None:
-    """Refuse another word than "held" or "joint", and "held" where nothing can be held.
+    """Raise an error if `variances` is not "held" or "joint", or if there is nothing to hold.
 
     Raises
     ------
@@ -55,17 +54,20 @@ def check_variances(model: Any, variances: str) -> None:
         )
 
 
-def sweeps_allowed(maxit: Any) -> int:
-    """Return the number of sweeps that `maxit` stands for.
+def checked_maxit(maxit: Any) -> int | None:
+    """Return `maxit` as an int, or None for the default.
 
     Raises
     ------
     OptionError
-        It is no positive whole number.
+        It is not a positive whole number.
     """
-    if not (isinstance(maxit, (int, np.integer)) and maxit > 0):
-        raise OptionError(f"maxit={maxit!r}; expected a positive whole number of sweeps")
-    return PER_SWEEP * int(maxit)
+    if maxit is None:
+        return None
+    whole = isinstance(maxit, (int, np.integer)) and not isinstance(maxit, bool)
+    if not (whole and maxit > 0):
+        raise OptionError(f"maxit={maxit!r}; expected None or a positive whole number of sweeps")
+    return int(maxit)
 
 
 def fit_penalized(
@@ -74,7 +76,7 @@ def fit_penalized(
     method: Any,
     alpha: Any,
     ptol: float,
-    maxit: int,
+    maxit: int | None,
     unpenalized: Any,
     groups: Any,
     standardize: Any,
@@ -84,19 +86,22 @@ def fit_penalized(
     """Return the fit with a penalty; see ``MixedLM.fit_regularized``."""
     penalty, name = named_penalty(method, "method")
     weights = alpha_of_each(alpha, model.k_fe, model.exog_names)
-    sweeps = sweeps_allowed(maxit)
+    maxit = checked_maxit(maxit)
     check_variances(model, variances)
     top = float(weights.max(initial=0.0))
     terms = penalized_terms(
         model, weights / top if top > 0 else np.ones(model.k_fe), unpenalized, groups, standardize
     )
     recipe = Recipe(
-        penalty, name, terms, 0.5 * top, variances == "joint", min(1e-12, float(ptol) ** 2), sweeps,
+        penalty, name, terms, 0.5 * top, variances == "joint", min(1e-12, float(ptol) ** 2), maxit,
         fit_kwargs if start_params is None else {**fit_kwargs, "start_params": start_params},
     )  # fmt: skip
     if variances == "joint":
         if start_params is not None:
-            raise OptionError("start_params was given with variances='joint'; expected one of them")
+            raise OptionError(
+                "start_params was given with variances='joint'; a joint fit starts at the fit without the "
+                "penalized columns. Leave start_params out, or use variances='held'"
+            )
         if isinstance(standardize, str):
             null = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
             rows = quadratic_at(model, null)
@@ -111,7 +116,7 @@ def fit_penalized(
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """A penalized fit with all that was chosen for it, to be done with other data.
+    """All that was chosen for a penalized fit, so that it can be repeated with other data.
 
     Attributes
     ----------
@@ -119,10 +124,10 @@ class Recipe:
     name : str
     terms : PenaltyTerms
     strength : float
-        Of half of −2 log-likelihood.
+        λ, which is alpha/2.
     joint : bool
     tolerance : float
-    sweeps : int
+    maxit : int or None
     fit_kwargs : mapping
     """
 
@@ -132,7 +137,7 @@ class Recipe:
     strength: float
     joint: bool
     tolerance: float
-    sweeps: int
+    maxit: int | None
     fit_kwargs: Mapping[str, Any]
 
     def of(self, terms: PenaltyTerms) -> Recipe:
@@ -157,14 +162,14 @@ class Recipe:
             return recipe.fit_held(model, plain, quadratic_at(model, plain))
         found = fit_jointly(
             model, self.terms, self.penalty, self.strength, recipe.fit_kwargs, np.zeros(model.k_fe),
-            None, None, self.tolerance, self.sweeps,
+            None, None, self.tolerance, self.maxit,
         )  # fmt: skip
         return joint_results(model, found, recipe)
 
     def fit_held(self, model: Any, plain: MixedLMResults, rows: Whitened) -> HeldResults:
         """Return the fit at the variances of the unpenalized one."""
         problem = PenalizedQuadratic(rows, self.terms, self.penalty)
-        found = problem.solve(self.strength, None, self.tolerance, self.sweeps)
+        found = problem.solve(self.strength, None, self.tolerance, self.maxit)
         return held_results(model, plain, problem, found, self)
 
 

@@ -24,7 +24,7 @@ def fit_regularized(
     alpha: Any = 0,
     ceps: float = 1e-4,
     ptol: float = 1e-6,
-    maxit: int = 200,
+    maxit: int | None = None,
     *,
     unpenalized: Any = (),
     groups: Any = None,
@@ -45,13 +45,17 @@ def fit_regularized(
         shape. Or an object with ``func`` and ``deriv``, for which all parameters are estimated
         together (see `fit`, `fe_pen`).
     alpha : float or array (k_fe,)
-        Penalty strength on statsmodels' scale (λ = alpha/2), or one for each coefficient; 0 means no penalty.
+        Penalty strength on statsmodels' scale, or one for each coefficient; 0 means no penalty. For a
+        penalty by name or of `lmmcore.penalties`, λ = alpha/2. A smooth penalty gets alpha itself.
     ceps : float
         Accepted for compatibility, without effect: coefficients are exactly zero or not.
     ptol : float
         Fits with convex penalties stop when the relative duality gap is below its square (at most 1e-12).
     maxit : int
-        Largest number of sweeps over all coefficients, divided by 50.
+        Largest number of sweeps over the coefficients in one minimization, at given variances and
+        strength. A sweep over the nonzero coefficients counts as one, and so does a proximal step. By
+        default 10,000 sweeps, or 500,000 proximal steps (for penalties without coordinate descent). If
+        these do not suffice, a `ConvergenceError` is raised.
     unpenalized : str or sequence of str
         Names of columns, or of terms of the formula, without a penalty; "constant" means constant
         columns. By default all columns are penalized, as in statsmodels, the intercept too.
@@ -59,29 +63,33 @@ def fit_regularized(
         ``{name: columns}`` or a label for each column, for penalties of groups; by default, the columns of a
         categorical variable form a group.
     standardize : bool, "information" or array (k_fe,)
-        Whether the penalty is one of β_j · (standard deviation of column j). "information" takes
-        √(x_j'V⁻¹x_j / n) for these, V relative to σ² at the unpenalized (jointly: the null) fit and
-        without what unpenalized columns explain; or positive numbers in place of these.
+        The penalty is a function of β_j · scale_j. False: the scales are 1. True: they are the standard
+        deviations of the columns. "information": they are √(x_j'V⁻¹x_j / n), where x_j is column j minus
+        what unpenalized columns explain, and V, relative to σ², comes from the unpenalized fit (with
+        joint variances: from the fit without the penalized columns). Or give positive numbers.
     variances : {"held", "joint"}
-        "held": variances, including σ², are those of the unpenalized fit. "joint": they are "
-        "estimated together
-        with the penalized coefficients; this also works with at least as many columns as rows.
+        "held": variances, including σ², are those of the unpenalized fit. "joint": they are estimated
+        together with the penalized coefficients; this also works with at least as many columns as rows.
     **fit_kwargs
         Arguments of the `fit` of the variances, such as `reml`.
 
     Returns
     -------
     RegularizedResults
-        With `penalty` in words and the certificate: `gap`, `residual`. Of a smooth penalty the
-        certificate is `convergence`, as of any fit.
+        `penalty` says in words what was penalized; `gap` and `residual` are the certificate. With a
+        smooth penalty, the certificate is `convergence`, as for any fit.
 
     Notes
     -----
     With V the covariance matrix of y (σ² included), the fit minimizes
-    ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``: for the lasso, P = Σ λ|β_j|, the objective of
-    statsmodels, whose coordinate descent leaves a coefficient at zero once it has been there; this
-    one goes on to the minimum. With ``variances="joint"`` the penalty is ``2 P(β/σ; alpha/2)``, and the
-    variances are those of ML, or of REML restricted for the unpenalized columns, at the penalized β.
+    ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``. For the lasso, P(β; λ) = Σ λ|β_j|, and this is the
+    objective of statsmodels. A coefficient that becomes zero stays zero in statsmodels; this fit
+    continues to the minimum. With ``variances="joint"``, the penalty is ``2 P(β/σ; alpha/2)``, and the
+    variances are the ML or REML estimates of the model for the response minus the contribution of the
+    penalized columns.
+
+    A smooth penalty P is subtracted from the log-likelihood, as in statsmodels: the fit minimizes
+    −2 log-likelihood + 2 P(β), where the object's ``alpha`` is `alpha`, not alpha/2.
     """
     if not isinstance(method, str) and hasattr(method, "func"):
         check_smooth(method, "method")
@@ -106,12 +114,12 @@ def fit_regularized_path(
     alphas: Any = None,
     n_alphas: int = 100,
     smallest: float | None = None,
-    weights: Any = None,
+    penalty_weights: Any = None,
     unpenalized: Any = "constant",
     groups: Any = None,
     standardize: Any = "information",
     variances: str = "held",
-    maxit: int = 200,
+    maxit: int | None = None,
     **fit_kwargs: Any,
 ) -> RegularizationPath:
     """Fit with a penalty on the fixed effects at many strengths.
@@ -121,17 +129,17 @@ def fit_regularized_path(
     penalty : str or Penalty
         As `method` of `fit_regularized`.
     alphas : array (L,), optional
-        Weights of the penalty; by default `n_alphas` from the one at which all penalized coefficients
-        are zero down to `smallest` of it, in equal ratios.
+        Penalty strengths, on the scale of `fit_regularized`. By default there are `n_alphas`, with equal
+        ratios, from the one at which all penalized coefficients are zero down to `smallest` times that.
     smallest : float, optional
         By default 0.001, or 0.05 with no fewer columns than rows.
-    weights : array (k_fe,), optional
+    penalty_weights : array (k_fe,), optional
         Numbers that multiply alpha, one for each coefficient; 0 means no penalty.
     unpenalized, groups, standardize, variances
-        As in `fit_regularized`, with other defaults: constant columns are not penalized, the others
-        count by their information. Without more rows than columns `variances` must be "joint".
+        As in `fit_regularized`, with other defaults: constant columns are not penalized, and `standardize`
+        is "information". With at least as many columns as rows, `variances` must be "joint".
     maxit : int
-        Largest number of sweeps over all coefficients at one weight, in fifties.
+        As in `fit_regularized`: the largest number of sweeps at one strength.
     **fit_kwargs
         Arguments of the `fit` of the variances, such as `reml`.
 
@@ -140,7 +148,7 @@ def fit_regularized_path(
     RegularizationPath
     """
     return fit_path(
-        model, penalty, alphas, n_alphas, smallest, weights, unpenalized, groups, standardize,
+        model, penalty, alphas, n_alphas, smallest, penalty_weights, unpenalized, groups, standardize,
         variances, maxit, fit_kwargs,
     )  # fmt: skip
 
@@ -158,21 +166,23 @@ def select_random_effects(
 ) -> RandomEffectsPath:
     """Select the random effects of a maximal model that the data support.
 
-    A penalty on the rows of the Cholesky factor of each term's covariance matrix, one group for each
-    row: a row of zeros takes a random coefficient out, with its correlations.
+    The penalty has one group for each row of the Cholesky factor Λ of each term. If a row is zero, its
+    random coefficient and the correlations of it leave the model.
 
     Parameters
     ----------
     penalty : str or Penalty
-        A penalty of groups.
+        A penalty that acts on groups, such as "group_lasso" or "group_mcp".
     criterion : {"bic", "aic"}
-        The criterion that chooses the strength. Degrees of freedom are the parameters of the remaining rows.
+        The criterion that chooses the strength. Degrees of freedom are the covariance parameters left.
     alphas : array (L,), optional
-        Weights, rising; by default `n_alphas` up to where every row that may go is zero.
+        Penalty strengths, in any order; the path sorts them from small to large. They are on the scale of
+        `fit_regularized`: the fit minimizes −2 log-likelihood + 2 P(Λ; alpha/2). By default there are
+        `n_alphas`, from zero to one that usually removes all penalized rows.
     keep : str or sequence of str
-        Random coefficients or components that are not penalized.
+        Names of random coefficients or variance components that are not penalized.
     adaptive : bool
-        Whether each row's weight is divided by its norm in the unpenalized fit.
+        Whether the penalty weight of each row is divided by the row's norm in the unpenalized fit.
     **fit_kwargs
         Arguments of the unpenalized `fit`, such as `reml`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,8 +31,6 @@ class RegularizationPath:
     Attributes
     ----------
     model : MixedLM
-    penalty : str
-        Its name.
     alphas : array (L,)
         Strengths, on the scale of ``fit_regularized``.
     coefficients : DataFrame (L, k_fe)
@@ -46,35 +44,39 @@ class RegularizationPath:
         Duality gap relative to the objective; NaN for nonconvex penalties.
     residuals : array (L,)
         Largest violation of the stationarity conditions, relative to the largest slope at β = 0.
-    terms : PenaltyTerms
-        What was penalized, in which groups and on which scales.
     note : str
-        Why the path ends before the last strength, if it does: with variances
-        estimated jointly, the selected columns may reproduce the response.
+        Why the path ends before the last strength, if it does: with variances estimated jointly, the
+        selected columns may reproduce the response.
     """
 
     model: Any
-    penalty: str
     alphas: np.ndarray
     coefficients: pd.DataFrame
     df: np.ndarray
     deviance: np.ndarray
     gaps: np.ndarray
     residuals: np.ndarray
-    terms: PenaltyTerms = field(repr=False)
-    _implementation: Any = field(repr=False)
+    _recipe: Recipe = field(repr=False)
     _held: tuple[MixedLMResults, PenalizedQuadratic, list[Solution]] | None = field(repr=False)
-    _joint: list[Joint] | None = field(repr=False)
-    _maxit: int = field(repr=False)
+    _joint: list[Joint] | None = field(default=None, repr=False)
     note: str = ""
-    _fit_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.alphas)
 
+    @property
+    def penalty(self) -> str:
+        """The name of the penalty."""
+        return self._recipe.name
+
+    @property
+    def terms(self) -> PenaltyTerms:
+        """What was penalized: names, penalty weights, groups and scales of the coefficients."""
+        return self._recipe.terms
+
     @cached_property
     def criteria(self) -> pd.DataFrame:
-        """AIC, BIC and EBIC (γ = 1) at each weight, with alpha and df (L, 5)."""
+        """AIC, BIC and EBIC (γ = 1) at each strength, with alpha and df (L, 5)."""
         return pd.DataFrame(
             {
                 "alpha": self.alphas, "df": self.df,
@@ -83,13 +85,13 @@ class RegularizationPath:
         )  # fmt: skip
 
     def criterion(self, name: str, gamma: float = 1.0) -> np.ndarray:
-        """Return an information criterion at each weight (L,).
+        """Return an information criterion at each strength (L,).
 
         Parameters
         ----------
         name : {"aic", "bic", "ebic"}
-            deviance + price · df with the price 2, log n, or log n and 2 γ log (p choose df) besides, p
-            the number of penalized coefficients (Chen and Chen 2008, *Biometrika* 95).
+            AIC is deviance + 2 df, BIC is deviance + df log n, and EBIC is BIC + 2 γ log (p choose df),
+            where p is the number of penalized coefficients (Chen and Chen 2008, *Biometrika* 95).
         gamma : float
             γ of EBIC, from 0 (BIC) to 1.
         """
@@ -121,10 +123,7 @@ class RegularizationPath:
     def fit(self, at: int) -> RegularizedResults:
         """Return the results at the strength with the given position."""
         i = self._index(at)
-        recipe = Recipe(
-            self._implementation, self.penalty, self.terms, 0.5 * float(self.alphas[i]), self.joint,
-            1e-12, self._maxit, self._fit_kwargs,
-        )  # fmt: skip
+        recipe = replace(self._recipe, strength=0.5 * float(self.alphas[i]))
         if self._joint is not None:
             return joint_results(self.model, self._joint[i], recipe)
         assert self._held is not None
@@ -132,7 +131,7 @@ class RegularizationPath:
         return held_results(self.model, plain, problem, solutions[i], recipe)
 
     def refit(self, at: int | None = None, **fit_kwargs: Any) -> MixedLMResults:
-        """Return the ordinary fit of the columns that are not zero at a weight, without a penalty.
+        """Return the ordinary fit of the columns that are not zero at a strength, without a penalty.
 
         Its standard errors and tests treat the columns as chosen beforehand, so they do not have their
         nominal level.
@@ -140,7 +139,7 @@ class RegularizationPath:
         Parameters
         ----------
         at : int, optional
-            Number of the weight; by default that of the least BIC.
+            Position of the strength; by default that with the smallest BIC.
         **fit_kwargs
             Arguments of ``MixedLM.fit``.
         """
@@ -181,12 +180,12 @@ class RegularizationPath:
         n_pairs : int
             Pairs of a half and its complement (Shah and Samworth 2013, *JRSS B* 75).
         threshold : float
-            Share of subsamples, above a half, in which a coefficient must be non-zero.
+            Share of subsamples, above one half, in which a selected coefficient must be nonzero.
         expected_false : float
             Bound on the expected number of false selections. It limits
             how many columns one subsample may select.
         n_alphas : int
-            Weights of the path that are tried.
+            Number of strengths of the path that are tried.
         rng : Generator or int, optional
         """
         return stability(self, n_pairs, threshold, expected_false, n_alphas, rng)
@@ -199,7 +198,7 @@ class RegularizationPath:
         ax : matplotlib Axes, optional
         against : {"alpha", "df"}
         labels : int
-            Number of coefficients, the largest at the end, that are named.
+            Number of coefficients to label: those that are largest at the end of the path.
 
         Returns
         -------
@@ -207,18 +206,18 @@ class RegularizationPath:
         """
         return plot_path(self, ax, against, labels)
 
-    # For the choice of a weight
+    # For the choice of a strength
 
     @property
     def joint(self) -> bool:
-        """Whether variances were estimated together with the coefficients, at each weight."""
+        """Whether variances were estimated together with the coefficients, at each strength."""
         return self._joint is not None
 
     @property
     def reference_fit(self) -> MixedLMResults:
-        """The fit whose variances hold in cross-validation and stability selection.
+        """The fit whose variances cross-validation and stability selection use.
 
-        Where variances were estimated jointly, those at the least BIC.
+        If variances were estimated jointly, it is the one with the smallest BIC.
         """
         if self._joint is not None:
             return self._joint[self.best()].variances

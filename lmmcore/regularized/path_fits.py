@@ -1,4 +1,4 @@
-"""From a model and a penalty to the path: the weights, and a fit at each of them."""
+"""The fits of a path: from a model and a penalty to the strengths, and a fit at each of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import pandas as pd
 from ..errors import ConvergenceError, ConvergenceWarning, DataValueError, OptionError
 from ..penalties.problem import PenalizedQuadratic
 from ..results import MixedLMResults
-from .fit import check_variances, named_penalty, sweeps_allowed
+from .fit import Recipe, check_variances, checked_maxit, named_penalty
 from .path import RegularizationPath
 from .terms import penalized_terms, with_information_scales
 from .variances import Joint, fit_jointly, null_fit, problem_at, quadratic_at
+
+TOLERANCE = 1e-12
 
 
 def fit_path(
@@ -24,90 +26,117 @@ def fit_path(
     alphas: Any,
     n_alphas: int,
     smallest: float | None,
-    weights: Any,
+    penalty_weights: Any,
     unpenalized: Any,
     groups: Any,
     standardize: Any,
     variances: str,
-    maxit: int,
+    maxit: int | None,
     fit_kwargs: Mapping[str, Any],
 ) -> RegularizationPath:
     """Return the path; see ``MixedLM.fit_regularized_path``."""
     implementation, name = named_penalty(penalty)
-    sweeps = sweeps_allowed(maxit)
+    maxit = checked_maxit(maxit)
     check_variances(model, variances)
-    terms = penalized_terms(model, weights, unpenalized, groups, standardize)
+    joint = variances == "joint"
+    terms = penalized_terms(model, penalty_weights, unpenalized, groups, standardize)
     if not (terms.weights > 0).any():
         raise OptionError(
-            f"all {model.k_fe} coefficients are unpenalized: there is no path; expected a penalty "
-            f"on some coefficients. "
-            "Use fit(), or change weights or unpenalized"
+            f"all {model.k_fe} coefficients are unpenalized, so there is no path; expected a penalty "
+            "on some coefficients. Use fit(), or change penalty_weights or unpenalized"
         )
-    plain: MixedLMResults
-    if variances == "held":
-        plain = model.fit(**fit_kwargs)
-        rows = quadratic_at(model, plain)
-        if isinstance(standardize, str):
-            terms = with_information_scales(terms, rows, plain.scale, model.nobs)
-        problem = PenalizedQuadratic(rows, terms, implementation)
-    else:
-        plain = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
-        if isinstance(standardize, str):
-            rows = quadratic_at(model, plain)
-            terms = with_information_scales(terms, rows, plain.scale, model.nobs)
+    plain: MixedLMResults = (
+        null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
+        if joint
+        else model.fit(**fit_kwargs)
+    )
+    by_information = isinstance(standardize, str)
+    rows = quadratic_at(model, plain) if by_information or not joint else None
+    if rows is not None and by_information:
+        terms = with_information_scales(terms, rows, plain.scale, model.nobs)
+    recipe = Recipe(implementation, name, terms, 0.0, joint, TOLERANCE, maxit, fit_kwargs)
+    if rows is None or joint:
         problem = problem_at(model, plain, terms, implementation)
+    else:
+        problem = PenalizedQuadratic(rows, terms, implementation)
     strengths = 0.5 * _alphas(model, problem, alphas, n_alphas, smallest)
-    if variances == "held":
-        solutions = problem.path(strengths, maxit=sweeps)
-        beta = np.array([problem.coefficients(s) for s in solutions])
-        df = [problem.degrees_of_freedom(s, x) for s, x in zip(solutions, strengths)]
-        squares = [
-            2.0 * (s.objective - float(problem.penalty.value(s.beta, x)))
-            for s, x in zip(solutions, strengths)
-        ]
-        deviance = _deviance(model, plain, np.array(squares))
-        return RegularizationPath(
-            model, name, 2.0 * strengths, pd.DataFrame(beta, columns=model.exog_names), np.array(df),
-            deviance, np.array([s.gap / max(s.objective, 1e-300) for s in solutions]),
-            np.array([s.residual for s in solutions]), terms, implementation,
-            (plain, problem, solutions), None, sweeps, "", fit_kwargs,
-        )  # fmt: skip
+    if not joint:
+        return _held_path(model, plain, problem, strengths, recipe)
+    path = _joint_path(model, problem, strengths, recipe)
+    if path.note and alphas is not None:
+        warnings.warn(path.note, ConvergenceWarning, stacklevel=3)
+    return path
+
+
+def _held_path(
+    model: Any,
+    plain: MixedLMResults,
+    problem: PenalizedQuadratic,
+    strengths: np.ndarray,
+    recipe: Recipe,
+) -> RegularizationPath:
+    """Return the path at the variances of the unpenalized fit."""
+    solutions = problem.path(strengths, maxit=recipe.maxit)
+    beta = np.array([problem.coefficients(s) for s in solutions])
+    squares = [
+        2.0 * (s.objective - float(problem.penalty.value(s.beta, x)))
+        for s, x in zip(solutions, strengths)
+    ]
+    return RegularizationPath(
+        model,
+        2.0 * strengths,
+        pd.DataFrame(beta, columns=model.exog_names),
+        np.array([problem.degrees_of_freedom(s, x) for s, x in zip(solutions, strengths)]),
+        _deviance(model, plain, np.array(squares)),
+        np.array([s.gap / max(s.objective, 1e-300) for s in solutions]),
+        np.array([s.residual for s in solutions]),
+        recipe,
+        (plain, problem, solutions),
+    )
+
+
+def _joint_path(
+    model: Any, problem: PenalizedQuadratic, strengths: np.ndarray, recipe: Recipe
+) -> RegularizationPath:
+    """Return the path with variances that are estimated at each strength, as far as they can be."""
     start = np.zeros(model.k_fe)
-    joint: list[Joint] = []
     pilot = np.zeros(model.k_fe)
     pilot[problem.penalized] = problem.pilot / problem.terms.scales[problem.penalized]
+    found: list[Joint] = []
     note = ""
     for strength in strengths:
         try:
-            found = fit_jointly(
-                model, terms, implementation, float(strength), fit_kwargs, start, problem.curvature,
-                pilot, 1e-12, sweeps,
+            last = fit_jointly(
+                model, recipe.terms, recipe.penalty, float(strength), recipe.fit_kwargs, start,
+                problem.curvature, pilot, recipe.tolerance, recipe.maxit,
             )  # fmt: skip
         except ConvergenceError as exc:
-            if not joint:
+            if not found:
                 raise
             note = f"the path ends before alpha = {2.0 * float(strength):.4g}: {exc}"
             break
-        start = found.beta
-        joint.append(found)
-    if note and alphas is not None:
-        warnings.warn(note, ConvergenceWarning, stacklevel=3)
-    strengths = strengths[: len(joint)]
+        start = last.beta
+        found.append(last)
+    strengths = strengths[: len(found)]
     return RegularizationPath(
-        model, name, 2.0 * strengths,
-        pd.DataFrame(np.array([j.beta for j in joint]), columns=model.exog_names),
-        np.array([j.problem.degrees_of_freedom(j.solution, x) for j, x in zip(joint, strengths)]),
-        np.array([j.variances.criterion for j in joint]),
-        np.array([j.solution.gap / max(j.solution.objective, 1e-300) for j in joint]),
-        np.array([j.problem.residual(j.beta, x) for j, x in zip(joint, strengths)]),
-        terms, implementation, None, joint, sweeps, note, fit_kwargs,
-    )  # fmt: skip
+        model,
+        2.0 * strengths,
+        pd.DataFrame(np.array([j.beta for j in found]), columns=model.exog_names),
+        np.array([j.problem.degrees_of_freedom(j.solution, x) for j, x in zip(found, strengths)]),
+        np.array([j.variances.criterion for j in found]),
+        np.array([j.solution.gap / max(j.solution.objective, 1e-300) for j in found]),
+        np.array([j.problem.residual(j.beta, x) for j, x in zip(found, strengths)]),
+        recipe,
+        None,
+        found,
+        note,
+    )
 
 
 def _alphas(
     model: Any, problem: PenalizedQuadratic, alphas: Any, n: Any, smallest: float | None
 ) -> np.ndarray:
-    """Return falling weights.
+    """Return falling alphas.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Selection of random effects: a penalty on the rows of the Cholesky factors.
 
-The norm of row i of Λ is the relative standard deviation of the i-th random coefficient, so that a
-penalty of groups, one for each row, can take a coefficient out with all its correlations. Source: Bondell,
-Krishna and Ghosh (2010), *Biometrics* 66. With rows for groups, zero rows are always a local minimum; so a
-path goes from the maximal model down, and a smaller model is kept when its objective is lower.
+The norm of row i of Λ is the relative standard deviation of the i-th random coefficient. So a group penalty
+with one group for each row can remove a coefficient and all its correlations. Source: Bondell, Krishna and
+Ghosh (2010), *Biometrics* 66. A row of zeros is always a local minimum. So a path goes from the maximal
+model down, and a smaller model is kept if its objective is lower.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .plots import plot_random
 
 STEPS = 200
 STATIONARY = 1e-7
-LARGEST_WEIGHT = 1e4  # of a row that is zero in the unpenalized fit
+LARGEST_WEIGHT = 1e4  # penalty weight of a row that is zero in the unpenalized fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +39,17 @@ class RandomEffectsPath:
     model : MixedLM
     penalty : str
     alphas : array (L,)
-        Rising from zero.
+        Penalty strengths, from small to large, on the scale of ``fit_regularized``.
     sds : DataFrame (L, k)
-        Standard deviation of each random coefficient and component, as the penalty leaves it (σ² of that
-        weight included).
+        Penalized standard deviation of each random coefficient and variance component, with the σ² of the
+        same strength.
     df : array (L,)
-        Covariance parameters of the rows that are left.
+        Number of covariance parameters that are left.
     criterion : {"bic", "aic"}
     values : array (L,)
         The criterion of the ordinary fit of what is left, without the penalty.
     residuals : array (L,)
-        By how much slopes miss what the penalty allows, as a part of the largest.
+        Largest violation of the stationarity conditions, relative to the largest slope.
     """
 
     model: Any
@@ -64,16 +64,16 @@ class RandomEffectsPath:
 
     @property
     def best(self) -> int:
-        """Number of the weight with the least criterion."""
+        """Position of the strength with the smallest criterion."""
         return int(np.argmin(self.values))
 
     @property
     def selected(self) -> list[str]:
-        """Names of the random coefficients and components that are left at the least criterion."""
+        """Names of the random coefficients and components that are left where the criterion is smallest."""
         return [str(n) for n, sd in self.sds.iloc[self.best].items() if sd > 0]
 
     def refit(self, at: int | None = None) -> MixedLMResults:
-        """Return the ordinary fit of what is left at a weight, by default that of the least criterion.
+        """Return the ordinary fit of what is left at a strength, by default at `best`.
 
         Raises
         ------
@@ -84,14 +84,13 @@ class RandomEffectsPath:
         found = self._fits[tuple((self.sds.iloc[i] > 0).tolist())]
         if found is None:
             raise DesignError(
-                f"no random effect is left at alpha = {self.alphas[i]:.4g}: the data do not "
-                f"support any. Fit a linear "
-                "model, or give another alpha"
+                f"no random effect is left at alpha = {self.alphas[i]:.4g}. Fit a linear model, or choose "
+                "the position of a smaller alpha"
             )
         return found
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the standard deviations over the weights; needs matplotlib (the extra ``plot``)."""
+        """Draw the standard deviations over the strengths; needs matplotlib (the extra ``plot``)."""
         return plot_random(self, ax)
 
 
@@ -124,55 +123,103 @@ def random_effects_path(
         [t.to_engine(g) for t, g in zip(likelihood.terms, plain.fit.relative)]
     )
     start = likelihood.point(start).theta
-    unit = _root_mean_squares(model, likelihood)
-    norms = np.sqrt(np.bincount(row, start**2, len(names))) * unit
-    weight = np.ones(len(names))
-    if adaptive:
-        largest = float(norms.max(initial=0.0)) or 1.0
-        weight = 1.0 / np.maximum(norms / largest, 1.0 / LARGEST_WEIGHT)
-    weight[_kept(keep, names)] = 0.0
+    scale = _root_mean_squares(model, likelihood)
+    norms = np.sqrt(np.bincount(row, start**2, len(names))) * scale
+    weights = _weights_of_rows(norms, adaptive)
+    weights[_kept(keep, names)] = 0.0
     size = np.bincount(row, minlength=len(names))
     terms = PenaltyTerms(
-        tuple(f"{names[i]}[{j}]" for j, i in enumerate(row)), (weight * unit / np.sqrt(size))[row], row,
+        tuple(f"{names[i]}[{j}]" for j, i in enumerate(row)),
+        (weights * scale / np.sqrt(size))[row],
+        row,
         np.ones(len(row)),
-    )  # fmt: skip
+    )
     walk = _Walk(likelihood, terms, implementation, row)
     if alphas is None:
-        nothing = np.where(terms.weights > 0, 0.0, start)
-        gain = max(likelihood.value(nothing) - likelihood.value(start), 1.0)
-        per_row = float(np.max(weight * norms, initial=0.0)) or 1.0
-        given = np.concatenate([[0.0], np.geomspace(1e-3, 4.0, int(n_alphas) - 1) * gain / per_row])
+        largest = float(np.max(weights * norms, initial=0.0)) or 1.0
+        given = _default_alphas(likelihood, terms, start, largest, int(n_alphas))
     else:
         given = np.sort(np.atleast_1d(np.asarray(alphas, dtype=float)))
         if not (np.isfinite(given) & (given >= 0)).all():
             raise OptionError(f"alphas={alphas!r}; expected finite numbers, zero or more")
-    fits: dict[tuple[bool, ...], MixedLMResults | None] = {}
-    price = 2.0 if criterion == "aic" else float(np.log(model.nobs))
+    models = _Models(model, likelihood, size, criterion, fit_kwargs)
     theta, sds, df, values, residuals = start, [], [], [], []
     for alpha in given:
         theta, residual = walk.down(0.5 * float(alpha), theta)
-        point = likelihood.point(theta)
-        assert point.state is not None
-        sigma2 = likelihood.coordinates.sigma2(point.state, likelihood.n_eff)
-        variances = np.concatenate(
-            [np.diag(t.to_user(f @ f.T)) for t, f in zip(likelihood.terms, point.factors)]
-        )
+        variances, sigma2 = _variances(likelihood, theta)
+        count, value = models.count_and_criterion(variances > 0)
         sds.append(np.sqrt(sigma2 * variances))
-        left = tuple((variances > 0).tolist())
-        if left not in fits:
-            fits[left] = _fit_of(model, np.array(left), fit_kwargs)
-        count = int(sum(size[i] for i, on in enumerate(left) if on))
-        fit = fits[left]
-        if fit is not None:
-            count = fit.fit.likelihood.n_parameters
-        value = likelihood.value(np.zeros_like(theta)) if fit is None else fit.criterion
         df.append(count)
-        values.append(value + price * count)
+        values.append(value)
         residuals.append(residual)
     return RandomEffectsPath(
         model, name, given, pd.DataFrame(np.array(sds), columns=names), np.array(df), criterion,
-        np.array(values), np.array(residuals), fits,
+        np.array(values), np.array(residuals), models.fits,
     )  # fmt: skip
+
+
+def _weights_of_rows(norms: np.ndarray, adaptive: bool) -> np.ndarray:
+    """Return the penalty weight of each row, from the norms of the rows in the unpenalized fit."""
+    if not adaptive:
+        return np.ones(len(norms))
+    largest = float(norms.max(initial=0.0)) or 1.0
+    return np.asarray(1.0 / np.maximum(norms / largest, 1.0 / LARGEST_WEIGHT))
+
+
+def _default_alphas(
+    likelihood: ProfiledLikelihood, terms: PenaltyTerms, start: np.ndarray, largest: float, n: int
+) -> np.ndarray:
+    """Return rising alphas, from zero to one that usually removes all penalized rows.
+
+    `largest` is the largest weighted norm of a row.
+    """
+    nothing = np.where(terms.weights > 0, 0.0, start)
+    gain = max(likelihood.value(nothing) - likelihood.value(start), 1.0)
+    return np.concatenate([[0.0], np.geomspace(1e-3, 4.0, n - 1) * gain / largest])
+
+
+def _variances(likelihood: ProfiledLikelihood, theta: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the variance of each random coefficient relative to σ², and σ²."""
+    point = likelihood.point(theta)
+    assert point.state is not None
+    relative = [np.diag(t.to_user(f @ f.T)) for t, f in zip(likelihood.terms, point.factors)]
+    return np.concatenate(relative), likelihood.coordinates.sigma2(point.state, likelihood.n_eff)
+
+
+class _Models:
+    """The ordinary fits of the models along a path, each fitted once.
+
+    Parameters
+    ----------
+    size : int array
+        Number of covariance parameters of each row.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        likelihood: ProfiledLikelihood,
+        size: np.ndarray,
+        criterion: str,
+        fit_kwargs: Mapping[str, Any],
+    ) -> None:
+        self.model, self.likelihood, self.size = model, likelihood, size
+        self.price = 2.0 if criterion == "aic" else float(np.log(model.nobs))
+        self.fit_kwargs = fit_kwargs
+        self.fits: dict[tuple[bool, ...], MixedLMResults | None] = {}
+
+    def count_and_criterion(self, left: np.ndarray) -> tuple[int, float]:
+        """Return the number of covariance parameters and the criterion with the rows in `left`."""
+        key = tuple(left.tolist())
+        if key not in self.fits:
+            self.fits[key] = _fit_of(self.model, left, self.fit_kwargs)
+        fit = self.fits[key]
+        if fit is None:
+            count = int(self.size[left].sum())
+            value = self.likelihood.value(np.zeros(int(self.size.sum())))
+        else:
+            count, value = fit.fit.likelihood.n_parameters, fit.criterion
+        return count, value + self.price * count
 
 
 class _Walk:
@@ -185,7 +232,7 @@ class _Walk:
         self.curvature: np.ndarray | None = None
 
     def down(self, strength: float, start: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return θ and its violation of stationarity, from a start with no fewer rows than the result."""
+        """Return θ and its violation of stationarity; the start has at least as many nonzero rows."""
         best, value, residual = self._minimum(strength, start)
         while True:
             norms = np.sqrt(np.bincount(self.row, best**2))
@@ -257,7 +304,7 @@ def _row_of_parameter(likelihood: ProfiledLikelihood) -> np.ndarray:
     Raises
     ------
     OptionError
-        A structure whose parameters are not entries of Λ.
+        The parameters of a covariance structure are not entries of Λ.
     """
     out: list[int] = []
     first = 0
@@ -270,9 +317,8 @@ def _row_of_parameter(likelihood: ProfiledLikelihood) -> np.ndarray:
             or not (moved.sum(axis=(1, 2)) == 1).all()
         ):
             raise OptionError(
-                "select_random_effects needs covariance structures whose "
-                "parameters are the entries of a Cholesky factor; expected "
-                "covariance='unstructured' or 'diagonal'. Fit with one of these"
+                "select_random_effects needs covariance structures whose parameters are the entries of a "
+                "Cholesky factor; expected covariance='unstructured' or 'diagonal'"
             )
         out.extend(first + int(np.argmax(part.any(axis=1))) for part in moved)
         first += term.k

@@ -1,7 +1,7 @@
-"""Choosing the weight of a penalty: cross-validation over groups and stability selection.
+"""Choosing the strength of a penalty: cross-validation over groups and stability selection.
 
-Groups are independent, so their whitened cross-products add up: those of a training set are those of
-the folds in it, and no weight needs the rows.
+Groups are independent, so whitened cross-products add up: those of a training set are the sum over the
+folds in it, and no strength needs the rows.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class CrossValidation:
 
     @property
     def best(self) -> int:
-        """Number of the weight with the least mean loss."""
+        """Position of the strength with the smallest mean loss."""
         return int(np.argmin(self.mean))
 
     @property
     def one_se(self) -> int:
-        """Number of the largest weight whose loss is within one standard error of the least."""
+        """Position of the largest strength whose loss is within one standard error of the smallest."""
         best = self.best
         return int(np.argmax(self.mean <= self.mean[best] + self.se[best]))
 
@@ -81,10 +81,10 @@ class StabilitySelection:
     ----------
     alphas : array (L,)
     frequencies : DataFrame (L, number of penalized columns)
-        Share of subsamples that have selected a coefficient at this weight or before. A subsample stops
-        where it would select more than `most`.
+        Share of subsamples that have selected a coefficient at this strength or a larger one. A
+        subsample stops where it would select more than `most`.
     probability : Series
-        The frequencies at the last weight.
+        The frequencies at the last strength.
     selected : list of str
         Columns whose probability is at least the threshold.
     expected_false : float
@@ -104,7 +104,7 @@ class StabilitySelection:
     threshold: float
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the frequencies over the weights; needs matplotlib (the extra ``plot``)."""
+        """Draw the frequencies over the strengths; needs matplotlib (the extra ``plot``)."""
         return plot_stability(self, ax)
 
 
@@ -167,8 +167,8 @@ def _solutions(
     terms = path.terms
     if path.joint:  # a penalty of β/σ
         terms = replace(terms, scales=terms.scales / np.sqrt(path.reference_fit.scale))
-    problem = PenalizedQuadratic(quadratic, terms, path._implementation)
-    found = problem.path(0.5 * alphas, 1e-9, path._maxit)
+    problem = PenalizedQuadratic(quadratic, terms, path._recipe.penalty)
+    found = problem.path(0.5 * alphas, 1e-9, path._recipe.maxit)
     return problem, np.array([problem.coefficients(s) for s in found])
 
 

@@ -27,17 +27,20 @@ MOST = 6  # further starts
 
 
 def with_alpha(penalty: Any, alpha: Any) -> Any:
-    """Return a copy of a smooth penalty with its weight."""
-    weights = (
-        alpha_of_each(alpha, 1, ["alpha"]) if np.ndim(alpha) == 0 else np.asarray(alpha, float)
-    )
+    """Return a copy of a smooth penalty with ``alpha`` set, as statsmodels sets it.
+
+    Such a penalty is subtracted from the log-likelihood, so λ is its alpha, not alpha/2.
+    """
     out = copy.copy(penalty)
-    out.alpha = float(weights[0]) if np.ndim(alpha) == 0 else weights
+    if np.ndim(alpha) == 0:
+        out.alpha = float(alpha_of_each(alpha, 1, ["alpha"])[0])
+    else:
+        out.alpha = np.asarray(alpha, float)
     return out
 
 
 def smooth_penalties(model: Any, fe_pen: Any, cov_pen: Any) -> SmoothPenalties | None:
-    """Return what the likelihood is penalized by, None without penalties."""
+    """Return the penalties of the likelihood, or None if there are none."""
     if fe_pen is None and cov_pen is None:
         return None
     return SmoothPenalties(fe_pen, cov_pen, model.equations.packed.coordinates, model.k_re)
@@ -54,8 +57,8 @@ def estimate_penalized(
 ) -> Estimate:
     """Minimize the penalized criterion as `estimate` does, from more starts.
 
-    Where a shrunken coefficient can also be explained by a variance, there is an optimum with each of
-    the two: the valleys along the size of the covariance matrices are all followed down.
+    A variance can often explain what a shrunken coefficient leaves, so there may be several local minima.
+    The search goes along the size of the covariance matrices, and follows each valley down.
     """
     best = estimate(likelihood, optimizers, names, groups, start, options, callback)
     if start is not None or not optimizers or likelihood.n_parameters == 0:
@@ -79,7 +82,7 @@ def estimate_penalized(
 def _valleys(likelihood: ProfiledLikelihood, point: Point) -> list[np.ndarray]:
     """Return θ in the valleys along the size of G, of all terms together and of each one.
 
-    None where there is but one, with nothing lower than the point.
+    The list is empty if there is only one valley, and nothing in it is lower than the point.
     """
     here = likelihood.covariances(point.theta)
     n_terms = len(here)

@@ -23,17 +23,17 @@ def alpha_of_each(alpha: Any, p: int, names: Sequence[str]) -> np.ndarray:
 def penalized_terms(
     model: Any, weights: Any, unpenalized: Any, groups: Any, standardize: Any
 ) -> PenaltyTerms:
-    """Return how a penalty is laid on the fixed effects of a model.
+    """Return how a penalty applies to the fixed effects of a model.
 
     Parameters
     ----------
     weights : number or array (k_fe,), optional
-        Factors of the strength.
+        Penalty weights, which multiply the strength; 0 means no penalty.
     unpenalized : str or sequence of str
         Names of columns or, in a model from a formula, of its terms; "constant" means constant columns.
     groups : None, mapping or sequence (k_fe,)
-        ``{name of a group: names of columns}`` or a label for each column; by default the columns of
-        one factor, or of one interaction, of the formula belong together.
+        ``{name of a group: names of columns}`` or a label for each column. By default, the columns of one
+        term of the formula form a group.
     standardize : bool, "information" or array (k_fe,)
         Which scales to use: the standard deviations of the columns, 1, or the given positive numbers. The
         penalty is one of β_j · scale_j. For "information", the scales are 1 here;
@@ -48,7 +48,7 @@ def penalized_terms(
     """
     names = model.exog_names
     p = len(names)
-    given = np.ones(p) if weights is None else _numbers(weights, p, names, "weights").copy()
+    given = np.ones(p) if weights is None else _numbers(weights, p, names, "penalty_weights").copy()
     columns = [model.design.fixed[j] for j in model.spec.kept]
     listed = [unpenalized] if isinstance(unpenalized, str) else list(unpenalized or ())
     for name in listed:
@@ -110,7 +110,7 @@ def _is_constant(column: Column) -> bool:
 
 
 def _formula_terms(model: Any) -> dict[str, list[int]]:
-    """Return the columns of each term of the formula, where patsy says it."""
+    """Return the columns of each fixed-effects term; empty for a model without a formula."""
     slices = getattr(model.design.fixed_info, "term_name_slices", None)
     if slices is None:
         return {}
@@ -200,8 +200,8 @@ def _numbers(given: Any, p: int, names: Sequence[str], argument: str) -> np.ndar
         out = np.full(p, float(out))
     if out.shape != (p,):
         raise DataValueError(
-            f"{argument} has shape {out.shape}; expected a number, or {p} weights for {', '.join(names)}"
+            f"{argument} has shape {out.shape}; expected a number, or {p} numbers, for {', '.join(names)}"
         )
     if not (np.isfinite(out) & (out >= 0)).all():
-        raise OptionError(f"{argument}={given!r}; expected finite weights, zero or more")
+        raise OptionError(f"{argument}={given!r}; expected finite numbers, zero or more")
     return out

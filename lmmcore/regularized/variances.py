@@ -112,7 +112,7 @@ def fit_jointly(
     curvature: np.ndarray | None = None,
     pilot: np.ndarray | None = None,
     tolerance: float = 1e-12,
-    maxit: int = 10_000,
+    maxit: int | None = None,
 ) -> Joint:
     """Alternate between coefficients and variances until both are stationary.
 

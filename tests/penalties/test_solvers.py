@@ -1,5 +1,7 @@
 """Solvers of penalized quadratics: kernels beside their twins, certificates, other packages."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from sklearn.linear_model import Lasso as SklearnLasso
 
 from lmmcore.errors import ConvergenceError, DesignError, OptionError, PluginError
 from lmmcore.extension import Blockwise, find, plugins
-from lmmcore.penalties import Fused, GroupLasso, Lasso, Ridge
+from lmmcore.penalties import Fused, GroupLasso, Lasso, Ridge, descent
 from lmmcore.penalties._descent import descend
 from lmmcore.penalties._prox import fused, isotonic_decreasing
 from lmmcore.penalties.problem import PenalizedQuadratic, PenaltyTerms
@@ -60,7 +62,7 @@ def test_descent_beside_its_twin(seed, n_groups, size, shape):
     starts = np.arange(0, p + 1, size).astype(np.intp)
     descend(
         h, starts, top, form.l1, form.l2, form.norm, form.fall_from, form.fall_to, beta, rest,
-        np.empty(p), 1, np.inf,
+        np.empty(p), 1, 1, np.inf,
     )  # fmt: skip
     np.testing.assert_allclose(beta, twins.descend(h, c, form, start, 1), atol=2e-5)
     np.testing.assert_allclose(rest, c - h @ beta, atol=1e-9 * np.abs(c).max())
@@ -252,9 +254,11 @@ def test_nearly_collinear_columns_are_certified():
 
 def test_what_is_not_reached_is_an_error():
     x, y = rows(0, 60, 30, 30.0)
-    with pytest.raises(ConvergenceError, match="coordinate descent stopped with a duality gap"):
+    with pytest.raises(
+        ConvergenceError, match=r"did not converge in maxit=1 sweeps.*a duality gap"
+    ):
         problem(x, y, GroupLasso(), size=5).solve(0.1, maxit=1)
-    with pytest.raises(ConvergenceError, match="proximal steps stopped"):
+    with pytest.raises(ConvergenceError, match=r"maxit=1 proximal steps.*a duality gap"):
         problem(x, y, Fused()).solve(0.1, maxit=1)
 
 
@@ -293,3 +297,50 @@ def test_what_is_no_penalty():
         problem(x, y, Broken())
     with pytest.raises(PluginError, match="concavity nan"):
         problem(x, y, Unbounded())
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 50])
+def test_maxit_counts_sweeps(limit, monkeypatch):
+    """Every sweep over the coefficients is counted, and not one more than `maxit` is done."""
+    x, y = rows(0, 60, 30, 300.0)
+    done = []
+
+    def counted(*arguments):
+        done.append(descend(*arguments))
+        return done[-1]
+
+    monkeypatch.setattr(descent, "descend", counted)
+    # Without Newton steps, sweeps alone must reach the minimum.
+    monkeypatch.setattr(descent, "polished", lambda h, c, form, beta: beta)
+    with pytest.raises(ConvergenceError, match=f"maxit={limit} sweeps"):
+        problem(x, y, GroupLasso(), size=5).solve(0.1, maxit=limit)
+    assert sum(done) == limit
+
+
+def test_maxit_counts_what_the_solution_says():
+    x, y = rows(1)
+    for penalty in ("lasso", "mcp", "slope"):
+        free = problem(x, y, penalty)
+        start = np.zeros(x.shape[1])
+        needed = free.solve(1.0, start).sweeps
+        assert needed > 1
+        again = free.solve(1.0, start, maxit=needed)
+        assert again.sweeps == needed
+        with pytest.raises(ConvergenceError, match="maxit=1 "):
+            free.solve(1.0, start, maxit=1)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 12])
+def test_maxit_counts_proximal_steps(limit):
+    """One proximal map for each step, and a few more: restarts, mixed steps, the certificate."""
+    x, y = rows(0, 60, 30, 30.0)
+    found = problem(x, y, Fused())
+    prox, calls = found.penalty.prox, []
+    found.penalty = SimpleNamespace(
+        concavity=0.0,
+        value=found.penalty.value,
+        prox=lambda *arguments: (calls.append(1), prox(*arguments))[1],
+    )
+    with pytest.raises(ConvergenceError, match=f"maxit={limit} proximal steps"):
+        found.solve(0.1, maxit=limit)
+    assert limit <= len(calls) <= 2 * limit + 5

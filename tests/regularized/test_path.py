@@ -129,11 +129,11 @@ def test_folds_given_and_refused(path):
 
 
 def test_groups_that_are_not_independent_are_refused(path, monkeypatch):
-    from lmmcore.regularized import choice
+    from lmmcore.regularized import selection
 
-    real = choice.whitened_rows
+    real = selection.whitened_rows
     monkeypatch.setattr(
-        choice, "whitened_rows", lambda d, c, g, *rest: real(d, c, [0.5 * g[0]], *rest)
+        selection, "whitened_rows", lambda d, c, g, *rest: real(d, c, [0.5 * g[0]], *rest)
     )
     for call in (path.cross_validate, path.stability):
         with pytest.raises(OptionError, match="groups are not independent"):

@@ -338,7 +338,7 @@ def test_all_unpenalized():
             np.testing.assert_allclose(fit.fe_params, plain.fe_params, atol=1e-7)
             np.testing.assert_allclose(fit.cov_re, plain.cov_re, rtol=1e-6)
     with pytest.raises(OptionError, match="all 9 coefficients are unpenalized"):
-        model.fit_regularized_path(weights=np.zeros(9))
+        model.fit_regularized_path(penalty_weights=np.zeros(9))
 
 
 def test_bad_arguments():
@@ -359,7 +359,7 @@ def test_bad_arguments():
         with pytest.raises(error, match=match):
             model.fit_regularized_path(**arguments)
     for arguments, error, match in (
-        ({"weights": -np.ones(9)}, OptionError, "weights="),
+        ({"penalty_weights": -np.ones(9)}, OptionError, "penalty_weights="),
         ({"weights": np.ones(3)}, DataValueError, "expected a number, or 9 weights"),
         ({"alphas": [-1.0]}, OptionError, "alphas="),
         ({"alphas": []}, DataValueError, "alphas has shape"),
@@ -373,7 +373,7 @@ def test_bad_arguments():
     with pytest.raises(OptionError, match="start_params was given with"):
         model.fit_regularized(np.array([1.0]), alpha=1, variances="joint")
     with pytest.raises(DataValueError, match="SLOPE got the weights"):
-        model.fit_regularized_path("slope", weights=np.arange(9))
+        model.fit_regularized_path("slope", penalty_weights=np.arange(9))
 
 
 def test_penalties_as_objects_and_broken_ones():
