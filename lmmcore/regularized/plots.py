@@ -1,4 +1,4 @@
-"""Plots of paths and of their choice. matplotlib is imported when one is drawn."""
+"""Plots of paths, cross-validation and stability. matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import LmmcoreError, OptionError
 
 
 class PlotError(LmmcoreError, ImportError):
-    """A plot without matplotlib."""
+    """matplotlib is needed for a plot, but not installed."""
 
 
 def axes(ax: Any) -> Any:
@@ -36,7 +36,7 @@ def _against_alpha(ax: Any, alphas: np.ndarray) -> None:
     if (alphas > 0).all():
         ax.set_xscale("log")
     ax.invert_xaxis()
-    ax.set_xlabel("alpha, falling")
+    ax.set_xlabel("alpha (decreasing)")
 
 
 def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
@@ -45,7 +45,7 @@ def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
         raise OptionError(f"against={against!r}; expected 'alpha' or 'df'")
     ax = axes(ax)
     penalized = np.flatnonzero(path.terms.weights > 0)
-    # In the units of the penalty, so that sizes are comparable.
+    # Times their scales, so that sizes are comparable.
     values = path.coefficients.to_numpy()[:, penalized] * path.terms.scales[penalized]
     x = path.alphas if against == "alpha" else path.df
     named = set(np.argsort(-np.abs(values[-1]))[:labels].tolist())
@@ -71,7 +71,7 @@ def plot_path(path: Any, ax: Any, against: str, labels: int) -> Any:
         ax.set_xlabel("degrees of freedom")
     ax.margins(x=0.03)
     scaled = not np.all(path.terms.scales == 1.0)
-    ax.set_ylabel("coefficient × unit of its column" if scaled else "coefficient")
+    ax.set_ylabel("coefficient × scale of its column" if scaled else "coefficient")
     ax.set_title(f"Path of the {path.penalty}")
     return ax
 
@@ -82,13 +82,13 @@ def plot_cv(cv: Any, ax: Any) -> Any:
     ax.errorbar(
         cv.alphas, cv.mean, cv.se, fmt="o", ms=3, lw=0.8, color="C0", ecolor="0.7", capsize=1.5
     )
-    for at, words, style in ((cv.best, "least", "-"), (cv.one_se, "one se", "--")):
+    for at, words, style in ((cv.best, "smallest", "-"), (cv.one_se, "one standard error", "--")):
         ax.axvline(cv.alphas[at], color="0.3", ls=style, lw=0.9, label=words)
     _against_alpha(ax, cv.alphas)
     ax.set_ylabel(
         "mean squared error" if cv.scale == "squares" else "mean of (y − Xβ)'V⁻¹(y − Xβ)/σ²"
     )
-    ax.set_title(f"{len(cv.losses)}-fold cross-validation, groups left out")
+    ax.set_title(f"{len(cv.losses)}-fold cross-validation over groups")
     ax.legend(frameon=False, fontsize=8)
     return ax
 
@@ -119,7 +119,7 @@ def plot_random(path: Any, ax: Any) -> Any:
         ax.set_xscale("symlog", linthresh=float(path.alphas[1]))
         ax.set_xlim(left=-0.05 * float(path.alphas[1]))
     ax.set_xlabel("alpha")
-    ax.set_ylabel("sd of the random effect")
+    ax.set_ylabel("standard deviation of the random effect")
     ax.set_title(f"Random effects under the {path.penalty}; dashed: {path.criterion.upper()}")
     ax.legend(frameon=False, fontsize=8)
     return ax

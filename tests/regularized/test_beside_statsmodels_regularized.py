@@ -166,7 +166,7 @@ def test_bad_arguments():
         ({"alpha": -1}, OptionError, "alpha=-1"),
         ({"alpha": np.nan}, OptionError, "alpha=nan"),
         ({"alpha": "much"}, OptionError, "alpha='much'"),
-        ({"alpha": np.ones(3)}, DataValueError, "expected a number, or 5 weights"),
+        ({"alpha": np.ones(3)}, DataValueError, "expected a number, or 5 numbers"),
         ({"method": "l3"}, OptionError, "penalty 'l3' is not known"),
         ({"method": 3}, OptionError, "method=3"),
         ({"maxit": 0}, OptionError, "maxit=0"),

@@ -360,7 +360,7 @@ def test_bad_arguments():
             model.fit_regularized_path(**arguments)
     for arguments, error, match in (
         ({"penalty_weights": -np.ones(9)}, OptionError, "penalty_weights="),
-        ({"weights": np.ones(3)}, DataValueError, "expected a number, or 9 weights"),
+        ({"penalty_weights": np.ones(3)}, DataValueError, "expected a number, or 9 numbers"),
         ({"alphas": [-1.0]}, OptionError, "alphas="),
         ({"alphas": []}, DataValueError, "alphas has shape"),
         ({"n_alphas": 1}, OptionError, "n_alphas=1"),

@@ -1,0 +1,114 @@
+"""One scale for the strength of a penalty: λ is a slope of the log-likelihood, whatever asks for the fit.
+
+Each test computes that slope with the n × n covariance matrix of the response, and compares it with what
+the penalty allows at the `alpha` that was given. No number of rows divides or multiplies it.
+"""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from statsmodels.base._penalties import L2
+
+import lmmcore
+from lmmcore import MixedLM
+from lmmcore.errors import ConvergenceError, OptionError
+
+ALPHA = 12.0
+LAMBDA = ALPHA / 2
+
+
+@pytest.fixture(scope="module", params=[1, 4])
+def model(request):
+    """The same kind of data with 60 and with 240 rows."""
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(15 * request.param), 4)
+    n = len(groups)
+    x = np.column_stack([np.ones(n), rng.standard_normal((n, 3))])
+    y = x @ [1.0, 1.0, -0.8, 0.0] + rng.standard_normal(n // 4)[groups] + rng.standard_normal(n)
+    return MixedLM(y, x, groups)
+
+
+def slope(model, fit):
+    """X'V⁻¹(y − Xβ), the slope of the log-likelihood in β, from V (n, n)."""
+    same = np.equal.outer(model.groups, model.groups)
+    v = fit.scale * np.eye(len(model.endog)) + np.asarray(fit.cov_re)[0, 0] * same
+    return model.exog.T @ np.linalg.solve(v, model.endog - model.exog @ np.asarray(fit.fe_params))
+
+
+@pytest.mark.parametrize("variances", ["held", "joint"])
+def test_named_penalties_are_halved(model, variances):
+    """λ = alpha/2: the slope at the lasso is ±λ, at ridge λβ; jointly the penalty is one of β/σ."""
+    lasso = model.fit_regularized(method="l1", alpha=ALPHA, variances=variances)
+    unit = 1.0 if variances == "held" else np.sqrt(lasso.scale)
+    beta = np.asarray(lasso.fe_params)
+    on = beta != 0
+    assert on.sum() >= 3
+    np.testing.assert_allclose(slope(model, lasso)[on], LAMBDA / unit * np.sign(beta[on]), rtol=1e-6)
+    assert (np.abs(slope(model, lasso)[~on]) <= LAMBDA / unit * (1 + 1e-6)).all()
+    ridge = model.fit_regularized(method="ridge", alpha=ALPHA, variances=variances)
+    unit = 1.0 if variances == "held" else ridge.scale
+    np.testing.assert_allclose(
+        slope(model, ridge), LAMBDA / unit * np.asarray(ridge.fe_params), rtol=1e-5
+    )
+
+
+def test_a_path_has_the_same_alpha(model):
+    path = model.fit_regularized_path(alphas=[ALPHA], unpenalized=(), standardize=False)
+    one = model.fit_regularized(method="lasso", alpha=ALPHA)
+    assert path.alphas.tolist() == [ALPHA]
+    np.testing.assert_allclose(path.fit(0).fe_params, one.fe_params, rtol=1e-8)
+
+
+def test_penalty_weights_multiply_alpha(model):
+    w = np.array([0.0, 1.0, 0.5, 2.0])
+    path = model.fit_regularized_path(
+        alphas=[ALPHA], penalty_weights=w, unpenalized=(), standardize=False
+    )
+    each = model.fit_regularized(method="lasso", alpha=ALPHA * w)
+    np.testing.assert_allclose(path.fit(0).fe_params, each.fe_params, rtol=1e-7, atol=1e-10)
+
+
+def test_smooth_penalties_are_subtracted_as_they_are(model):
+    """statsmodels' L2 is alpha β'β, with no half anywhere: its slope is 2 alpha β."""
+    by_method = model.fit_regularized(method=L2(), alpha=LAMBDA)
+    penalty = L2()
+    penalty.alpha = LAMBDA
+    by_argument = model.fit(fe_pen=penalty)
+    for fit in (by_method, by_argument):
+        expected = np.asarray(penalty.deriv(np.asarray(fit.fe_params)))
+        np.testing.assert_allclose(expected, 2 * LAMBDA * np.asarray(fit.fe_params))
+        # σ² of a smooth fit is at the penalized β, and REML has n − p in place of n.
+        np.testing.assert_allclose(slope(model, fit), expected, rtol=1e-4)
+
+
+def test_random_effects_have_the_same_alpha(model):
+    """−2 log-likelihood + 2 P(Λ; alpha/2) for a random intercept, where Λ is its relative sd."""
+    path = model.select_random_effects(alphas=[0.0, ALPHA / 4], adaptive=False)
+
+    def objective(root):
+        params = lmmcore.MixedLMParams.from_components(np.zeros(4), np.array([[root**2]]))
+        return -model.loglike(params, profile_fe=True) + ALPHA / 8 * root
+
+    root = minimize_scalar(objective, bounds=(1e-3, 5), method="bounded", options={"xatol": 1e-9}).x
+    params = lmmcore.MixedLMParams.from_components(np.zeros(4), np.array([[root**2]]))
+    beta = model.get_fe_params(np.array([[root**2]]), np.array([]))[0]
+    scale = model.get_scale(beta, np.array([[root**2]]), np.array([]))
+    assert params.cov_re[0, 0] > 1e-2
+    assert path.sds.iloc[1, 0] == pytest.approx(root * np.sqrt(scale), rel=1e-4)
+    assert path.sds.iloc[1, 0] < 0.999 * path.sds.iloc[0, 0]
+
+
+def test_maxit_is_a_number_of_sweeps():
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(20), 5)
+    x = rng.standard_normal((100, 25)) + 100.0 * rng.standard_normal((100, 1))
+    y = x[:, 0] - x[:, 1] + rng.standard_normal(20)[groups] + rng.standard_normal(100)
+    model = MixedLM(y, x, groups)
+    with pytest.raises(ConvergenceError, match="in maxit=3 sweeps"):
+        model.fit_regularized(alpha=1.0, maxit=3)
+    with pytest.raises(ConvergenceError, match="in maxit=3 sweeps"):
+        model.fit_regularized_path(n_alphas=5, smallest=1e-6, standardize=False, maxit=3)
+    assert model.fit_regularized(alpha=1.0).gap >= 0.0
+    for wrong in (0, -1, 2.5, True, "50"):
+        with pytest.raises(OptionError, match="positive whole number of sweeps"):
+            model.fit_regularized(alpha=1.0, maxit=wrong)
