@@ -43,7 +43,9 @@ def test_named_penalties_are_halved(model, variances):
     beta = np.asarray(lasso.fe_params)
     on = beta != 0
     assert on.sum() >= 3
-    np.testing.assert_allclose(slope(model, lasso)[on], LAMBDA / unit * np.sign(beta[on]), rtol=1e-6)
+    np.testing.assert_allclose(
+        slope(model, lasso)[on], LAMBDA / unit * np.sign(beta[on]), rtol=1e-6
+    )
     assert (np.abs(slope(model, lasso)[~on]) <= LAMBDA / unit * (1 + 1e-6)).all()
     ridge = model.fit_regularized(method="ridge", alpha=ALPHA, variances=variances)
     unit = 1.0 if variances == "held" else ridge.scale
