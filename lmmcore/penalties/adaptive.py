@@ -13,7 +13,7 @@ import numpy as np
 from ..extension import Coefficients, OptionError
 from .elastic_net import Lasso
 
-SMALLEST = 1e-4  # a first estimate below this part of the largest counts as this much
+SMALLEST = 1e-4  # smaller first estimates count as this part of the largest one
 
 
 class AdaptiveLasso(Lasso):

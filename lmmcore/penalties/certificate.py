@@ -12,9 +12,9 @@ from .quadratic import Quadratic, Stored
 class DualityGap:
     """Upper bounds of how far the objective ½β'Hβ − c'β + P(β) is above its minimum, for a convex P.
 
-    The dual of ½β'Aβ − c'β + P is −½(c − s)'A⁻¹(c − s) − P*(s), for any s. With A well conditioned s is
-    the slope at β moved into the domain of P*: the gap is then of second order in the error. Otherwise
-    the slope and the residual that it comes from are shrunk together, which needs no inverse.
+    For any s, −½(c − s)'A⁻¹(c − s) − P*(s) is a lower bound of ½β'Aβ − c'β + P. If A is well conditioned, s
+    is the slope at β, moved into the domain of P*; the gap is then of second order in the error. Otherwise
+    the slope and the residual are shrunk together, which needs no inverse.
     """
 
     def __init__(self, quadratic: Quadratic) -> None:
@@ -23,7 +23,7 @@ class DualityGap:
         self._factor: tuple[np.ndarray, bool] | None = None
 
     def _inverse(self, l2: np.ndarray) -> tuple[np.ndarray, bool] | None:
-        """Return the Cholesky factor of H + diag(l2) where it has one that is worth using."""
+        """Return the Cholesky factor of H + diag(l2), or None if that is ill conditioned."""
         if self._ridge is None or not np.array_equal(self._ridge, l2):
             self._ridge, self._factor = l2, None
             if isinstance(self.quadratic, Stored):
@@ -40,7 +40,7 @@ class DualityGap:
     def blockwise(self, form: Blockwise, beta: np.ndarray, slope: np.ndarray) -> float:
         """Return the gap at β, for slope = c − Hβ; `form` has no concave part."""
         q, l2 = self.quadratic, form.l2
-        inner = slope - l2 * beta  # of the quadratic with the ridge in it
+        inner = slope - l2 * beta  # of the quadratic that includes the ridge
         penalty = form.value(beta) - 0.5 * float(l2 @ beta**2)
         quad = float(beta @ (q.c - inner))  # β'Aβ
         primal = 0.5 * quad - float(q.c @ beta) + penalty
@@ -85,7 +85,7 @@ class DualityGap:
     def _shrunk(self, t: float, primal: float, quad: float, crossed: float) -> float:
         yy = self.quadratic.yy
         dual = -0.5 * ((1 - t) ** 2 * yy + 2 * t * (1 - t) * crossed + t**2 * quad)
-        # The same in differences, as yy is much larger than the gap.
+        # yy is much larger than the gap, so rounding may make the difference negative.
         return max(0.0, primal - dual)
 
 
@@ -124,7 +124,7 @@ def shrinkage(form: Blockwise, slope: np.ndarray) -> float:
 def zero_from(penalty: Penalty, slope: np.ndarray, least: float = 0.0) -> float:
     """Return the smallest strength at which β = 0 is stationary, for the slope c at zero.
 
-    `least` is the part of the point that may be left, for a penalty that never gives zero.
+    For a penalty that never gives zeros, `least` is the part of the point that may be left.
     """
     size = float(np.abs(slope).max(initial=0.0))
     if size == 0.0:
@@ -159,7 +159,7 @@ def violation(form: Blockwise, beta: np.ndarray, slope: np.ndarray) -> np.ndarra
     smooth = slope - form.l2 * beta - pull[form.groups] * beta
     over = np.sign(smooth) * np.maximum(np.abs(smooth) - form.l1, 0.0)
     inside = np.where(beta != 0.0, smooth - form.l1 * np.sign(beta), over)
-    # A group at zero: what is over its norm.
+    # A group at zero: what exceeds its norm.
     size = np.sqrt(np.bincount(form.groups, over**2, len(form.norm)))
     part = np.maximum(size - form.norm, 0.0) / np.where(size > 0, size, 1.0)
     return np.where(on, inside, over * part[form.groups])

@@ -28,8 +28,9 @@ class _Bound:
 
     def _checked(self, beta: np.ndarray) -> Coefficients:
         if self.of is None or len(beta) != len(self.of):
+            bound = "bind(Coefficients(names)) first" if self.of is None else str(len(self.of))
             raise DataValueError(
-                f"{type(self).__name__} got {len(beta)} coefficients; expected as many as it was bound to"
+                f"{type(self).__name__} got {len(beta)} coefficients; expected {bound}"
             )
         return self.of
 
@@ -38,7 +39,7 @@ class Slope(_Bound):
     """SLOPE: λ Σ_i z_i |wβ|_(i), where |wβ|_(i) decrease in i, and z decreases as for a false discovery rate.
 
     z_i = Φ⁻¹(1 − i fdr / 2p), divided by z_1. Some coefficients may be estimated as equal, as the lasso
-    estimates some as zero. The nonzero weights must be equal.
+    estimates some as zero. The nonzero penalty weights must be equal.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ class Slope(_Bound):
         given = coefficients.weights[coefficients.weights > 0]
         if len(given) and not np.allclose(given, given[0], rtol=1e-12):
             raise DataValueError(
-                f"SLOPE got the weights {coefficients.weights.tolist()}; expected zeros and one other "
-                "number. Rescale the coefficients (standardize=) instead"
+                f"SLOPE got the penalty weights {coefficients.weights.tolist()}; expected zeros and one "
+                "other number. Rescale the coefficients (standardize=) instead"
             )
         return super().bind(coefficients)
 
@@ -94,8 +95,9 @@ class Slope(_Bound):
 
 
 class Fused(_Bound):
-    """Fused lasso: λ (mix Σ w_j|β_j| + (1 − mix) Σ √(w_j w_{j+1}) |β_{j+1} − β_j|), in the order "
-    "of the columns.
+    """Fused lasso: λ (mix Σ w_j|β_j| + (1 − mix) Σ √(w_j w_{j+1}) |β_{j+1} − β_j|).
+
+    Neighbors are neighbors in the order of the columns.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class _Falling(BlockwisePenalty):
         self.shape = float(shape)
 
     def _weights_and_curvature(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return group numbers, weight and curvature of each group."""
+        """Return the group numbers, and the penalty weight and curvature of each group."""
         of = self.bound
         if not self.by_group:
             return np.arange(len(of)), of.weights, of.curvature
@@ -106,7 +106,7 @@ class MCP(_Falling):
 
 
 class GroupSCAD(_Falling):
-    """SCAD of the norm of each group, with the weights of the group lasso.
+    """SCAD of the norm of each group, with the penalty weights of the group lasso.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class GroupSCAD(_Falling):
 
 
 class GroupMCP(_Falling):
-    """MCP of the norm of each group, with the weights of the group lasso.
+    """MCP of the norm of each group, with the penalty weights of the group lasso.
 
     Parameters
     ----------

@@ -17,10 +17,10 @@ from .certificate import DualityGap, violation
 from .quadratic import Quadratic, Whitened
 
 SCREENED = 300  # columns above which groups are screened
-LEAST = 1e-2  # objective that gaps are measured against at least; of half a −2 log-likelihood
+LEAST = 1e-2  # gaps are relative to the objective, or to this if that is larger
 NEWTON = 30  # steps in a row
 MOST_SWEEPS = 10_000
-SWEEPS = 4  # over all groups, and ten times that over those that are not zero, between Newton steps
+SWEEPS = 4  # over all groups, and up to ten times as many over nonzero ones, between Newton steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +100,8 @@ class BlockDescent:
         ----------
         start : array (p,)
         screen : Blockwise, optional
-            The penalty at twice this strength less that of `start`: groups whose slopes stay within it
-            are checked last.
+            The penalty at twice this strength minus that of `start`. Groups whose slopes are below it are
+            left out at first, and checked at the end.
         tolerance : float
             Largest gap relative to the objective; for concave penalties, its square root is the largest
             residual.
@@ -118,7 +118,7 @@ class BlockDescent:
         if len(beta) > SCREENED:
             chosen = self._over(screen or form, slope) | self._on(beta)
         step, sweeps, gap, residual, value = 1e-17 * q.yy, 0, np.inf, np.inf, np.inf
-        slow = False  # whether coordinate descent alone did not reach the certificate
+        slow = False  # whether a round of sweeps was not enough, so that Newton steps are tried
         if not (form.l1.any() or form.norm.any()) and (form.l2 > 0).all():
             beta = ridge(q, form.l2)
             slope = q.slope(beta)
@@ -151,7 +151,7 @@ class BlockDescent:
             if done or sweeps >= maxit:
                 break
             slow = True
-        # What rounding leaves is good enough; more is not.
+        # Rounding may prevent the tolerance from being reached.
         good = (
             gap <= max(tolerance, 1e-10) * max(value, 1e-8 * q.yy, LEAST)
             if convex
@@ -179,7 +179,7 @@ class BlockDescent:
         return np.bincount(self.groups, beta != 0.0, self.n_groups) > 0
 
     def _over(self, form: Blockwise, slope: np.ndarray) -> np.ndarray:
-        """Return which groups would not stay at zero."""
+        """Return which groups would leave zero."""
         over = np.maximum(np.abs(slope) - form.l1, 0.0)
         size = np.sqrt(np.bincount(self.groups, over**2, self.n_groups))
         return size > form.norm * (1 + 1e-12)

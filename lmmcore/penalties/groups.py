@@ -15,7 +15,7 @@ from .blocks import BlockwisePenalty
 class SparseGroupLasso(BlockwisePenalty):
     """Sparse-group lasso: λ Σ_g ((1 − mix) s_g ‖β_g‖ + mix Σ_j w_j |β_j|), s_g² = Σ_{j in g} w_j².
 
-    With weights of one, s_g is the root of the size of the group.
+    With penalty weights of one, s_g is the square root of the size of the group.
 
     Parameters
     ----------
@@ -44,8 +44,10 @@ class SparseGroupLasso(BlockwisePenalty):
 
 
 class GroupLasso(SparseGroupLasso):
-    """Group lasso: λ Σ_g s_g ‖β_g‖, s_g² = Σ_{j in g} w_j²; the columns of a categorical "
-    "variable are one group."""
+    """Group lasso: λ Σ_g s_g ‖β_g‖, s_g² = Σ_{j in g} w_j².
+
+    By default, the columns of a categorical variable form one group.
+    """
 
     def __init__(self) -> None:
         super().__init__(0.0)

@@ -1,4 +1,4 @@
-"""Accelerated proximal steps for penalties of which only the proximal map is known.
+"""Accelerated proximal steps, for penalties with a proximal map and no other form.
 
 Sources: Beck and Teboulle (2009), *SIAM Journal on Imaging Sciences* 2; O'Donoghue and Candès (2015),
 *Foundations of Computational Mathematics* 15 (restarts); Walker and Ni (2011), *SIAM Journal on Numerical
@@ -63,7 +63,7 @@ class ProximalDescent:
         good = False
         for count in range(1, maxit + 1):
             new = stepped(ahead)
-            if float((ahead - new) @ (new - x)) > 0.0:  # the momentum points uphill: start it anew
+            if float((ahead - new) @ (new - x)) > 0.0:  # the momentum points uphill: restart
                 momentum, ahead = 1.0, x.copy()
                 new = stepped(ahead)
             grown = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
@@ -107,7 +107,7 @@ class ProximalDescent:
 
 
 def _mixed(points: list[np.ndarray], images: list[np.ndarray]) -> np.ndarray | None:
-    """Return the mixture of past images whose steps cancel best."""
+    """Return the combination of past images that makes the combined step smallest."""
     if len(points) < 3:
         return None
     steps = np.array(images) - np.array(points)
@@ -121,7 +121,7 @@ def _mixed(points: list[np.ndarray], images: list[np.ndarray]) -> np.ndarray | N
 
 
 def largest_eigenvalue(quadratic: Quadratic) -> float:
-    """Return a bound of the largest eigenvalue of H by power iteration, at most its trace."""
+    """Return a bound of the largest eigenvalue of H, from power iteration and the trace."""
     p = len(quadratic.c)
     trace = float(quadratic.diagonal.sum())
     x = np.random.default_rng(0).standard_normal(p)

@@ -1,8 +1,8 @@
 """The quadratic ½β'Hβ − c'β that a penalized fit minimizes, stored, or computed from whitened rows.
 
-At fixed variances −2 log-likelihood is a quadratic in β: H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². Stored as H its
-cost does not depend on the number of rows. With more columns than `STORED`, or more columns than rows,
-the whitened rows V^{-1/2}X/σ are stored instead, and only those columns of H are formed that a fit needs.
+At fixed variances, −2 log-likelihood is a quadratic in β, with H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². If H is
+stored, the cost does not depend on the number of rows. With more columns than `STORED`, or more columns
+than rows, the whitened rows V^{-1/2}X/σ are stored instead, and only the columns of H that a fit needs are formed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 from ..errors import DesignError
 
 STORED = 2000  # columns up to which H is stored
-ALIVE = 1e-14  # a column with less than this part of its square beside unpenalized ones is theirs
+ALIVE = (
+    1e-14  # a column with less than this part of its square left is determined by unpenalized ones
+)
 
 
 class Quadratic(Protocol):
@@ -49,13 +51,13 @@ class Quadratic(Protocol):
         ...
 
     def of(self, columns: np.ndarray, scales: np.ndarray) -> Quadratic:
-        """Return the quadratic in β_j · units_j of some columns alone."""
+        """Return the quadratic in β_j · units_j of some columns only."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class FreePart:
-    """The unpenalized coefficients as a function of the others: start − map · β."""
+    """The unpenalized coefficients as a function of the others: start − map β."""
 
     start: np.ndarray
     map: np.ndarray
@@ -87,17 +89,17 @@ class Stored:
         return np.ascontiguousarray(self.h[np.ix_(columns, columns)])
 
     def of(self, columns: np.ndarray, scales: np.ndarray) -> Stored:
-        """Return the quadratic in β_j · units_j of some columns alone."""
+        """Return the quadratic in β_j · units_j of some columns only."""
         h = self.h[np.ix_(columns, columns)] / (scales[:, None] * scales)
         return Stored(np.ascontiguousarray(h), self.c[columns] / scales, self.yy)
 
 
 @dataclass(frozen=True, eq=False)
 class Whitened:
-    """A quadratic of rows: H = X'X and c = X'y for x (m, p) and y (m,), V^{-1/2} and 1/σ within.
+    """A quadratic of rows: H = X'X and c = X'y for x (m, p) and y (m,), which include V^{-1/2} and 1/σ.
 
-    Rows may be those of the data or any others with the same products, such as a triangular factor;
-    `rest` is the part of y'y that they do not contain.
+    The rows may be those of the data, or any others with the same products, such as a triangular factor.
+    `rest` is the part of y'y that is not in y.
     """
 
     x: np.ndarray
@@ -120,7 +122,7 @@ class Whitened:
         return np.einsum("ij,ij->j", self.x, self.x)
 
     def slope(self, beta: np.ndarray) -> np.ndarray:
-        """Return c − Hβ (p,); costs m for each coefficient that is not zero, and m p."""
+        """Return c − Hβ (p,); the cost is m for each nonzero coefficient, plus m p."""
         on = np.flatnonzero(beta)
         fitted = self.x @ beta if 2 * len(on) > len(beta) else self.x[:, on] @ beta[on]
         return self.x.T @ (self.y - fitted)
@@ -131,7 +133,7 @@ class Whitened:
         return np.ascontiguousarray(part.T @ part)
 
     def of(self, columns: np.ndarray, scales: np.ndarray) -> Whitened:
-        """Return the quadratic in β_j · units_j of some columns alone."""
+        """Return the quadratic in β_j · units_j of some columns only."""
         return Whitened(np.asfortranarray(self.x[:, columns] / scales), self.y, self.rest)
 
     def without(self, free: np.ndarray) -> tuple[Whitened, FreePart]:
@@ -143,8 +145,8 @@ class Whitened:
         size = np.sqrt(self.diagonal[free])
         if len(r) < len(free) or (np.abs(np.diag(r)) <= 1e-7 * size).any():
             raise DesignError(
-                f"the {len(free)} unpenalized columns determine each other in {len(self.y)} rows; "
-                "expected independent ones. Penalize some of them, or remove columns"
+                f"the {len(free)} unpenalized columns are linearly dependent in {len(self.y)} rows; "
+                "expected independent columns. Penalize some of them, or remove columns"
             )
         other = self.x[:, rest]
         crossed, best = q.T @ other, q.T @ self.y
@@ -152,5 +154,5 @@ class Whitened:
         return reduced, FreePart(np.linalg.solve(r, best), np.linalg.solve(r, crossed))
 
     def stored(self) -> Stored:
-        """Return the same with H in memory."""
+        """Return the same quadratic with H in memory."""
         return Stored(np.ascontiguousarray(self.x.T @ self.x), self.c, self.yy)

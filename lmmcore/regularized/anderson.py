@@ -1,9 +1,9 @@
 """Anderson's acceleration of a fixed-point iteration x ← T(x).
 
-Differences of earlier steps tell how T(x) − x changes with x in the directions in which it has moved;
-the next x is where it vanishes by these. A map through few numbers, such as variances, has but few
-directions, so that a short memory makes it a secant method. Source: Walker and Ni (2011), *SIAM Journal on
-Numerical Analysis* 49.
+Earlier steps show how T(x) − x changes along the directions in which x has moved. The next x is where
+T(x) − x would be zero according to these changes. If T depends on x only through a few numbers, such as
+variances, there are few directions, and a short memory gives a secant method. Source: Walker and Ni
+(2011), *SIAM Journal on Numerical Analysis* 49.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 import numpy as np
 
 MEMORY = 6
-FAST = 0.1  # part that is left of the distance, below which plain steps are as good
+FAST = 0.1  # if a step reduces the distance below this part of it, plain steps are as good
 
 
 class Anderson:
     """The memory of an iteration.
 
-    Where the distance of T(x) to x grows, plain steps go on. A step of the acceleration after which it
-    has grown is taken back, and twice as many plain steps as the time before come before the next one.
+    If the distance from x to T(x) grows, plain steps follow. If it grows after an accelerated step, that
+    step is taken back, and the next accelerated step comes after twice as many plain steps as before.
     """
 
     def __init__(self) -> None:
         self._patience = 1
         self._distance = np.inf
-        self._image: np.ndarray | None = None  # of the last x, if that was left by acceleration
+        self._image: np.ndarray | None = None  # T of the x before the last accelerated step
         self._forget()
 
     def _forget(self) -> None:
@@ -40,7 +40,7 @@ class Anderson:
         x, image : arrays (p,)
             x and T(x).
         scales : array (p,)
-            By which distances are measured.
+            Distances are measured in x · scales.
         """
         step = image - x
         distance = float(np.linalg.norm(step * scales))
@@ -59,7 +59,7 @@ class Anderson:
         moved = np.diff(np.array(self._x), axis=0).T
         changed = np.diff(np.array(self._step), axis=0).T
         part = np.linalg.lstsq(changed * scales[:, None], step * scales, rcond=1e-8)[0]
-        # What is zero by the penalty stays so.
+        # What the penalty sets to zero stays zero.
         out = np.where(image == 0.0, 0.0, image - (moved + changed) @ part)
         if not np.isfinite(out).all():
             return image

@@ -23,7 +23,7 @@ HOW = ("held", "joint")
 
 
 def named_penalty(penalty: Any, argument: str = "penalty") -> tuple[Any, str]:
-    """Return a penalty by name or as an object, and what to call it.
+    """Return a penalty, given by name or as an object, and its name.
 
     Raises
     ------
@@ -145,15 +145,18 @@ class Recipe:
         return replace(self, terms=terms)
 
     def fit(self, model: Any, method: Any = None) -> HeldResults | JointResults:
-        """Return the fit of a model, by another optimizer if one is named.
+        """Return the fit of a model, with another optimizer if one is named.
 
         Raises
         ------
         DesignError
-            The model has other columns, as some of them were dropped.
+            The model has other columns, because some were dropped.
         """
         if tuple(model.exog_names) != self.terms.names:
-            raise DesignError("columns of exog were dropped, because other columns determine them")
+            raise DesignError(
+                "columns of exog were dropped, because other columns determine them; expected the "
+                "columns of the original fit"
+            )
         recipe = self
         if method is not None:
             recipe = replace(self, fit_kwargs={**self.fit_kwargs, "method": method})
@@ -186,7 +189,7 @@ def held_results(
     found: Solution,
     recipe: Recipe,
 ) -> HeldResults:
-    """Return the results of coefficients at the variances of an unpenalized fit."""
+    """Return the results with variances held at those of an unpenalized fit."""
     beta = problem.coefficients(found)
     fit = HeldFit(
         plain.fit, beta,
@@ -198,7 +201,7 @@ def held_results(
 
 
 def joint_results(model: Any, joint: Joint, recipe: Recipe) -> JointResults:
-    """Return the results of coefficients and variances that were estimated together."""
+    """Return the results with variances that were estimated together with the coefficients."""
     inner, terms = joint.variances.fit, joint.problem.terms
     certificate = replace(inner.certificate, optimizer=f"{inner.certificate.optimizer} (joint)")
     fit = JointFit(

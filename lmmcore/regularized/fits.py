@@ -1,6 +1,6 @@
-"""Penalized fits: coefficients of their own beside the fit that has the variances.
+"""Penalized fits as data: penalized coefficients, and the fit that has the variances.
 
-Each of them answers what a `Fit` answers; what is not said here is that of the fit inside.
+They have all attributes of a `Fit`. Those that are not defined here are those of the fit inside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .quadratic import rows_of_engine
 
 @dataclass(frozen=True, eq=False)
 class PenalizedFit:
-    """Coefficients that a penalty has shrunken, and the fit that they belong to.
+    """Penalized coefficients, and the fit that has the variances.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class PenalizedFit:
     penalty : str
         What was penalized, in words.
     gap : float
-        Duality gap, in units of −2 log-likelihood; NaN where the penalty is not convex.
+        Duality gap, in units of −2 log-likelihood; NaN if the penalty is not convex.
     residual : float
-        By how much the slopes miss what the penalty allows, as a part of the largest slope.
+        Largest violation of stationarity, relative to the largest slope.
     df : float
         Degrees of freedom of the fixed effects.
     """
@@ -81,12 +81,12 @@ class PenalizedFit:
 
     @cached_property
     def at(self) -> PackedPoint:
-        """The estimates for `packed`."""
+        """The likelihood at the estimates."""
         return self.packed.at(self.params_object, profile_fe=False)
 
     @property
     def solution(self) -> np.ndarray:
-        """The vector (p + 1,) for which [X y], in the basis, times it is the residual."""
+        """The vector u (p + 1,) with residual = [X y] u, X and y in the basis."""
         return self.at.u
 
     @cached_property
@@ -101,12 +101,12 @@ class PenalizedFit:
 
     @property
     def of_effects(self) -> Any:
-        """The fit whose random effects these are."""
+        """The fit that predicts the random effects."""
         return self
 
     @property
     def of_variances(self) -> Any:
-        """The fit whose variances, with their standard errors, these are."""
+        """The fit that has the variances and their standard errors."""
         return self
 
     @property
@@ -117,7 +117,7 @@ class PenalizedFit:
 
 @dataclass(frozen=True, eq=False)
 class SmoothFit(PenalizedFit):
-    """A fit with smooth penalties, all of whose parameters were estimated together."""
+    """A fit with smooth penalties, in which all parameters were estimated together."""
 
     @property
     def criterion(self) -> float:
@@ -131,13 +131,13 @@ class SmoothFit(PenalizedFit):
 
     @cached_property
     def cov_beta(self) -> np.ndarray:
-        """Covariance matrix of β by the likelihood, without the penalty."""
+        """Covariance matrix of β from the likelihood, without the penalty."""
         rows = rows_of_engine(self.packed.coordinates, self.state, self.scale)
         return np.linalg.inv(rows.block(np.arange(self.spec.k_fe)))
 
     @cached_property
     def theta_hessian(self) -> np.ndarray | None:
-        """Hessian in θ of −2 log-likelihood without the penalty, β at its best by the Hessian."""
+        """Hessian in θ of −2 log-likelihood without the penalty, with β eliminated."""
         likelihood, point, state = self.likelihood, self.point, self.state
         of = derivatives(
             likelihood.engine, point.factors, state,
@@ -150,14 +150,14 @@ class SmoothFit(PenalizedFit):
 
 @dataclass(frozen=True, eq=False)
 class HeldFit(PenalizedFit):
-    """Coefficients at the variances of an unpenalized fit, σ² among them.
+    """Coefficients at the variances (including σ²) of an unpenalized fit.
 
     Attributes
     ----------
     quadratic : Whitened
-        (y − Xβ)'V⁻¹(y − Xβ) as rows; None once the rows of the data are removed.
+        (y − Xβ)'V⁻¹(y − Xβ) as rows; None after the rows of the data are removed.
     again : callable
-        Does the same fit of another model, by another optimizer if one is named.
+        Repeats the fit for another model, with another optimizer if one is named.
     """
 
     quadratic: Whitened | None = None
@@ -165,7 +165,7 @@ class HeldFit(PenalizedFit):
 
     @property
     def criterion(self) -> float:
-        """−2 log-likelihood at these coefficients and at the variances held, σ² included.
+        """−2 log-likelihood at these coefficients and the held variances, including σ².
 
         The criteria of a path let σ² follow the coefficients.
         """
@@ -186,19 +186,19 @@ class HeldFit(PenalizedFit):
         out = np.full((p, p), np.nan)
         assert self.quadratic is not None
         h = self.quadratic.block(on)
-        scales = np.sqrt(np.diag(h))  # so that the columns' own do not decide about the rank
+        scales = np.sqrt(np.diag(h))  # so that the units of the columns do not affect the rank
         inverse = np.linalg.pinv(h / np.outer(scales, scales), hermitian=True)
         out[np.ix_(on, on)] = inverse / np.outer(scales, scales)
         return out
 
     def slopes_of_beta(self, k: int) -> np.ndarray:
-        """Return by how much the selected coefficients move with the k covariance parameters."""
+        """Return the derivatives of the selected coefficients in the k covariance parameters."""
         on = self.selected
         crossed = self.packed.crossed(self.at, self.reml) / self.scale
         return np.asarray(-self.cov_beta[np.ix_(on, on)] @ crossed[:, on].T)
 
     def own_covariance(self) -> CovarianceOfParams:
-        """Return the covariance matrix of ``params``: that of the variances, and what moves with them."""
+        """Return the covariance matrix of ``params``; β includes the uncertainty of the variances."""
         inner, p, on = covariance(self.inner), self.spec.k_fe, self.selected
         own = inner.values[self.inner.spec.k_fe :, self.inner.spec.k_fe :]
         k = len(own)
@@ -214,8 +214,8 @@ class HeldFit(PenalizedFit):
         return CovarianceOfParams(out, inner.reason)
 
     def without_rows(self) -> HeldFit:
-        """Return the same without what has as many rows as the data."""
-        self.cov_beta  # noqa: B018 — kept, as it comes from the quadratic
+        """Return the same without arrays that have as many rows as the data."""
+        self.cov_beta  # noqa: B018 — computed now, because it needs the quadratic
         self.__dict__["quadratic"] = None
         return self
 
@@ -227,12 +227,12 @@ class JointFit(HeldFit):
     Attributes
     ----------
     own_spec : ModelSpec
-        Of the model; that of the fit inside has the unpenalized columns alone.
+        Of the model; the spec of the fit inside has only the unpenalized columns.
     own_certificate : Convergence
     own_equations : Equations or None
-        Of the model; None with too many columns.
+        Of the model; None if it has too many columns.
     rounds : int
-        Number of alternations between coefficients and variances.
+        Number of rounds; each estimates the variances, then the coefficients.
     """
 
     own_spec: ModelSpec | None = None
@@ -252,14 +252,14 @@ class JointFit(HeldFit):
 
     @property
     def criterion(self) -> float:
-        """−2 log-likelihood at the estimates; REML: restricted for the unpenalized columns."""
+        """−2 log-likelihood at the estimates; REML: restricted with respect to the unpenalized columns."""
         return self.inner.criterion
 
     @property
     def of_effects(self) -> Any:
-        """The fit whose random effects these are."""
+        """The fit that predicts the random effects."""
         return self.inner
 
     def slopes_of_beta(self, k: int) -> np.ndarray:
-        """Return zero: the coefficients are those at given variances."""
+        """Return zeros: the coefficients are treated as given when the variances are estimated."""
         return np.zeros((len(self.selected), k))

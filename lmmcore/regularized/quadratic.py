@@ -1,7 +1,7 @@
 """The quadratic of −2 log-likelihood in β at given variances, from an engine or from the rows.
 
-Any engine serves: of it only the root of [X y]'V⁻¹[X y] is used. Where the cross-products of all
-columns do not exist (no fewer columns than rows) or are too large, rows are whitened, V^{-1/2}[X y], by
+Any engine can be used, since only its root of [X y]'V⁻¹[X y] is needed. If the cross-products of all columns
+do not exist (at least as many columns as rows) or are too large, the rows are whitened, V^{-1/2}[X y], with
 V = I + AA' with A = ZΛ sparse: V^{-1/2} = I − A Q A', Q = E diag(1/(r (r + 1))) E' for the
 eigenvalues r² − 1 of A'A, block by block of groups.
 """

@@ -29,7 +29,7 @@ def _gap(fit: PenalizedFit) -> float:
 
 
 def _residual(fit: PenalizedFit) -> float:
-    """By how much the slopes of −2 log-likelihood miss what the penalty allows; NaN for smooth penalties."""
+    """Largest violation of stationarity, relative to the largest slope; NaN for smooth penalties."""
     return fit.residual
 
 
@@ -39,16 +39,16 @@ def _penalty(fit: PenalizedFit) -> str:
 
 
 def _df(fit: PenalizedFit) -> float:
-    """Degrees of freedom of the fixed effects: for the lasso, the number that are not zero."""
+    """Degrees of freedom of the fixed effects; for the lasso, the number of nonzero coefficients."""
     return fit.df
 
 
 class RegularizedResults:
-    """The result of a penalized fit: a fit that has the variances, and coefficients of its own.
+    """The result of a penalized fit: penalized coefficients, and the fit that has the variances.
 
-    Standard errors are those of the likelihood, without the penalty: of the selected coefficients, as if
-    these had been chosen beforehand (NaN where a penalty has a coefficient at zero). Tests and intervals
-    from them do not have their usual level. `bootstrap` repeats the penalized fit.
+    Standard errors are those of the likelihood, without the penalty. They treat the selected coefficients
+    as chosen beforehand, and are NaN for coefficients that the penalty sets to zero. So tests and intervals
+    do not have their nominal level. `bootstrap` repeats the penalized fit.
 
     Attributes
     ----------
@@ -167,9 +167,9 @@ class RegularizedResults:
 
 
 class SmoothResults(RegularizedResults):
-    """The result of a fit with smooth penalties, all of whose parameters were estimated together.
+    """The result of a fit with smooth penalties, in which all parameters were estimated together.
 
-    `profile_re` is that of the penalized log-likelihood.
+    `profile_re` profiles the penalized log-likelihood.
     """
 
     fit: SmoothFit
@@ -188,13 +188,12 @@ class SmoothResults(RegularizedResults):
 
 
 class HeldResults(RegularizedResults):
-    """The result of a penalized fit at the variances of another one.
+    """The result of a penalized fit whose variances are held at the unpenalized estimates.
 
-    All variances are held, the residual variance among them: the fit minimizes
-    ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)`` with V as it stands in `cov_re`, `vcomp` and `scale`, which
-    are those of the unpenalized fit, as are their standard errors. σ² at the penalized β would be larger by
-    what the penalty leaves unexplained. Standard errors of β allow for those of the variances (`bse`) or
-    not (`bse_fe`).
+    The fit minimizes ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``. V, with the residual variance, is that of
+    the unpenalized fit. So `cov_re`, `vcomp`, `scale` and their standard errors are those of the
+    unpenalized fit too. Estimated at the penalized β, σ² would be larger. Standard errors of β include the
+    uncertainty of the variances (`bse`) or not (`bse_fe`).
     """
 
     fit: HeldFit
@@ -206,15 +205,15 @@ class HeldResults(RegularizedResults):
         return found
 
     def profile_re(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: the variances were not estimated by the penalized fit.
+        """Raises an error: the penalized fit did not estimate the variances.
 
         Raises
         ------
         OptionError
         """
         raise OptionError(
-            "the variances are held where the unpenalized fit has them, so that the penalized fit has no "
-            "profile in them; expected model.fit().profile_re(...), or a smooth penalty (fe_pen)"
+            "the variances are held at the unpenalized estimates, so the penalized fit has no profile "
+            "likelihood in them; use model.fit().profile_re(...), or a smooth penalty (fe_pen)"
         )
 
     def remove_data(self) -> None:
@@ -229,28 +228,29 @@ class HeldResults(RegularizedResults):
 class JointResults(RegularizedResults):
     """The result of a penalized fit whose variances were estimated together with the coefficients.
 
-    Variances and unpenalized coefficients are those of the ordinary fit of what the penalized columns
-    leave of the response, the penalized coefficients the minimum at these variances, by a penalty of β/σ.
+    The variances and the unpenalized coefficients are those of the ordinary fit to the response minus the
+    penalized columns' contribution. The penalized coefficients minimize the penalized sum of squares at
+    these variances, with a penalty of β/σ.
     """
 
     fit: JointFit
 
     @property
     def rounds(self) -> int:
-        """Number of alternations between coefficients and variances."""
+        """Number of rounds; each estimates the variances, then the coefficients."""
         return self.fit.rounds
 
     @property
     def hess_diag(self) -> Any:
-        """Refused: the restricted likelihood is one of the unpenalized columns alone.
+        """Raises an error: the variances maximize the likelihood of another model.
 
         Raises
         ------
         OptionError
         """
         raise OptionError(
-            "the likelihood whose maximum the variances are is one of the unpenalized columns alone, so "
-            "that there is no Hessian in all of params; use cov_params() and cov_variances"
+            "the variances maximize a likelihood in which only the unpenalized columns are free, so there "
+            "is no Hessian in all of params; use cov_params() and cov_variances"
         )
 
     def _refit(self, model: Any, method: Any) -> JointResults:
@@ -266,10 +266,9 @@ class JointResults(RegularizedResults):
         OptionError
         """
         raise OptionError(
-            "coefficients and variances are each optimal given the other, but do not "
-            "minimize a common function, so there is no profile likelihood; use "
-            "path.refit().profile_re(...) for the selected "
-            "columns, or a smooth penalty (fe_pen)"
+            "coefficients and variances are each optimal given the other, but do not minimize a common "
+            "function, so there is no profile likelihood; use path.refit().profile_re(...) for the "
+            "selected columns, or a smooth penalty (fe_pen)"
         )
 
     def remove_data(self) -> None:

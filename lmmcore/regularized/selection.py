@@ -27,7 +27,7 @@ BUNDLES = 100  # into which groups are put for subsamples
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """Losses on groups that were left out.
+    """Losses for groups that were left out.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class CrossValidation:
 
 @dataclass(frozen=True, eq=False)
 class StabilitySelection:
-    """How often each coefficient is selected in halves of the groups.
+    """How often each coefficient is selected in random halves of the groups.
 
     Attributes
     ----------
@@ -121,12 +121,12 @@ def _fold_of_groups(n_groups: int, folds: Any, rng: Any) -> np.ndarray:
         )
     out = np.unique(given, return_inverse=True)[1]
     if out.max() < 1:
-        raise OptionError("folds puts all groups into one fold; expected two or more")
+        raise OptionError("folds puts all groups into one fold; expected two or more folds")
     return out
 
 
 def _parts(path: Any, part_of_group: np.ndarray) -> list[Whitened]:
-    """Return the quadratics of parts of the groups, with no more rows than columns and one."""
+    """Return one quadratic for each part of the groups, each with at most p + 1 rows."""
     model, fit = path.model, path.reference_fit
     part_of_row = part_of_group[model.design.grouping.codes]
     out = []
@@ -146,7 +146,7 @@ def _parts(path: Any, part_of_group: np.ndarray) -> list[Whitened]:
 
 
 def _compressed(rows: Whitened) -> Whitened:
-    """Return the same products from a triangle, where that is smaller."""
+    """Return rows with the same products; a triangle if it has fewer rows."""
     m, p = rows.x.shape
     if m <= p + 1:
         return rows
@@ -223,7 +223,9 @@ def stability(
     model = path.model
     bundles = min(BUNDLES, model.n_groups)
     if bundles < 4:
-        raise OptionError(f"there are {model.n_groups} groups; expected four or more to halve")
+        raise OptionError(
+            f"there are {model.n_groups} groups; stability selection needs at least four"
+        )
     bundle = random.permutation(np.arange(model.n_groups) % bundles)
     parts = _parts(path, bundle)
     at = np.unique(np.linspace(0, len(path) - 1, int(n_alphas)).round().astype(int))

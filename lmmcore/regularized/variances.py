@@ -1,10 +1,10 @@
 """Variances of a penalized fit: held, or estimated jointly with the coefficients.
 
-With coefficients of the penalized columns given, the variances and the unpenalized coefficients are
-those of the ordinary model for ``y − X_p β_p`` on the unpenalized columns, by ML or REML; with variances
-given, the coefficients minimize ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β/σ; λ)``. Jointly, both hold at once. The
-penalty is one of β/σ, as otherwise it would count for less and less while σ falls, and with more
-columns than rows nothing would stop the columns short of reproducing the response. Sources:
+Given the penalized coefficients, the variances and the unpenalized coefficients are those of the ordinary
+model for ``y − X_p β_p`` on the unpenalized columns, by ML or REML. Given the variances, the coefficients
+minimize ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β/σ; λ)``. A joint fit satisfies both conditions. The penalty is a
+function of β/σ. Otherwise a fixed λ would have less and less effect as σ falls, and with more columns than
+rows, the fit would end by reproducing the response. Sources:
 Schelldorfer, Bühlmann and van de Geer (2011), *Scandinavian Journal of Statistics* 38; Sun and Zhang
 (2012), *Biometrika* 99 (the scale).
 """
@@ -29,7 +29,9 @@ from .quadratic import rows_of_engine, whitened_rows
 
 ROUNDS = 200
 STATIONARY = 1e-8
-SATURATED = 1e-3  # part of the response's variance below which many columns have but reproduced it
+SATURATED = (
+    1e-3  # relative to the variance of the response; many columns with a smaller σ² reproduce it
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ class Joint:
     variances : MixedLMResults
         The ordinary fit of ``y − X_p β_p`` on the unpenalized columns.
     problem : PenalizedQuadratic
-        At these variances; the penalty is one of β/σ.
+        At these variances, with a penalty of β/σ.
     solution : Solution
     rounds : int
     """
@@ -121,17 +123,17 @@ def fit_jointly(
     start : array (k_fe,)
         Coefficients to start from; zeros start from the null model.
     curvature, pilot : arrays, optional
-        What the penalty is bound to, so that it stays one function while V changes; by default those at
-        the first variances.
+        What the penalty is bound to. They are kept while V changes, so that the penalty stays the same
+        function. By default, those at the first variances.
 
     Raises
     ------
     ConvergenceError
-        After `ROUNDS` rounds a step still moves the coefficients.
+        Not stationary after `ROUNDS` rounds.
     """
     beta = np.array(start, dtype=float)
     scale, off = 1.0, np.inf
-    solution: Solution | None = None  # the coefficients are those of a problem, not extrapolated
+    solution: Solution | None = None  # None if the coefficients are extrapolated
     penalized = terms.weights > 0.0
     memory = Anderson()
     for count in range(1, ROUNDS + 1):
@@ -163,9 +165,7 @@ def fit_jointly(
                 "columns and the penalty is weak. Increase alpha"
             )
     raise ConvergenceError(
-        f"coefficients and variances did not converge in {ROUNDS} rounds: at the last variances, "
-        f"the slopes of the "
-        f"coefficients are off by {off:.1e} of the largest. There may be no joint solution for "
-        f"this alpha; give "
-        "another alpha, or use variances='held'"
+        f"coefficients and variances did not converge in {ROUNDS} rounds: at the last variances, the "
+        f"slopes of the coefficients are off by {off:.1e} of the largest. There may be no joint solution "
+        "for this alpha. Give another alpha, or use variances='held'"
     )

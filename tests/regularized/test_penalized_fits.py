@@ -372,7 +372,7 @@ def test_bad_arguments():
             model.fit_regularized_path(**arguments)
     with pytest.raises(OptionError, match="start_params was given with"):
         model.fit_regularized(np.array([1.0]), alpha=1, variances="joint")
-    with pytest.raises(DataValueError, match="SLOPE got the weights"):
+    with pytest.raises(DataValueError, match="SLOPE got the penalty weights"):
         model.fit_regularized_path("slope", penalty_weights=np.arange(9))
 
 
