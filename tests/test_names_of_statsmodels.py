@@ -98,6 +98,9 @@ def test_arguments_have_their_names_places_and_defaults(name):
         wanted = list(inspect.signature(getattr(theirs, method)).parameters.values())
         for place, p in enumerate(w for w in wanted if w.kind is w.POSITIONAL_OR_KEYWORD):
             assert positional[place].name == p.name, method
+            if (method, p.name) == ("fit_regularized", "maxit"):
+                assert positional[place].default is None  # 200 passes are too few for 1e-12
+                continue
             # What statsmodels wants to be given may have a default.
             assert p.default is p.empty or positional[place].default == p.default, method
             compared += 1

@@ -13,6 +13,5 @@ def descend(
     rest: np.ndarray,
     step: np.ndarray,
     max_sweeps: int,
-    limit: int,
     tolerance: float,
 ) -> int: ...

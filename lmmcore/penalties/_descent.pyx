@@ -39,7 +39,7 @@ def descend(
     const double[:, ::1] h, const Py_ssize_t[::1] starts, const double[::1] bound,
     const double[::1] l1, const double[::1] l2, const double[::1] norm,
     const double[::1] fall_from, const double[::1] fall_to,
-    double[::1] beta, double[::1] rest, double[::1] step, int max_sweeps, int limit, double tolerance,
+    double[::1] beta, double[::1] rest, double[::1] step, int max_sweeps, double tolerance,
 ):
     """Minimize ½β'Hβ − c'β + penalty, in place; the penalty is a `lmmcore.extension.Blockwise`.
 
@@ -61,24 +61,20 @@ def descend(
         Room for the step of a group.
     max_sweeps : int
         Largest number of sweeps over all groups; ten times that over the groups that are not zero.
-    limit : int
-        Largest number of sweeps of both kinds together.
     tolerance : float
         A sweep over the groups that are not zero ends when no step moves the quadratic by more.
 
     Returns
     -------
     int
-        Sweeps, over all groups or over those that are not zero.
+        Sweeps over all groups.
     """
     cdef Py_ssize_t p = h.shape[0], n_groups = bound.shape[0], g, j, k, a, b
     cdef double top, u, size, factor, moved, change
     cdef bint whole = True, on
     cdef int sweeps = 0, inner = 0
     with nogil:
-        while (
-            sweeps < max_sweeps and inner < 10 * max_sweeps and sweeps + inner < limit
-        ):
+        while sweeps < max_sweeps and inner < 10 * max_sweeps:
             moved = 0.0
             for g in range(n_groups):
                 a, b = starts[g], starts[g + 1]
@@ -127,4 +123,4 @@ def descend(
                 inner += 1
                 if moved <= tolerance:
                     whole = True
-    return sweeps + inner
+    return sweeps

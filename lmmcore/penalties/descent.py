@@ -37,7 +37,7 @@ class Solution:
     residual : float
         Largest violation of stationarity divided by √H_jj, relative to the largest slope at β = 0.
     sweeps : int
-        Sweeps of coordinate descent, or proximal steps.
+        Sweeps of coordinate descent over all coefficients, or proximal steps.
     """
 
     beta: np.ndarray
@@ -109,7 +109,7 @@ class BlockDescent:
         Raises
         ------
         ConvergenceError
-            Not converged after `maxit` sweeps over all groups or over those that are not zero.
+            Not converged after `maxit` sweeps over all groups; those over nonzero groups are not counted.
         """
         q = self.quadratic
         beta = np.array(start, dtype=float)
@@ -132,8 +132,8 @@ class BlockDescent:
             inner, rest = np.ascontiguousarray(beta[columns]), np.ascontiguousarray(slope[columns])
             sweeps += descend(
                 h, starts, self._bounds[chosen], part.l1, part.l2, part.norm, part.fall_from,
-                part.fall_to, inner, rest, np.empty(len(inner)), SWEEPS,
-                maxit - sweeps, step,
+                part.fall_to, inner, rest, np.empty(len(inner)),
+                min(SWEEPS, maxit - sweeps), step,
             )  # fmt: skip
             beta[columns] = polished(h, q.c[columns], part, inner) if slow else inner
             slope = q.slope(beta)

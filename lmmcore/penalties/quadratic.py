@@ -2,7 +2,8 @@
 
 At fixed variances, −2 log-likelihood is a quadratic in β, with H = X'V⁻¹X/σ² and c = X'V⁻¹y/σ². If H is
 stored, the cost does not depend on the number of rows. With more columns than `STORED`, or more columns
-than rows, the whitened rows V^{-1/2}X/σ are stored instead, and only the columns of H that a fit needs are formed.
+than rows, the whitened rows V^{-1/2}X/σ are stored instead, and only the columns of H that a fit needs are
+formed.
 """
 
 from __future__ import annotations

@@ -52,10 +52,10 @@ def fit_regularized(
     ptol : float
         Fits with convex penalties stop when the relative duality gap is below its square (at most 1e-12).
     maxit : int
-        Largest number of sweeps over the coefficients in one minimization, at given variances and
-        strength. A sweep over the nonzero coefficients counts as one, and so does a proximal step. By
-        default 10,000 sweeps, or 500,000 proximal steps (for penalties without coordinate descent). If
-        these do not suffice, a `ConvergenceError` is raised.
+        Largest number of sweeps in one minimization, at given variances and strength. As in statsmodels, a
+        sweep is one pass over all coefficients. For penalties without coordinate descent, it is one
+        proximal step. If the sweeps do not suffice, a `ConvergenceError` is raised. By default 10,000
+        sweeps, or 500,000 proximal steps.
     unpenalized : str or sequence of str
         Names of columns, or of terms of the formula, without a penalty; "constant" means constant
         columns. By default all columns are penalized, as in statsmodels, the intercept too.

@@ -128,5 +128,5 @@ def test_plot(path):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     ax = path.plot()
-    assert ax.get_ylabel() == "sd of the random effect"
+    assert ax.get_ylabel() == "standard deviation of the random effect"
     assert len(ax.lines) == 5
