@@ -103,13 +103,17 @@ def test_slow_ones(seed, penalty, unpenalized):
 def test_where_nothing_holds_the_error_says_so(monkeypatch):
     y, x, g, _ = draw(2)
     monkeypatch.setattr("lmmcore.regularized.variances.ROUNDS", 2)
-    with pytest.raises(ConvergenceError, match="did not converge in 2 rounds: at the last variances") as e:
+    with pytest.raises(
+        ConvergenceError, match="did not converge in 2 rounds: at the last variances"
+    ) as e:
         MixedLM(y, x, g).fit_regularized(alpha=5, variances="joint")
     assert "many columns" not in str(e.value)
     monkeypatch.undo()
     rng = np.random.default_rng(0)
     wide = np.column_stack([x[:40], rng.standard_normal((40, 100))])
-    with pytest.raises(ConvergenceError, match=r"many columns and the penalty is weak. Increase alpha"):
+    with pytest.raises(
+        ConvergenceError, match=r"many columns and the penalty is weak. Increase alpha"
+    ):
         MixedLM(y[:40], wide, g[:40]).fit_regularized(alpha=0.5, variances="joint")
 
 
