@@ -109,7 +109,7 @@ def test_where_nothing_holds_the_error_says_so(monkeypatch):
     monkeypatch.undo()
     rng = np.random.default_rng(0)
     wide = np.column_stack([x[:40], rng.standard_normal((40, 100))])
-    with pytest.raises(ConvergenceError, match=r"many columns and little penalty. Raise alpha"):
+    with pytest.raises(ConvergenceError, match=r"many columns and the penalty is weak. Increase alpha"):
         MixedLM(y[:40], wide, g[:40]).fit_regularized(alpha=0.5, variances="joint")
 
 
