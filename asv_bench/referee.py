@@ -12,6 +12,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 STARTS = 10
+NO_RESIDUAL = 1e-6  # residual variance, beside that without random effects
 FULL, BOUNDED = (-np.inf, np.inf), (0.0, np.inf)
 Bounds = list[tuple[float, float]]
 Covariance = tuple[np.ndarray, np.ndarray]  # G (k, k) and its derivatives (m, k, k)
@@ -187,6 +188,7 @@ class Dense:
         self.beta, rss = np.linalg.lstsq(x, y, rcond=None)[:2]
         self.units = np.sqrt(rss[0] / n * np.linalg.inv(x.T @ x).diagonal())
         self.bounds: Bounds = [b for t in terms for b in t.family.bounds]
+        self.best = np.zeros(0)  # parameters where least() found the lowest value
         if ridge is not None:
             self.bounds += [FULL] * p
 
@@ -257,5 +259,28 @@ class Dense:
                 method="L-BFGS-B", bounds=self.bounds,
                 options={"maxiter": 1000, "maxfun": 3000, "ftol": 1e-13, "gtol": 1e-7, "maxcor": 20},
             )  # fmt: skip
-            found.append(float(out.fun))
-        return min(found)
+            found.append((float(out.fun), out.x))
+        value, self.best = min(found, key=lambda pair: pair[0])
+        return value
+
+    def is_unbounded(self) -> bool:
+        """Return whether the effects reproduce any response, and the best start left no residual.
+
+        The criterion then falls without end as the residual variance goes to zero.
+        """
+        flat = [t.z.reshape(len(self.y), -1) for t in self.terms]
+        if np.linalg.matrix_rank(np.hstack([self.x, *flat])) < len(self.y):
+            return False
+        g, at = [], 0
+        for t in self.terms:
+            m = len(t.family.bounds)
+            g.append(t.family.covariance(self.best[at : at + m])[0])
+            at += m
+        v = np.eye(len(self.y)) + sum(
+            f @ np.kron(np.eye(t.z.shape[1]), g_t) @ f.T for t, f, g_t in zip(self.terms, flat, g)
+        )
+        root = np.linalg.cholesky(v)
+        rows = linalg.solve_triangular(root, np.column_stack([self.x, self.y]), lower=True)
+        rest = np.linalg.lstsq(rows[:, :-1], rows[:, -1], rcond=None)[1]
+        plain = np.linalg.lstsq(self.x, self.y, rcond=None)[1]
+        return bool(rest.sum() < NO_RESIDUAL * plain.sum())

@@ -126,6 +126,7 @@ class Row:
     residual: float = 0.0  # joint: of the coefficients' conditions, in units of the penalty
     converged: bool = False
     seconds: float = 0.0
+    unbounded: bool = False  # no lowest value exists: counted apart
     error: str = ""
 
 
@@ -150,9 +151,9 @@ def compare_plain(drawn: Drawn, rng: np.random.Generator) -> Row:
     seconds = time.perf_counter() - began
     dense = drawn.dense()
     at_fit = dense.at(fit.fit.relative)[0]
-    return Row(
-        fit.criterion - dense.least(rng), abs(fit.criterion - at_fit), 0.0, fit.converged, seconds
-    )
+    gap = fit.criterion - dense.least(rng)
+    unbounded = gap > WORSE and dense.is_unbounded()
+    return Row(gap, abs(fit.criterion - at_fit), 0.0, fit.converged, seconds, unbounded)
 
 
 def compare_smooth(drawn: Drawn, rng: np.random.Generator) -> Row:
@@ -237,10 +238,10 @@ def rates(kind: str, seeds: Iterator[int] | range, tell: bool = False) -> dict[s
         if tell and (row.error or row.gap > WORSE or row.residual > WORSE or not row.converged):
             print(
                 f"  {kind} {seed}: gap {row.gap:.2g}, residual {row.residual:.2g}, "
-                f"converged {row.converged}. {row.error}",
+                f"converged {row.converged}, unbounded {row.unbounded}. {row.error}",
                 flush=True,
             )
-    fits = [r for r in rows if not r.error]
+    fits = [r for r in rows if not r.error and not r.unbounded]
     gaps = np.array([r.gap for r in fits])
     return {
         "kind": kind,
@@ -248,7 +249,8 @@ def rates(kind: str, seeds: Iterator[int] | range, tell: bool = False) -> dict[s
         "worse": int((gaps > WORSE).sum()),
         "largest gap": f"{gaps.max(initial=0.0):.2g}",
         "referee worse": int((gaps < -WORSE).sum()),
-        "refused": len(rows) - len(fits),
+        "unbounded": sum(r.unbounded for r in rows),
+        "refused": sum(bool(r.error) for r in rows),
         "not converged": sum(not r.converged for r in fits),
         "not stationary": sum(r.residual > WORSE for r in fits),
         "likelihoods differ by": f"{max((r.mismatch for r in fits), default=0.0):.1g}",
