@@ -12,6 +12,7 @@ from ..crossproducts.responses import ResponseBlock
 from ..design.design import Design
 from ..design.layout import Layout
 from ..extension import CovarianceStructure
+from ..likelihood.coordinates import Coordinates
 from ..likelihood.engine import Engine
 from ..likelihood.packed import PackedLikelihood
 from ..likelihood.penalized import SmoothPenalties
@@ -88,8 +89,14 @@ class Equations:
                 for s, term in zip(self.structures, engine.terms)
             ]
         return ProfiledLikelihood(
-            self.crossproducts, structures, self.layout.sizes, reml, engine, penalty
-        )
+            self.crossproducts, structures, self.layout.sizes, reml, engine, penalty,
+            self.coordinates,
+        )  # fmt: skip
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """From the basis of the cross-products to the fixed effects of the user."""
+        return Coordinates(self.crossproducts.basis)
 
     @cached_property
     def packed(self) -> PackedLikelihood:

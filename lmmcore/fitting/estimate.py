@@ -254,7 +254,8 @@ def _examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> _Candidate:
     for structure, root in zip(likelihood.structures, point.roots):
         values, vectors = eigh(root @ root.T)
         rank = structure.rank(len(root)) if hasattr(structure, "rank") else len(root)
-        spectra.append((values[len(values) - rank :], vectors[:, len(values) - rank :]))
+        null = len(values) - rank
+        spectra.append((values[null:], vectors[:, null:]) if null else (values, vectors))
     found = _Candidate(point, spectra)
     _certify(likelihood, found)
     return found
@@ -324,6 +325,13 @@ def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.nda
     return None
 
 
+def _has_zero_column(root: np.ndarray, eigenvalues: np.ndarray) -> bool:
+    """Return whether Λ has a column of zeros, for the eigenvalues of ΛΛ'."""
+    if len(eigenvalues) == root.shape[1] and eigenvalues.item(0) > 1e-8 * eigenvalues.item(-1):
+        return False
+    return not root.any(axis=0).all()
+
+
 def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
     """Find the Newton decrement and the smallest Hessian eigenvalue on the free directions."""
     point = found.point
@@ -333,7 +341,7 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
     if len(g) == 0:
         found.holds, found.decrement = True, 0.0
         return
-    if not all(f.any(axis=0).all() for f in point.roots):
+    if any(_has_zero_column(root, values) for root, (values, _) in zip(point.roots, found.spectra)):
         free = []
         for theta, structure, root in zip(
             likelihood.parts(point.theta), likelihood.structures, point.roots
@@ -349,11 +357,15 @@ def _certify(likelihood: ProfiledLikelihood, found: _Candidate) -> None:
     values, vectors = eigh(h)
     noise = ROUNDING * (abs(point.value) + 1.0)
     values, slope = without_rounding(values, vectors.T @ g, point.theta, noise)
-    size = float(np.abs(values).max())
-    positive = values > 1e-9 * size
-    flat_slope = float(np.linalg.norm(slope[~positive])) if not positive.all() else 0.0
-    found.smallest = float(values.min())
-    found.decrement = float(0.5 * (slope[positive] ** 2 / values[positive]).sum())
+    found.smallest, flat_slope = values.item(0), 0.0
+    size = max(abs(found.smallest), abs(values.item(-1)))
+    if found.smallest > 1e-9 * size:
+        found.decrement = 0.5 * float(slope @ (slope / values))
+    else:
+        positive = values > 1e-9 * size
+        flat_slope = float(np.linalg.norm(slope[~positive]))
+        found.smallest = float(values.min())
+        found.decrement = float(0.5 * (slope[positive] ** 2 / values[positive]).sum())
     found.holds = (
         found.decrement <= DECREMENT
         and found.smallest >= -1e-7 * size
@@ -367,8 +379,8 @@ def _other_start(
     """Return a second start where the likelihood may have a better optimum elsewhere, or None."""
     if attempt == 0:
         singular = any(
-            term.k > 1 and bool(np.any(~root.any(axis=0)))
-            for term, root in zip(likelihood.terms, best.point.roots)
+            term.k > 1 and _has_zero_column(root, values)
+            for term, root, (values, _) in zip(likelihood.terms, best.point.roots, best.spectra)
         )
         # Steps by the average information are good ones, but more of them are needed.
         long = LONG if likelihood.hessian_is_cheap else 3 * LONG
@@ -391,9 +403,9 @@ def _boundary_words(
     words = []
     for t, (term, factor, group) in enumerate(zip(likelihood.terms, found.point.factors, groups)):
         values = found.spectra[t][0]
-        zero = values <= 1e-8 * _least(likelihood, t)
-        if not zero.any():
+        if values.item(0) > 1e-8 * _least(likelihood, t):
             continue
+        zero = values <= 1e-8 * _least(likelihood, t)
         g = term.to_user(factor @ factor.T)
         variances = np.diag(g)
         size = 1.0 / np.diag(term.basis) ** 2

@@ -53,8 +53,7 @@ def better_start(
     """
     engine, terms = likelihood.engine, likelihood.terms
     curved = [t for t in range(len(terms)) if _is_doubtful(likelihood, best, t)]
-    effects = sum(t.levels * t.k for t in terms)
-    scarce = engine.n <= FEW_ROWS and effects >= SCARCE * engine.n
+    scarce = engine.n <= FEW_ROWS and sum(t.levels * t.k for t in terms) >= SCARCE * engine.n
     if not (curved or scarce) or not engine.is_exact:
         return None
     found = likelihood.covariances(best.theta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import log
 
 import numpy as np
 
@@ -35,6 +36,11 @@ class Coordinates:
         self._inner = basis.map[np.ix_(kept, kept)]
         self.matrix: np.ndarray = (self._inner / self.y_scale)[order]
         self.shift: np.ndarray = (basis.map[kept, -1] / self.y_scale)[order]
+
+    @cached_property
+    def log_y_scale(self) -> float:
+        """The logarithm of `y_scale`."""
+        return log(self.y_scale)
 
     @cached_property
     def log_det(self) -> float:

@@ -68,6 +68,8 @@ class ProfiledLikelihood:
     reml : bool
     penalty : SmoothPenalties, optional
         Makes it the penalized criterion, β at its penalized optimum for θ.
+    coordinates : Coordinates, optional
+        Those of the basis, where they are known already.
     """
 
     def __init__(
@@ -78,16 +80,17 @@ class ProfiledLikelihood:
         reml: bool,
         engine: Engine | None = None,
         penalty: SmoothPenalties | None = None,
+        coordinates: Coordinates | None = None,
     ) -> None:
         self.engine: Engine = engine if engine is not None else build_engine(cp, sizes)
         self.structures = tuple(structures)
         self.reml, self.penalty = reml, penalty
         self.n_eff = self.engine.n - (self.engine.p if reml else 0)
-        self.coordinates = Coordinates(cp.basis)
+        self.coordinates = coordinates = coordinates or Coordinates(cp.basis)
         self._constant = (
-            self.n_eff * (1.0 + log(2.0 * pi / self.n_eff) - 2.0 * log(self.coordinates.y_scale))
+            self.n_eff * (1.0 + log(2.0 * pi / self.n_eff) - 2.0 * coordinates.log_y_scale)
             - cp.log_weights
-            - (self.coordinates.log_det if reml else 0.0)
+            - (coordinates.log_det if reml else 0.0)
         )
         self.slices: list[slice] = []  # of θ, for each term
         start = 0
@@ -110,8 +113,8 @@ class ProfiledLikelihood:
     def roots(self, theta: np.ndarray) -> list[np.ndarray]:
         """Return Λ_t (k, w) of each term, in the engine's units."""
         return [
-            s.factor(part, term.k)
-            for s, term, part in zip(self.structures, self.terms, self.parts(theta))
+            s.factor(theta[at], term.k)
+            for s, term, at in zip(self.structures, self.engine.terms, self.slices)
         ]
 
     def factors(self, theta: np.ndarray) -> list[np.ndarray]:
@@ -124,7 +127,8 @@ class ProfiledLikelihood:
 
     def parameters(self, covariances: Sequence[np.ndarray]) -> np.ndarray:
         """Return θ for positive semidefinite G_t in the engine's units."""
-        return np.concatenate([s.parameters(g) for s, g in zip(self.structures, covariances)])
+        parts = [s.parameters(g) for s, g in zip(self.structures, covariances)]
+        return np.array(parts[0], dtype=float) if len(parts) == 1 else np.concatenate(parts)
 
     def point(self, theta: np.ndarray, order: int = 0) -> Point:
         """Return the criterion (order 0) with gradient (order 1) and Hessian (order 2) at θ."""
@@ -133,7 +137,7 @@ class ProfiledLikelihood:
         theta.flags.writeable = False  # it is handed to structures
         if last is None or last.theta.tobytes() != theta.tobytes():
             roots = self.roots(theta)
-            factors = [_square(root) for root in roots]
+            factors = list(map(_square, roots))
             state = self.engine.state(factors)
             self.evaluations += 1
             last = self._last = Point(theta, roots, factors, state, self.value_of(state, factors))

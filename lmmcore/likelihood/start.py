@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..linalg._dense import cholesky_inverse
-from ..linalg.matrices import eigh, lower_indices
+from ..linalg._dense import cholesky_inverse, solve_positive
+from ..linalg.matrices import eigh, identity, symmetric_index
 from .profiled import ProfiledLikelihood
 
+ROUNDING = 1e-12  # of the information of one level
 FLOOR = 0.1  # least start variance, as a part of the sampling variance of one level's coefficient
 
 
@@ -26,7 +27,7 @@ def scored_covariances(likelihood: ProfiledLikelihood) -> list[np.ndarray]:
     moments = engine.moments()
     if moments is not None:
         return raised(likelihood, moments)
-    unit = [np.eye(t.k) for t in likelihood.terms]
+    unit = [identity(t.k) for t in likelihood.terms]
     state = engine.state(unit)
     likelihood.evaluations += 1
     if state is None:
@@ -35,21 +36,18 @@ def scored_covariances(likelihood: ProfiledLikelihood) -> list[np.ndarray]:
     if sigma2 is None:
         sigma2 = likelihood.sigma2(state)
     gradient, information = engine.scoring(unit, state, likelihood.reml, sigma2)
-    scale = np.sqrt(np.maximum(information.diagonal(), 1e-300))
-    information = information / (scale[:, None] * scale)
-    try:
-        step = np.linalg.solve(information, -gradient / scale) / scale
-    except np.linalg.LinAlgError:  # not all parameters are identified at this point
-        step = np.linalg.lstsq(information, -gradient / scale, rcond=1e-10)[0] / scale
-    moved = []
-    for term in likelihood.terms:
-        g = np.eye(term.k)
-        rows, cols = lower_indices(term.k)
-        part = step[term.coordinates]
-        g[rows, cols] += part
-        g[cols, rows] = g[rows, cols]
-        moved.append(g)
-    return raised(likelihood, moved)
+    diagonal = information.diagonal()
+    noise = ROUNDING * max(t.levels for t in likelihood.terms)
+    step = solve_positive(information, gradient) if min(diagonal.tolist()) > noise else None
+    if step is None:  # not all parameters are identified at this point
+        step, known = np.zeros(len(gradient)), diagonal > noise
+        scale = np.sqrt(diagonal[known])
+        inner = information[np.ix_(known, known)] / np.outer(scale, scale)
+        step[known] = np.linalg.lstsq(inner, gradient[known] / scale, rcond=1e-10)[0] / scale
+    return raised(
+        likelihood,
+        [g - step[t.coordinates][symmetric_index(t.k)] for g, t in zip(unit, likelihood.terms)],
+    )
 
 
 def raised(likelihood: ProfiledLikelihood, covariances: list[np.ndarray]) -> list[np.ndarray]:
@@ -59,14 +57,14 @@ def raised(likelihood: ProfiledLikelihood, covariances: list[np.ndarray]) -> lis
         # In the engine's units Z has mean square one: a level has n / levels rows of information.
         least = FLOOR * term.levels / engine.n
         values, vectors = eigh(g)
-        values = np.maximum(values, max(least, 1e-4 * float(values[-1])))
+        values = np.maximum(values, max(least, 1e-4 * values.item(-1)))
         out.append((vectors * values) @ vectors.T)
     return out
 
 
 def neutral_start(likelihood: ProfiledLikelihood) -> np.ndarray:
     """Return a second θ to start from: every coefficient varies as much as the residual."""
-    return likelihood.parameters([np.eye(t.k) for t in likelihood.terms])
+    return likelihood.parameters([identity(t.k) for t in likelihood.terms])
 
 
 def _within_variance(likelihood: ProfiledLikelihood) -> float | None:
@@ -76,8 +74,9 @@ def _within_variance(likelihood: ProfiledLikelihood) -> float | None:
     if within is None:
         return None
     # Columns that do not vary inside groups have nothing to say here.
-    inside = np.append(within.diagonal()[:-1] > 1e-12, True)
-    if not inside.all():
+    if min(within.diagonal().tolist()) <= 1e-12:
+        inside = within.diagonal() > 1e-12
+        inside[-1] = True
         within = within[np.ix_(inside, inside)]
     root = within.copy()
     _, regular = cholesky_inverse(root)

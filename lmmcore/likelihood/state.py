@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..linalg._dense import log_det
 from ..linalg.matrices import symmetric_index
 
 SMALLEST = 1e-150  # mean square of a column of Z whose variance can be squared
@@ -79,7 +80,7 @@ class State:
     @property
     def r2(self) -> float:
         """(y − Xβ̂)'V⁻¹(y − Xβ̂) in the basis."""
-        return float(self.root[-1, -1]) ** 2
+        return float(self.root.item(-1)) ** 2
 
     @property
     def solution(self) -> np.ndarray:
@@ -92,4 +93,4 @@ class State:
     @property
     def log_det_h(self) -> float:
         """log|X'V⁻¹X| in the basis."""
-        return float(2.0 * np.log(self.root.diagonal()[:-1]).sum())
+        return log_det(self.root, len(self.root) - 1)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from functools import cache
-from math import copysign, hypot, isfinite
 
 import numpy as np
 
+from . import _dense
 from ._dense import cholesky_inverse
 
 __all__ = [
     "cholesky_inverse",
     "eigh",
     "gram_rank",
+    "identity",
     "lower_indices",
     "semidefinite_cholesky",
     "symmetric",
     "symmetric_index",
 ]
+
+WIDEST = 16  # matrices for which a call of LAPACK without NumPy's checks pays
 
 
 @cache
@@ -26,6 +29,16 @@ def lower_indices(k: int) -> tuple[np.ndarray, np.ndarray]:
     rows, cols = np.tril_indices(k)
     rows.flags.writeable = cols.flags.writeable = False
     return rows, cols
+
+
+@cache
+def _unit(k: int) -> np.ndarray:
+    return np.eye(k)
+
+
+def identity(k: int) -> np.ndarray:
+    """Return ``numpy.eye(k)``, at a third of its time."""
+    return _unit(k).copy()
 
 
 @cache
@@ -45,28 +58,12 @@ def symmetric(a: np.ndarray) -> np.ndarray:
 
 
 def eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues in ascending order and eigenvectors; 1 × 1 and 2 × 2 cost no LAPACK call."""
-    if len(a) == 1:
-        return a[0].copy(), np.ones((1, 1))
-    if len(a) == 2:
-        (p, _), (q, r) = a.tolist()
-        if isfinite(p + q + r):
-            return _rotated(p, q, r)
+    """Return eigenvalues in ascending order and eigenvectors, as ``numpy.linalg.eigh`` does."""
+    if len(a) <= WIDEST:
+        found = _dense.eigh(a)
+        if found is not None:
+            return found
     return np.linalg.eigh(a)
-
-
-def _rotated(p: float, q: float, r: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues and vectors of [[p, q], [q, r]] by Jacobi's rotation (Rutishauser 1966)."""
-    t = 0.0
-    if q != 0.0:
-        tau = (r - p) / (2.0 * q)
-        t = copysign(1.0, tau) / (abs(tau) + hypot(1.0, tau))
-    c = 1.0 / hypot(1.0, t)
-    s = t * c
-    low, high = p - t * q, r + t * q
-    if low <= high:
-        return np.array([low, high]), np.array([[c, s], [-s, c]])
-    return np.array([high, low]), np.array([[s, c], [c, -s]])
 
 
 def gram_rank(gram: np.ndarray, tolerance: float = 1e-9) -> int:
@@ -80,12 +77,4 @@ def semidefinite_cholesky(g: np.ndarray, tolerance: float = 1e-12) -> np.ndarray
 
     A column whose pivot is below `tolerance` times its diagonal entry is zero.
     """
-    k = len(g)
-    factor = np.zeros((k, k))
-    rest = np.array(g, dtype=float)
-    for j in range(k):
-        pivot = rest[j, j]
-        if pivot > tolerance * max(g[j, j], 0.0) and pivot > 0.0:
-            factor[j:, j] = rest[j:, j] / np.sqrt(pivot)
-            rest[j:, j:] -= np.outer(factor[j:, j], factor[j:, j])
-    return factor
+    return _dense.semidefinite_cholesky(np.asarray(g, dtype=float), tolerance)

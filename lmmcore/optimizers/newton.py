@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class TrustRegionNewton:
         chosen = take_options("newton", options, {"maxiter": 100, "tol": 1e-11})
         theta = np.array(start, dtype=float)
         value, g, h = objective.value_gradient_hessian(theta)
-        if not np.isfinite(value):
+        if not isfinite(value):
             return OptimizeOutcome(theta, False, "the criterion is not finite at the start", 0)
         path = [(0, value)]
         if callback is not None:
@@ -56,7 +57,7 @@ class TrustRegionNewton:
                 ratio = 1.0  # the change is lost in rounding: trust the derivatives
             else:
                 ratio = (new_value - value) / predicted if predicted < 0 else -1.0
-            if np.isfinite(new_value) and ratio > 1e-4:
+            if isfinite(new_value) and ratio > 1e-4:
                 theta = new
                 value, g, h = found or objective.value_gradient_hessian(new)
                 rejected = 0
@@ -102,6 +103,8 @@ def without_rounding(
     is left of slope and curvature there has no meaning, and would lead far away.
     """
     length = max(1.0, _norm(theta))
+    if eigenvalues.item(0) * length * length > noise:
+        return eigenvalues, slope
     flat = (np.abs(eigenvalues) * length <= noise / length) & (np.abs(slope) * length <= noise)
     if not flat.any():
         return eigenvalues, slope
@@ -121,8 +124,8 @@ def _step(
     inverse, positive = cholesky_inverse(root)
     if positive:
         # Far from singular the whole step needs no eigenvalues, and mostly it is short enough.
-        diagonal = root.diagonal()
-        if diagonal.min() > WELL * diagonal.max():
+        diagonal = root.diagonal().tolist()
+        if min(diagonal) > WELL * max(diagonal):
             half = inverse @ g
             step = -(half @ inverse)
             if float(step @ step) <= radius * radius:

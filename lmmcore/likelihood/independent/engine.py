@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from functools import lru_cache
-from math import log2
+from math import isfinite, log2
 
 import numpy as np
 
@@ -221,7 +221,7 @@ class IndependentEngine:
         for levels, batch in self._batches:
             log_det += self._sum_criterion(batch, self.factor(levels, factors), gram)
         inverse, ok = cholesky_inverse(gram)
-        if not ok or not np.isfinite(log_det):
+        if not ok or not isfinite(log_det):
             return None
         return State(log_det, gram, inverse)
 
