@@ -314,6 +314,9 @@ def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.nda
             if slopes[0] * least < -1e-7:
                 v = null @ directions[:, 0]
                 g = g + least * np.outer(v, v)
+            if null.shape[1] == len(g) and likelihood.terms[t].k > 1:
+                member = _falling_member(likelihood, t, d, directions)
+                g = here[t] if member is None else here[t] + least * member
         there.append(g)
     if all(a is b for a, b in zip(here, there)):
         return None
@@ -323,6 +326,27 @@ def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.nda
             return theta
         there = [0.5 * (a + b) for a, b in zip(here, there)]
     return None
+
+
+def _falling_member(
+    likelihood: ProfiledLikelihood, t: int, d: np.ndarray, directions: np.ndarray
+) -> np.ndarray | None:
+    """Return a member of the family, of trace one, along which the criterion falls from zero, or None.
+
+    The steepest direction of all matrices may not be in the family. Tried are the members nearest to the
+    rank-one matrices of the eigenvectors of D, of equal columns, and of columns of alternating sign.
+    """
+    structure, k = likelihood.structures[t], likelihood.terms[t].k
+    least, best, steepest = _least(likelihood, t), None, -1e-7
+    signs = np.where(np.arange(k) % 2, -1.0, 1.0)
+    for v in (*directions.T, np.ones(k), signs):
+        root = structure.factor(structure.parameters(np.outer(v, v)), k)
+        g = root @ root.T
+        size = float(np.trace(g))
+        slope = float(np.sum(d * g)) / size * least if size > 0.0 else 0.0
+        if slope < steepest:
+            best, steepest = g / size, slope
+    return best
 
 
 def _has_zero_column(root: np.ndarray, eigenvalues: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lmmcore
@@ -101,3 +102,19 @@ def test_given_starts_and_ordinary_models_are_not_searched():
     again = model.fit(start_params=found.params_object)
     assert found.convergence.explored > 0 == again.convergence.explored
     assert again.criterion == pytest.approx(found.criterion, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("structure", "seeds"), [("cs", (168, 284, *range(20))), ("ar1", (261, *range(20)))]
+)
+def test_zero_is_no_optimum_if_equal_effects_of_all_columns_are_better(structure, seeds):
+    """A random intercept is the member of the family with correlation 1."""
+    for seed in seeds:
+        rng, k = np.random.default_rng(seed), 3 + seed % 2
+        group, cell = (
+            a.ravel() for a in np.meshgrid(range(12), np.repeat(range(k), 2), indexing="ij")
+        )
+        data = pd.DataFrame({"g": group, "cell": cell, "y": rng.standard_normal(len(group))})
+        whole = lmmcore.mixedlm("y ~ 1 + (1 | g)", data).fit()
+        fit = lmmcore.mixedlm(f"y ~ 1 + {structure}(0 + C(cell) | g)", data).fit()
+        assert fit.llf >= whole.llf - 1e-6
