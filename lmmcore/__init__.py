@@ -1,7 +1,5 @@
 """lmmcore: linear mixed-effects models, exact, fast and extensible."""
 
-from importlib.metadata import version as _version
-
 try:
     from .linalg import _dense as _compiled  # noqa: F401
 except ImportError as exc:
@@ -22,8 +20,7 @@ from .model import MixedLM, mixedlm
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
 from .results import MixedLMResults
-
-__version__ = _version("lmmcore")
+from .version import __version__ as __version__
 
 __all__ = [
     "Convergence",

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import __version__, datasets
+from . import datasets
 from .errors import LmmcoreError, LmmcoreWarning
 from .extension import plugins
 from .fitting.options import DEFAULT_METHOD
 from .model import mixedlm
 from .tables import read_table
+from .version import __version__
 
 # What messages call an argument, and how it is spelled here.
 _FLAGS = {

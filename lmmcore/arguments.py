@@ -6,15 +6,12 @@ NumPy's own errors name neither the argument nor what was expected.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from .design.columns import unmasked
 from .errors import DataTypeError, DataValueError, OptionError, refuse_sparse
-
-if TYPE_CHECKING:
-    from .params import MixedLMParams
 
 
 def numbers(given: Any, name: str, expected: str) -> np.ndarray:
@@ -98,11 +95,6 @@ def whole_number(given: Any, name: str, least: int) -> int:
     if given < least:
         raise OptionError(f"{name}={given!r}; expected {least} or more")
     return int(given)
-
-
-def has_parameters(given: Any) -> TypeGuard[MixedLMParams]:
-    """Whether `given` has the attributes of `MixedLMParams`, as the one of statsmodels does."""
-    return all(hasattr(given, name) for name in ("fe_params", "cov_re", "vcomp"))
 
 
 def check_components(exog_vc: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -168,3 +168,8 @@ def as_params(given: Any) -> MixedLMParams:
     if isinstance(given, MixedLMParams) and all(type(part) is np.ndarray for part in parts):
         return given
     return MixedLMParams.from_components(given.fe_params, given.cov_re, vcomp=given.vcomp)
+
+
+def has_parameters(given: Any) -> TypeGuard[MixedLMParams]:
+    """Whether `given` has the attributes of `MixedLMParams`, as the one of statsmodels does."""
+    return all(hasattr(given, name) for name in ("fe_params", "cov_re", "vcomp"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .arguments import has_parameters, numbers
+from .arguments import numbers
 from .chosen_terms import chosen_terms
 from .design.alignment import check_alignment
 from .design.build import as_frame
@@ -27,6 +27,7 @@ from .design.groups import (
 from .design.levels import Levels, levels_of
 from .design.spec import ModelSpec
 from .errors import DataValueError, NameNotFoundError, OptionError, counted, suggest
+from .params import has_parameters
 from .random_effects import (
     component_effects,
     crossed_effects_of,

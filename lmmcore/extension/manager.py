@@ -13,6 +13,7 @@ from typing import Any
 import pluggy
 
 from ..errors import LmmcoreError, OptionError, PluginError, suggest
+from ..version import __version__
 from . import hookspecs
 from .plugin import Plugin
 
@@ -78,8 +79,6 @@ def forget() -> None:
 
 def _source(plugin_name: str) -> tuple[str, str]:
     """Return distribution and version from the name under which a plugin was registered."""
-    from .. import __version__
-
     if plugin_name in _BUILT_IN:
         return "lmmcore", __version__
     return _sources.get(plugin_name, (plugin_name, "registered in this process"))

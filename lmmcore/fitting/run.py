@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import has_parameters
 from ..design.spec import ModelSpec
 from ..errors import (
     ConvergenceWarning,
@@ -20,7 +19,7 @@ from ..errors import (
 from ..extension import take_options
 from ..likelihood.penalized import SmoothPenalties
 from ..likelihood.start import neutral_start
-from ..params import as_params
+from ..params import as_params, has_parameters
 from .certificate import Convergence
 from .equations import Equations
 from .estimate import Estimate, estimate

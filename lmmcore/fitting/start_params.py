@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arguments import has_parameters, numbers
+from ..arguments import numbers
 from ..design.layout import Layout
 from ..errors import DataValueError
 from ..likelihood.profiled import ProfiledLikelihood
-from ..params import MixedLMParams, as_params
+from ..params import MixedLMParams, as_params, has_parameters
 
 
 def start_of(

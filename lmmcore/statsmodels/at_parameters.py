@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import has_parameters, numbers
+from ..arguments import numbers
 from ..errors import DataValueError
 from ..likelihood.packed import PackedPoint
 from ..linalg.matrices import lower_indices, semidefinite_cholesky, symmetric_index
-from ..params import MixedLMParams, as_params
+from ..params import MixedLMParams, as_params, has_parameters
 
 Params = MixedLMParams | Sequence[float] | np.ndarray
 
