@@ -173,7 +173,7 @@ def test_profile_of_a_component_and_bad_arguments():
     ):
         with pytest.raises(OptionError, match=words):
             fit.profile_re(*arguments)
-    with pytest.raises(OptionError, match="dist_low=99 reaches below zero"):
+    with pytest.raises(OptionError, match="dist_low=99 leads below zero"):
         fit.profile_re("cask", "vc", dist_low=99)
 
 
@@ -215,7 +215,7 @@ def test_hypotheses():
         fit.t_test("x9 = 0")
     with pytest.raises(DataValueError, match="rank 1"):
         fit.wald_test("x1 = 0, 2 * x1 = 0")
-    with pytest.raises(DataValueError, match="joint test has no interval"):
+    with pytest.raises(DataValueError, match="joint test has no confidence interval"):
         both.conf_int()
 
 
