@@ -89,7 +89,7 @@ def _csv(path: Path, usual: str) -> pd.DataFrame:
         ) from exc
     except _UNREADABLE as exc:
         raise DataValueError(f"{str(path)!r} cannot be read: {exc}") from exc
-    if any("\0" in name for name in names):
+    if _has_nul(path) or any("\0" in name for name in names):
         raise DataValueError(f"{str(path)!r} is not text; expected a CSV file")
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
@@ -97,6 +97,14 @@ def _csv(path: Path, usual: str) -> pd.DataFrame:
             f"{str(path)!r} has several columns named {', '.join(map(repr, twice))}; expected different names"
         )
     return table
+
+
+def _has_nul(path: Path) -> bool:
+    """Return whether the start of a file that is not compressed has a NUL character, as no text has."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return False
+    with path.open("rb") as file:
+        return b"\0" in file.read(1 << 16)
 
 
 def _header(path: Path, usual: str) -> tuple[str, list[str]]:

@@ -115,13 +115,15 @@ def test_variables_of_the_caller():
     data = table()
     own = masked(data["x"], 3)
     label = np.ma.array(np.tile(["u", "v"], 30), mask=np.arange(60) == 4)
+    # NumPy's functions for masked arrays mistake an attribute of a Series before pandas 3 for its values.
+    x = "x" if int(pd.__version__.split(".")[0]) >= 3 else "np.asarray(x)"
     for formula, row in (
         ("y ~ own + (1 | g)", 3),
         ("y ~ I(own * 2) + (own | g)", 3),
         ("y ~ np.exp(own / 1000) + offset(own) + (1 | g)", 3),
         ("own ~ x + (1 | g)", 3),
         ("y ~ C(label) + (0 + C(label) | g)", 4),
-        ("y ~ np.ma.masked_greater(x, np.sort(x)[-2]) + (1 | g)", int(np.argmax(data["x"]))),
+        (f"y ~ np.ma.masked_greater({x}, np.sort(x)[-2]) + (1 | g)", int(np.argmax(data["x"]))),
     ):
         model = lmmcore.mixedlm(formula, data)
         assert np.setdiff1d(np.arange(60), model.rows_used).tolist() == [row], formula

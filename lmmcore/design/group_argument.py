@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import FormulaError, NameNotFoundError, suggest
+from .factorize import factorize
 from .groups import advice_for_two
 from .variables import as_text
 
@@ -48,7 +49,7 @@ def column_named(groups: Any, table: Any) -> tuple[str, ...]:
 def _same_labels(one: pd.Series, other: pd.Series) -> bool:
     """Whether labels are the same where neither is missing, be they text or numbers."""
     both = one.notna().to_numpy() & other.notna().to_numpy()
-    (codes, labels), (other_codes, others) = (pd.factorize(s[both]) for s in (one, other))
+    (codes, labels), (other_codes, others) = (factorize(s[both]) for s in (one, other))
     return (codes == other_codes).all() and [*map(as_text, labels)] == [*map(as_text, others)]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ..crossproducts._rows import code_integers
 from ..errors import DataValueError, NotFiniteError
 from .columns import one_per_row
+from .factorize import factorize
 
 
 def advice_for_two(a: str = "a", b: str = "b") -> str:
@@ -108,7 +109,7 @@ def code_groups(values: Any, name: str) -> Grouping:
             integers = np.ascontiguousarray(array, dtype=np.int64)
             codes, labels, in_order = code_integers(integers, low, high)
             return Grouping(name, codes, labels.astype(array.dtype, copy=False), in_order)
-    codes, uniques = pd.factorize(values)
+    codes, uniques = factorize(values)
     if len(codes) and codes.min() < 0:
         _refuse_missing(codes < 0, name)
     labels, order = _in_order(np.asarray(uniques))

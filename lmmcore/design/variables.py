@@ -13,6 +13,7 @@ import patsy.builtins
 from ..errors import DataTypeError, DataValueError, FormulaError
 from .columns import as_column, is_date, unmasked
 from .expression import plain_dtype
+from .factorize import factorize
 
 _BOX = type(patsy.builtins.C([]))
 _OF_OBJECTS = {
@@ -153,7 +154,7 @@ def kind_of(values: Any) -> str:
 def _factorized(values: Any, kind: str, contrast: Any) -> Categories:
     if kind == "boolean" and isinstance(values, np.ndarray) and values.dtype == bool:
         return Categories(values.astype(np.intp), (False, True), contrast)
-    codes, uniques = pd.factorize(values)
+    codes, uniques = factorize(values)
     levels = pd.Index(uniques).tolist()
     try:
         order = sorted(range(len(levels)), key=levels.__getitem__)

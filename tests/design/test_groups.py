@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lmmcore
 from lmmcore.design.groups import code_groups, interaction, missing_labels
 from lmmcore.errors import DataValueError
 
@@ -107,6 +108,22 @@ def test_text_sorts_as_in_python():
     for values in (np.array(labels, dtype=object), pd.array(labels, dtype="str"), labels):
         grouping = code_groups(values, "g")
         assert grouping.labels.tolist() == sorted(set(np.asarray(values).tolist()))
+
+
+def test_text_that_differs_after_a_nul_is_different_text():
+    """In groups, in categories of fixed effects, and in text with missing values."""
+    labels = np.array(["a", "a\0", "a\0c", "b"] * 5, dtype=object)
+    rng = np.random.default_rng(1)
+    for values in (labels, pd.Series(labels), pd.array(labels, dtype="string")):
+        grouping = code_groups(values, "g")
+        assert grouping.labels.tolist() == ["a", "a\0", "a\0c", "b"]
+        assert grouping.codes.tolist() == [0, 1, 2, 3] * 5
+    frame = pd.DataFrame({"y": rng.standard_normal(20), "f": labels, "g": np.repeat(range(5), 4)})
+    frame.loc[3, "f"] = None
+    model = lmmcore.mixedlm("y ~ 0 + f + (1 | g)", frame)
+    assert model.exog_names == ["f[a]", "f[a\0]", "f[a\0c]", "f[b]"]
+    expected = labels[model.rows_used][:, None] == np.array(["a", "a\0", "a\0c", "b"], dtype=object)
+    np.testing.assert_array_equal(model.exog, expected)
 
 
 def test_two_columns_are_refused():
