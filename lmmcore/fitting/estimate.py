@@ -20,9 +20,9 @@ from ..extension import OptimizeOutcome, Optimizer, eigh
 from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..likelihood.start import neutral_start, start_values
 from ..optimizers.newton import ROUNDING, TrustRegionNewton, without_rounding
+from .boundary import boundary_words, falling_member, negligible_variance
 from .certificate import Convergence, TermAtOptimum
 from .identification import NullDirection, in_words, null_directions
-from .identification import shown as _shown
 from .saturation import (
     ZERO_WORDS,
     caution,
@@ -123,7 +123,7 @@ def estimate(
             # The limit is not reached: how near it is depends on the digits that are left.
             best.holds = best.holds or best.decrement <= 1000 * DECREMENT
     _refuse_vanished_residual(likelihood, best)
-    words = tuple(_boundary_words(likelihood, best, names, groups))
+    words = tuple(boundary_words(likelihood, best.point, best.spectra, names, groups))
     flat: list[NullDirection] = []
     if optimizers and not no_residual:
         flat = null_directions(likelihood, best.point, best.spectra, best.smallest)
@@ -261,14 +261,10 @@ def _examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> _Candidate:
     return found
 
 
-def _least(likelihood: ProfiledLikelihood, t: int) -> float:
-    """Return a variance that is negligible beside what one level can tell about it."""
-    return likelihood.terms[t].levels / likelihood.engine.n
-
-
 def _near_boundary(likelihood: ProfiledLikelihood, found: _Candidate, part: float) -> bool:
     return any(
-        values[0] <= part * _least(likelihood, t) for t, (values, _) in enumerate(found.spectra)
+        values[0] <= part * negligible_variance(likelihood, t)
+        for t, (values, _) in enumerate(found.spectra)
     )
 
 
@@ -280,7 +276,7 @@ def _snap(likelihood: ProfiledLikelihood, found: _Candidate) -> _Candidate:
     """Set variances that are nearly zero to zero where that is an optimum as good."""
     covariances, changed = [], False
     for t, (values, vectors) in enumerate(found.spectra):
-        zero = values <= SMALL * _least(likelihood, t)
+        zero = values <= SMALL * negligible_variance(likelihood, t)
         columns = ~found.point.roots[t].any(axis=0)
         if int(columns.sum()) < int(zero.sum()):
             values = np.where(zero, 0.0, values)
@@ -305,7 +301,7 @@ def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.nda
     here = likelihood.covariances(point.theta)
     there = []
     for t, (values, vectors) in enumerate(found.spectra):
-        least = _least(likelihood, t)
+        least = negligible_variance(likelihood, t)
         g = here[t]
         null = vectors[:, values <= 1e-8 * least]
         if null.shape[1]:
@@ -315,7 +311,7 @@ def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.nda
                 v = null @ directions[:, 0]
                 g = g + least * np.outer(v, v)
             if null.shape[1] == len(g) and likelihood.terms[t].k > 1:
-                member = _falling_member(likelihood, t, d, directions)
+                member = falling_member(likelihood, t, d, null @ directions)
                 g = here[t] if member is None else here[t] + least * member
         there.append(g)
     if all(a is b for a, b in zip(here, there)):
@@ -326,27 +322,6 @@ def _leave_boundary(likelihood: ProfiledLikelihood, found: _Candidate) -> np.nda
             return theta
         there = [0.5 * (a + b) for a, b in zip(here, there)]
     return None
-
-
-def _falling_member(
-    likelihood: ProfiledLikelihood, t: int, d: np.ndarray, directions: np.ndarray
-) -> np.ndarray | None:
-    """Return a member of the family, of trace one, along which the criterion falls from zero, or None.
-
-    The steepest direction of all matrices may not be in the family. Tried are the members nearest to the
-    rank-one matrices of the eigenvectors of D, of equal columns, and of columns of alternating sign.
-    """
-    structure, k = likelihood.structures[t], likelihood.terms[t].k
-    least, best, steepest = _least(likelihood, t), None, -1e-7
-    signs = np.where(np.arange(k) % 2, -1.0, 1.0)
-    for v in (*directions.T, np.ones(k), signs):
-        root = structure.factor(structure.parameters(np.outer(v, v)), k)
-        g = root @ root.T
-        size = float(np.trace(g))
-        slope = float(np.sum(d * g)) / size * least if size > 0.0 else 0.0
-        if slope < steepest:
-            best, steepest = g / size, slope
-    return best
 
 
 def _has_zero_column(root: np.ndarray, eigenvalues: np.ndarray) -> bool:
@@ -413,52 +388,5 @@ def _other_start(
     if attempt == 2 or likelihood.value_without_effects >= best.point.value:
         return None
     # Better without any random effect than at the optimum that was found.
-    least = [_least(likelihood, t) for t in range(len(likelihood.terms))]
+    least = [negligible_variance(likelihood, t) for t in range(len(likelihood.terms))]
     return likelihood.parameters([0.01 * v * np.eye(t.k) for v, t in zip(least, likelihood.terms)])
-
-
-def _boundary_words(
-    likelihood: ProfiledLikelihood,
-    found: _Candidate,
-    names: Sequence[Sequence[str]],
-    groups: Sequence[str],
-) -> list[str]:
-    """Say in words which variances are zero and which correlations are ±1."""
-    words = []
-    for t, (term, factor, group) in enumerate(zip(likelihood.terms, found.point.factors, groups)):
-        values = found.spectra[t][0]
-        if values.item(0) > 1e-8 * _least(likelihood, t):
-            continue
-        zero = values <= 1e-8 * _least(likelihood, t)
-        g = term.to_user(factor @ factor.T)
-        variances = np.diag(g)
-        size = 1.0 / np.diag(term.basis) ** 2
-        nothing = variances * size <= 1e-8 * _least(likelihood, t)
-        for name in np.array(names[t], dtype=object)[nothing]:
-            words.append(
-                f"the variance of {_shown(name, group)} is zero: the groups differ no more than "
-                "chance alone would have it"
-            )
-        if int(zero.sum()) <= int(nothing.sum()):
-            continue
-        rest = np.flatnonzero(~nothing).tolist()
-        pairs = [
-            (i, j)
-            for i in rest
-            for j in rest
-            if i < j and abs(g[i, j]) >= (1 - 1e-8) * np.sqrt(variances[i] * variances[j])
-        ]
-        for i, j in pairs if len(pairs) <= 3 else ():
-            sign = "−1" if g[i, j] < 0 else "1"
-            words.append(
-                f"the correlation of {_shown(names[t][i], group)} and {names[t][j]} is at {sign}: the "
-                "data do not support this many random coefficients"
-            )
-        if not 0 < len(pairs) <= 3:
-            rank = len(values) - int(zero.sum())
-            listed = ", ".join(names[t])
-            words.append(
-                f"the covariance matrix of ({listed} | {group}) has rank {rank} of {term.k}: the data "
-                "do not support this many random coefficients"
-            )
-    return words
