@@ -238,12 +238,17 @@ class MixedLM:
         self.reml = True
         if formula is not None:  # as in statsmodels, a model of arrays has no such attribute
             self.formula = formula
-        kept = np.arange(len(design.fixed))
+        kept, coordinates = np.arange(len(design.fixed)), None
         if form and formed_at_once(design):
             self.crossproducts = form_products(design)
-            kept = Coordinates(self.crossproducts.basis).columns
+            coordinates = Coordinates(self.crossproducts.basis)
+            kept = coordinates.columns
         self.spec = ModelSpec.of(design, kept, formula, use_sqrt)
         self.structures = bound_structures(design, self.spec.layout)
+        if coordinates is not None:
+            self.equations = Equations(
+                self.spec.layout, self.crossproducts, self.structures, coordinates
+            )
         self.use_sqrt = use_sqrt
         self.dropped = self.spec.dropped
         self.exog_names = self.spec.exog_names

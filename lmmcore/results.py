@@ -131,14 +131,16 @@ class MixedLMResults:
 
     @classmethod
     def load(cls, fname: Any) -> Any:
-        """Read results that `save` wrote. Load only files that you trust: pickle runs their code.
+        """Read results that `save` wrote, of a plain or of a penalized fit.
+
+        Load only files that you trust: pickle runs their code.
 
         Raises
         ------
         DataTypeError
             The file holds something else.
         """
-        return storage.load(cls, fname)
+        return storage.load(fname)
 
     @property
     def _results(self) -> FixedEffects:

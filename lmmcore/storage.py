@@ -6,13 +6,11 @@ import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, runtime_checkable
 
 from .design.removed import without_rows
 from .errors import DataTypeError
 from .refitting import forget_rows
-
-T = TypeVar("T")
 
 
 def write_pickle(thing: Any, fname: Any) -> None:
@@ -72,7 +70,18 @@ def save(results: Any, fname: Any, remove_data: bool = False) -> None:
     write_pickle(results, fname)
 
 
-def load(cls: type[T], fname: Any) -> T:
+@runtime_checkable
+class Saved(Protocol):
+    """What files of results hold: an ordinary result or a penalized one."""
+
+    model: Any
+    fit: Any
+
+    def remove_data(self) -> None: ...
+    def summary(self) -> Any: ...
+
+
+def load(fname: Any) -> Any:
     """Read results that `save` wrote. Load only files that you trust: pickle runs their code.
 
     Raises
@@ -89,7 +98,7 @@ def load(cls: type[T], fname: Any) -> T:
             raise DataTypeError(
                 f"{fname} cannot be read ({exc}); expected results written by save()"
             ) from exc
-    if not isinstance(found, cls):
+    if not isinstance(found, Saved):
         raise DataTypeError(
             f"{fname} holds a {type(found).__name__}; expected results written by save()"
         )

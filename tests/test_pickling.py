@@ -237,14 +237,17 @@ def test_what_cannot_be_pickled_is_missed_when_it_is_used(kind, tmp_path):
         pickle.dumps(again)
 
 
-def test_penalized_results():
+def test_penalized_results(tmp_path):
     model = lmmcore.mixedlm("y ~ C(h) + bs(x, df=4) + (1 | g)", table())
     for fit in (
         model.fit_regularized(alpha=0.1),
         model.fit_regularized(alpha=0.1, variances="joint"),
         model.fit(fe_pen=Ridge()),
     ):
-        for other in (pickle.loads(pickle.dumps(fit)), copy.deepcopy(fit)):
+        fit.save(tmp_path / "fit.pickle")
+        copies = [lmmcore.MixedLMResults.load(tmp_path / "fit.pickle")]
+        for other in (*copies, pickle.loads(pickle.dumps(fit)), copy.deepcopy(fit)):
+            assert type(other) is type(fit)
             np.testing.assert_array_equal(other.predict(table()[:9]), fit.predict(table()[:9]))
     path = model.fit_regularized_path()
     again = pickle.loads(pickle.dumps(path))

@@ -7,6 +7,7 @@ class Columns:
     n_rows: int
     n_columns: int
     def __init__(self, columns: Sequence[np.ndarray | None], n_rows: int) -> None: ...
+    def typical(self, step: int) -> np.ndarray: ...
 
 def accumulate(
     x: Columns,

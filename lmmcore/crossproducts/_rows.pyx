@@ -7,7 +7,7 @@ triangular matrix and then added to the cross-products. The readable twin is
 """
 
 cimport numpy as cnp
-from libc.math cimport sqrt
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -85,6 +85,28 @@ cdef class Columns:
                 raise TypeError("a column has a type that the row kernel does not read")
             self.data[j] = <const char*> cnp.PyArray_DATA(a)
             self.stride[j] = cnp.PyArray_STRIDE(a, 0)
+
+    def typical(self, Py_ssize_t step):
+        """Return a value near the mean of each column: the mean of every step-th row (n_columns,).
+
+        It is zero for a column of ones, and where the mean is not finite.
+        """
+        cdef cnp.npy_intp shape[1]
+        cdef Py_ssize_t i, j, m = (self.n_rows + step - 1) // step
+        cdef double x, total
+        cdef cnp.ndarray out
+        shape[0] = self.n_columns
+        out = cnp.PyArray_ZEROS(1, shape, cnp.NPY_DOUBLE, 0)
+        for j in range(self.n_columns):
+            if self.kind[j] == ONE or m == 0:
+                continue
+            total = 0.0
+            for i in range(m):
+                gather(self.kind[j], self.data[j], self.stride[j], i * step, 1, 0.0, &x)
+                total += x
+            if isfinite(total):
+                (<double*> cnp.PyArray_DATA(out))[j] = total / m
+        return out
 
     def __dealloc__(self):
         free(self.data)

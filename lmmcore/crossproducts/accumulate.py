@@ -6,7 +6,6 @@ chosen; the second forms everything in that basis.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def cross_products(design: Design) -> CrossProducts:
     z_map: np.ndarray | None = None
     if design.components is None:
         z = _rows.Columns(design.random, n)
-        z_shift, z_map = center(design.random, n)
+        z_shift, z_map = center(z, design.random[0] is None)
         total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, design.grouping)
         blocks: tuple[GroupBlock, ...] = (
             GroupBlock(
@@ -85,7 +84,7 @@ def _choose_basis(
     raw = _rows.Columns((*ordered, design.endog), n)
     shift = np.zeros(p + 1)
     if constant is not None:
-        shift[1:] = [_typical(c, n) for c in (*ordered[1:], design.endog)]
+        shift[1:] = raw.typical(max(1, n // SAMPLE))[1:]
     gram = _total(raw, shift, None, weights, n)
     if not np.isfinite(gram).all():
         raise non_finite(design)
@@ -234,30 +233,22 @@ def _constant_first(columns: tuple[Column, ...]) -> tuple[np.ndarray, float | No
             value = float(column[0])
         else:
             continue
-        return np.concatenate([[j], np.delete(order, j)]), value
+        order[: j + 1] = [j, *range(j)]
+        return order, value
     return order, None
 
 
-def center(columns: tuple[Column, ...], n: int) -> tuple[np.ndarray, np.ndarray]:
+def center(z: _rows.Columns, with_constant: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the shift of the columns of Z and the matrix that undoes it.
 
     Columns are shifted when the first one is constant one, so that the shift is a linear map.
     """
-    k = len(columns)
-    shift, undo = np.zeros(k), np.eye(k)
-    if columns[0] is None:
-        shift[1:] = [0.0 if c is None else _typical(c, n) for c in columns[1:]]
-        undo[0, 1:] = shift[1:]
+    k = z.n_columns
+    if not with_constant:
+        return np.zeros(k), np.eye(k)
+    shift, undo = z.typical(max(1, z.n_rows // SAMPLE)), np.eye(k)
+    undo[0, 1:] = shift[1:]
     return shift, undo
-
-
-def _typical(column: Column, n: int) -> float:
-    """Return a value near the mean, from rows spread over the column."""
-    if column is None:
-        return 0.0
-    sample = column[:: max(1, n // SAMPLE)]
-    value = float(np.add.reduce(sample, dtype=np.float64)) / len(sample)
-    return value if isfinite(value) else 0.0
 
 
 def _check_weights(weights: np.ndarray) -> float:

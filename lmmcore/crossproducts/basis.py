@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from ..errors import DataValueError, DesignError
-from ..linalg._dense import cholesky_inverse
+from ..linalg._dense import orthonormal
 
 EPSILON = float(np.finfo(float).eps)
 SMALLEST, LARGEST = 1e-150, 1e150
@@ -99,14 +99,10 @@ def fit_basis(
     # What rounding leaves of a column that equals its shift counts as nothing.
     of_ones = sqrt(n) if constant is None else norms[0] / abs(constant)  # weights count
     vanishing = norms[:p] <= 8 * EPSILON * of_ones * np.abs(shift[:p])
-    length = norms if least > 0.0 else np.where(norms > 0, norms, 1.0)
-    root = gram / (length[:, None] * length)
-    inverse, regular = cholesky_inverse(root)
     dependent: tuple[int, ...] = ()
-    if regular and not vanishing.any() and root.diagonal().min() > 3e-5:
-        # [X y] L'^-1 has orthonormal columns, the last of them the residual of y.
-        matrix = inverse.T / length[:, None]
-    else:
+    matrix, pivot = orthonormal(gram)  # the last column is the residual of y
+    if pivot <= 3e-5 or vanishing.any():
+        length = np.where(norms > 0.0, norms, 1.0)
         x = rows()
         if any(norms[j] == 0.0 and np.any(x[:, j]) for j in range(p)):
             raise _extreme("a column of exog", 0.0)
@@ -117,7 +113,6 @@ def fit_basis(
     if constant is not None:
         basis_map = matrix.copy()
         basis_map[0] -= (shift[1:] / constant) @ matrix[1:]
-    matrix = np.ascontiguousarray(matrix)
     return Basis(order, basis_map, dependent, shift, matrix), matrix
 
 

@@ -198,9 +198,8 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
     total = np.zeros((len(shift), len(shift)))
     shifts = []
     for factor in factors:
-        k = len(factor.columns)
-        z_shift, z_map = center(factor.columns, n) if factor.centred else (np.zeros(k), np.eye(k))
         z = _rows.Columns(factor.columns, n)
+        z_shift, z_map = center(z, factor.centred and factor.columns[0] is None)
         total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, factor.grouping)
         if not np.isfinite(s).all():
             raise non_finite(design)

@@ -20,7 +20,7 @@ from ..errors import (
     suggest,
 )
 from .alignment import check_alignment, in_subset, is_labelled
-from .columns import Column, as_column
+from .columns import Column, as_column, table_column
 from .component_formulas import check_formulas, components_of
 from .design import Design, RandomTerm, check
 from .encoding import Variable
@@ -118,7 +118,7 @@ def from_formula(
     keep = None if missing is None or missing.keep.all() else missing.keep
     env = Evaluator(frame, table, keep)
     groupings = [
-        replace(_grouping([(x, _rows(v, keep)) for x, v in factor]), variables=variables)
+        _grouping([(x, _rows(v, keep)) for x, v in factor], variables)
         for factor, variables in zip(given, _variables(parsed, given, groups, table))
     ]
     y, endog_info, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
@@ -309,9 +309,11 @@ def _variables(
     return [column_named(groups, table)]
 
 
-def _grouping(variables: Sequence[tuple[str, Any]]) -> Grouping:
-    factors = [code_groups(values, name) for name, values in variables]
-    return factors[0] if len(factors) == 1 else interaction(factors)
+def _grouping(given: Sequence[tuple[str, Any]], variables: tuple[str, ...]) -> Grouping:
+    if len(given) == 1:
+        name, values = given[0]
+        return code_groups(values, name, variables)
+    return replace(interaction([code_groups(x, name) for name, x in given]), variables=variables)
 
 
 def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset: bool) -> None:
@@ -324,12 +326,13 @@ def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset
             )
 
 
-def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
-    if name not in table.columns:
+def _column(table: pd.DataFrame, name: str, what: str) -> Any:
+    try:
+        return table_column(table, name)
+    except KeyError:
         raise NameNotFoundError(
             f"{what} {name!r} is not a column of data" + suggest(name, map(str, table.columns))
-        )
-    return table[name]
+        ) from None
 
 
 def _weights(weights: Any, table: pd.DataFrame) -> np.ndarray | None:

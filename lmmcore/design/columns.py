@@ -85,6 +85,8 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
     name, role : str
         For the error message: the variable and its role ("endog", "weights", …).
     """
+    if type(values) is np.ndarray and values.ndim == 1 and _is_readable(values):
+        return values
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         values = values.iloc[:, 0]
     if isinstance(values, pd.Series):
@@ -105,7 +107,7 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
             raise DataValueError(
                 f"{role} {name!r} has shape {array.shape}; expected one number per row"
             )
-    if array.dtype in READABLE and array.flags.aligned:
+    if _is_readable(array):
         return array
     kind = array.dtype.kind
     if kind == "O":
@@ -115,6 +117,10 @@ def as_column(values: Any, name: str, role: str) -> np.ndarray:
     if kind not in "fiub":
         raise _not_numeric(name, role, f"values of type {array.dtype}, such as {array[:1]!r}")
     return array.astype(np.float64)
+
+
+def _is_readable(array: np.ndarray) -> bool:
+    return array.dtype in READABLE and array.flags.aligned
 
 
 def _from_objects(array: np.ndarray, name: str, role: str) -> np.ndarray:

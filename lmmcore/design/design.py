@@ -173,20 +173,9 @@ def check(design: Design) -> Design:
         One group, a group for every row, no random effects.
     """
     n = design.n_rows
-    lengths = {f"endog {design.endog_name!r}": n, "groups": len(design.grouping.codes)}
-    for role, columns, names in (
-        ("exog", design.fixed, design.fixed_names),
-        ("exog_re", design.random, tuple(x for t in design.terms for x in t.names)),
-    ):
-        lengths |= {f"{role} {name!r}": len(c) for name, c in zip(names, columns) if c is not None}
-    if design.weights is not None:
-        lengths["weights"] = len(design.weights)
-    wrong = [f"{what} has {m}" for what, m in lengths.items() if m != n]
-    if wrong:
-        raise DataValueError(
-            f"endog {design.endog_name!r} has {counted(n, 'row')} but {', '.join(wrong)}; "
-            "expected the same number of rows everywhere"
-        )
+    given = [design.grouping.codes, design.weights, *design.fixed, *design.random]
+    if any(values is not None and len(values) != n for values in given):
+        raise _different_lengths(design)
     if n == 0:
         why = (
             f" after {design.n_dropped} with missing values were dropped"
@@ -210,6 +199,20 @@ def check(design: Design) -> Design:
         if own:
             _check_factor(design, f, len(own))
     return design
+
+
+def _different_lengths(design: Design) -> DataValueError:
+    n = design.n_rows
+    named: list[tuple[str, Column]] = [("groups", design.grouping.codes)]
+    named += [(f"exog {name!r}", c) for name, c in zip(design.fixed_names, design.fixed)]
+    random = [x for t in design.terms for x in t.names]
+    named += [(f"exog_re {name!r}", c) for name, c in zip(random, design.random)]
+    named.append(("weights", design.weights))
+    wrong = [f"{what} has {len(c)}" for what, c in named if c is not None and len(c) != n]
+    return DataValueError(
+        f"endog {design.endog_name!r} has {counted(n, 'row')} but {', '.join(wrong)}; "
+        "expected the same number of rows everywhere"
+    )
 
 
 def _check_factor(design: Design, f: int, k: int) -> None:

@@ -84,7 +84,7 @@ def missing_labels(values: Any) -> np.ndarray:
     return np.asarray(pd.isna(values))
 
 
-def code_groups(values: Any, name: str) -> Grouping:
+def code_groups(values: Any, name: str, variables: tuple[str, ...] = ()) -> Grouping:
     """Code a grouping variable.
 
     Parameters
@@ -93,6 +93,8 @@ def code_groups(values: Any, name: str) -> Grouping:
         Integers, text, booleans, floats, dates or a categorical; no missing values.
     name : str
         Name of the factor.
+    variables : tuple of str
+        The columns of a table that the labels are, if any.
     """
     values = one_label_per_row(values, name)
     if isinstance(values, np.ma.MaskedArray):
@@ -101,21 +103,23 @@ def code_groups(values: Any, name: str) -> Grouping:
     if isinstance(values, pd.Categorical):
         codes = np.asarray(values.codes)
         _refuse_missing(codes < 0, name)
-        return _from_codes(name, codes, np.asarray(values.categories))
+        return _from_codes(name, codes, np.asarray(values.categories), variables=variables)
     array = values if isinstance(values, np.ndarray) else None
     if array is not None and array.dtype.kind in "iu" and len(array):
         low, high = int(array.min()), int(array.max())
         if _is_dense(low, high, len(array)):
             integers = np.ascontiguousarray(array, dtype=np.int64)
             codes, labels, in_order = code_integers(integers, low, high)
-            return Grouping(name, codes, labels.astype(array.dtype, copy=False), in_order)
+            labels = labels.astype(array.dtype, copy=False)
+            return Grouping(name, codes, labels, in_order, variables)
     codes, uniques = factorize(values)
     if len(codes) and codes.min() < 0:
         _refuse_missing(codes < 0, name)
     labels, order = _in_order(np.asarray(uniques))
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return _from_codes(name, rank[codes] if len(codes) else codes, labels, complete=True)
+    codes = rank[codes] if len(codes) else codes
+    return _from_codes(name, codes, labels, complete=True, variables=variables)
 
 
 def one_label_per_row(values: Any, name: str) -> Any:
@@ -198,7 +202,11 @@ def _dense_codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _from_codes(
-    name: str, codes: np.ndarray, labels: np.ndarray, complete: bool = False
+    name: str,
+    codes: np.ndarray,
+    labels: np.ndarray,
+    complete: bool = False,
+    variables: tuple[str, ...] = (),
 ) -> Grouping:
     """Return a factor of codes, without levels that do not occur."""
     codes = np.ascontiguousarray(codes, dtype=np.int32)
@@ -209,7 +217,7 @@ def _from_codes(
             codes = (np.cumsum(used, dtype=np.int32) - np.int32(1))[codes]
             labels = labels[used]
     in_order = bool(np.all(codes[1:] >= codes[:-1]))
-    return Grouping(name, codes, labels, in_order)
+    return Grouping(name, codes, labels, in_order, variables)
 
 
 def _refuse_missing(mask: np.ndarray, name: str) -> None:

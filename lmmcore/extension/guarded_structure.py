@@ -49,6 +49,7 @@ class GuardedStructure:
     def __init__(self, structure: CovarianceStructure, label: str | Plugin, k: int) -> None:
         self.structure, self.label, self.k = structure, label, k
         self.closed_under = str(getattr(structure, "closed_under", "nothing"))
+        self._last_derivative: np.ndarray | None = None
         self._derivative_holds = k in _checked_sizes(structure)
         self._m: int | None = None
         m = self._call("n_parameters", k)
@@ -107,6 +108,8 @@ class GuardedStructure:
             slope = self.structure.factor_derivative(theta, k)
         except Exception as exc:
             raise self._raised("factor_derivative", exc) from exc
+        if slope is self._last_derivative and k == self.k:
+            return slope  # cannot be written to, and was looked at
         if type(slope) is not np.ndarray or slope.dtype != FLOAT:
             slope = self._array("factor_derivative", slope)
         if slope.ndim != 3 or slope.shape[0] != self._m or slope.shape[1] != k:
@@ -124,6 +127,8 @@ class GuardedStructure:
                 self._derivative_holds = False
                 raise
             _checked_sizes(self.structure).add(k)
+        own = slope.base is None and not slope.flags.writeable
+        self._last_derivative = slope if own else None
         return slope
 
     def factor_second_derivative(self, theta: np.ndarray, k: int) -> np.ndarray | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..errors import counted
 from .identification import NullDirection
 
 
@@ -71,7 +72,7 @@ class Convergence:
     message : str
         Why the optimizer stopped.
     evaluations : int
-        Evaluations of the criterion on the way to the optimum, start values included.
+        Evaluations of the criterion on the way to the optimum.
     iterations : int
     seconds : float
         Wall-clock time from cross-products to optimum.
@@ -120,10 +121,10 @@ class Convergence:
                 head = "Not identified: converged to one of many optima of the same likelihood,"
         else:
             head = f"Not converged: {self.message};"
-        plural = "" if self.iterations == 1 else "s"
-        work = f"{self.iterations} iteration{plural}, {self.evaluations} evaluations, {self.seconds:.2g} s"
+        steps = counted(self.iterations, "iteration")
+        work = f"{steps}, {counted(self.evaluations, 'evaluation')}, {self.seconds:.2g} s"
         if self.explored:
-            work += f" (and {self.explored} evaluations from further starts)"
+            work += f" (and {counted(self.explored, 'evaluation')} from further starts)"
         proof = f"  Newton decrement {self.newton_decrement:.1e}"
         if not math.isnan(self.min_hessian_eigenvalue):
             proof += f", smallest Hessian eigenvalue {self.min_hessian_eigenvalue:.2g}"

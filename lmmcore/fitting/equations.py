@@ -49,6 +49,8 @@ class Equations:
     crossproducts : CrossProducts or CrossedProducts
     structures : sequence of CovarianceStructure
         One for each term, for the user's columns.
+    coordinates : Coordinates, optional
+        Those of the basis of the cross-products, where they are known already.
     """
 
     def __init__(
@@ -56,10 +58,13 @@ class Equations:
         layout: Layout,
         crossproducts: CrossProducts | CrossedProducts,
         structures: Sequence[CovarianceStructure],
+        coordinates: Coordinates | None = None,
     ) -> None:
         self.layout = layout
         self.crossproducts = crossproducts
         self.structures = tuple(structures)
+        if coordinates is not None:
+            self.coordinates = coordinates
 
     @cached_property
     def engine(self) -> Engine:

@@ -13,7 +13,7 @@ from ..extension import Optimizer
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit
 from ..fitting.options import chosen_optimizers
-from ..likelihood.fixed import FixedPattern
+from ..likelihood.held_variance import HeldVariance, is_cone
 
 
 def profile_variance(
@@ -46,17 +46,18 @@ def profile_variance(
     right = np.linspace(estimate_at, high, num_high + 1)[1:]
     values = np.concatenate([left, right]) / fit.scale
     plain = equations.plain_engine
-    term = plain.terms[t]
-    free = np.ones(term.k * (term.k + 1) // 2, dtype=bool)
-    free[0] = False
-    order = [column, *(j for j in range(term.k) if j != column)]
+    unit = plain.terms[t].basis[column, column] ** 2
     covariances = [to.to_engine(g) for to, g in zip(plain.terms, fit.relative)]
+    if not is_cone(likelihood.structures[t], covariances[t]):
+        raise OptionError(
+            f"re_ix={re_ix!r}: the covariance matrix of {fit.layout.terms[t].title} has entries that are "
+            "held fixed, or a structure that is not closed under multiplication; its variances "
+            "have no profile. Profile a fit without `free`"
+        )
     out = []
     for value in values:
-        held = np.zeros(len(free))
-        held[0] = np.sqrt(value) / term.basis[column, column]
         structures = list(likelihood.structures)
-        structures[t] = FixedPattern(free, held, order)
+        structures[t] = HeldVariance(structures[t], column, value / unit)
         restricted = equations.likelihood(fit.reml, structures, plain, likelihood.penalty)
         start = restricted.parameters(covariances)
         found = estimate(

@@ -29,13 +29,16 @@ class Coordinates:
     """
 
     def __init__(self, basis: Basis) -> None:
-        kept = basis.kept
-        order = np.argsort(basis.order[kept], kind="stable")
-        self.columns: np.ndarray = basis.order[kept][order]
+        columns, inner, last = basis.order, basis.map[:-1, :-1], basis.map[:-1, -1]
+        if basis.dependent:
+            kept = basis.kept
+            columns, inner, last = columns[kept], inner[np.ix_(kept, kept)], last[kept]
+        order = columns.argsort(kind="stable")
+        self.columns: np.ndarray = columns[order]
         self.y_scale = float(basis.map[-1, -1])
-        self._inner = basis.map[np.ix_(kept, kept)]
-        self.matrix: np.ndarray = (self._inner / self.y_scale)[order]
-        self.shift: np.ndarray = (basis.map[kept, -1] / self.y_scale)[order]
+        self._inner = inner
+        self.matrix: np.ndarray = inner[order] / self.y_scale
+        self.shift: np.ndarray = last[order] / self.y_scale
 
     @cached_property
     def log_y_scale(self) -> float:

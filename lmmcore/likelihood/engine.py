@@ -43,6 +43,8 @@ class Engine(Protocol):
         The residual sum of squares without random effects, in the basis.
     columns : int
         Columns of Z that one factorization couples.
+    starts : dict of bool to list of arrays
+        Start values G_t found so far, by REML or ML; see `start`.
     is_exact : bool
         Whether `gradient_hessian` gives the exact Hessian, at little cost.
     is_centred : bool
@@ -58,6 +60,15 @@ class Engine(Protocol):
     rank: int
     columns: int
     residual: float
+    starts: dict[bool, list[np.ndarray]]
+
+    @property
+    def within_variance(self) -> float | None:
+        """σ² of the regression inside groups; None without degrees of freedom, or if unknown."""
+
+    @property
+    def least_squares(self) -> State | None:
+        """The pieces of the criterion without random effects."""
 
     @property
     def is_exact(self) -> bool: ...

@@ -12,7 +12,6 @@ import numpy as np
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..extension.protocols import CovarianceStructure
-from ..linalg._dense import cholesky_inverse
 from ..linalg.matrices import eigh, semidefinite_cholesky
 from .chain import chain_rule
 from .coordinates import Coordinates
@@ -101,6 +100,10 @@ class ProfiledLikelihood:
         self.n_parameters = start
         self.evaluations = 0
         self._last: Point | None = None
+
+    def forget(self) -> None:
+        """Count evaluations from zero, and do not know any point."""
+        self.evaluations, self._last = 0, None
 
     @property
     def terms(self) -> list[TermShape]:
@@ -209,10 +212,8 @@ class ProfiledLikelihood:
     @cached_property
     def value_without_effects(self) -> float:
         """The criterion where all G_t are zero: that of least squares."""
-        gram = self.engine.total.copy()
-        inverse, ok = cholesky_inverse(gram)
-        nothing = [np.zeros((t.k, t.k)) for t in self.terms]
-        return self.value_of(State(0.0, gram, inverse) if ok else None, nothing)
+        nothing = [] if self.penalty is None else [np.zeros((t.k, t.k)) for t in self.terms]
+        return self.value_of(self.engine.least_squares, nothing)
 
     # The objective of an optimizer
 

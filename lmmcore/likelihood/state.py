@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..linalg._dense import log_det
+from ..linalg._dense import cholesky_inverse, log_det
 from ..linalg.matrices import symmetric_index
 
 SMALLEST = 1e-150  # mean square of a column of Z whose variance can be squared
@@ -59,7 +59,7 @@ class TermShape:
         return inverse @ g @ inverse.T
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class State:
     """The criterion's pieces at one point.
 
@@ -94,3 +94,16 @@ class State:
     def log_det_h(self) -> float:
         """log|X'V⁻¹X| in the basis."""
         return log_det(self.root, len(self.root) - 1)
+
+
+def state_without_effects(total: np.ndarray) -> State | None:
+    """Return the pieces of the criterion where all variances are zero: those of least squares.
+
+    Parameters
+    ----------
+    total : array (p + 1, p + 1)
+        [X y]'[X y] in the basis.
+    """
+    root = total.copy()
+    inverse, ok = cholesky_inverse(root)
+    return State(0.0, root, inverse) if ok else None

@@ -37,6 +37,48 @@ def cholesky_inverse(double[:, ::1] a):
     return out, info == 0
 
 
+def orthonormal(const double[:, ::1] gram):
+    """Return (M, pivot): an upper triangular M for which the columns of rows @ M are orthonormal.
+
+    `gram` (n, n) holds the cross-products of the rows; the lower triangle is read. `pivot` is the
+    smallest one of the Cholesky factor of gram scaled to a unit diagonal: the part of its length by
+    which a column differs from those before it. It is zero, and M means nothing, where gram is
+    not positive definite.
+    """
+    cdef int n = <int> gram.shape[0], info = 0
+    cdef cnp.npy_intp shape[2]
+    cdef cnp.ndarray out, lengths
+    cdef double* p
+    cdef double* length
+    cdef double least = 1.0
+    cdef Py_ssize_t i, j
+    shape[0] = shape[1] = n
+    out, lengths = cnp.PyArray_ZEROS(2, shape, cnp.NPY_DOUBLE, 0), cnp.PyArray_EMPTY(1, shape, cnp.NPY_DOUBLE, 0)
+    p, length = <double*> cnp.PyArray_DATA(out), <double*> cnp.PyArray_DATA(lengths)
+    for i in range(n):
+        if not (gram[i, i] > 0.0 and isfinite(gram[i, i])):
+            return out, 0.0
+        length[i] = sqrt(gram[i, i])
+    # Upper triangles, in the order of rows, are lower ones for LAPACK: gram = R'R there.
+    for i in range(n):
+        for j in range(i + 1):
+            p[j * n + i] = gram[i, j] / (length[i] * length[j])
+            if not isfinite(p[j * n + i]):
+                return out, 0.0
+    dpotrf(b"L", &n, p, &n, &info)
+    if info != 0:
+        return out, 0.0
+    for i in range(n):
+        least = min(least, p[i * n + i])
+    dtrtri(b"L", b"N", &n, p, &n, &info)
+    if info != 0:
+        return out, 0.0
+    for i in range(n):
+        for j in range(i, n):
+            p[i * n + j] /= length[i]
+    return out, least
+
+
 cdef void _rotate(double* v, double* values) noexcept nogil:
     """Replace [[p, q], [q, r]] by its eigenvectors, by Jacobi's rotation (Rutishauser 1966)."""
     cdef double p = v[0], q = v[1], r = v[3], t = 0.0, tau, c, s
@@ -107,6 +149,21 @@ def semidefinite_cholesky(double[:, :] g, double tolerance):
             for l in range(j):
                 x -= p[i * k + l] * p[j * k + l]
             p[i * k + j] = x / pivot
+    return out
+
+
+def symmetric(const double[:, :] a):
+    """Return the symmetric matrix whose lower triangle is given."""
+    cdef Py_ssize_t k = a.shape[0], i, j
+    cdef cnp.npy_intp shape[2]
+    cdef cnp.ndarray out
+    cdef double* p
+    shape[0] = shape[1] = k
+    out = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, 0)
+    p = <double*> cnp.PyArray_DATA(out)
+    for i in range(k):
+        for j in range(i + 1):
+            p[i * k + j] = p[j * k + i] = a[i, j]
     return out
 
 

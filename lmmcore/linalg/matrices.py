@@ -53,6 +53,8 @@ def symmetric_index(k: int) -> np.ndarray:
 
 def symmetric(a: np.ndarray) -> np.ndarray:
     """Return the symmetric matrices (…, k, k) whose lower triangles are given."""
+    if a.ndim == 2 and a.dtype == float:
+        return _dense.symmetric(a)
     rows, cols = lower_indices(a.shape[-1])
     return a[..., rows, cols][..., symmetric_index(a.shape[-1])]
 

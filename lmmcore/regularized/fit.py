@@ -105,12 +105,12 @@ def fit_penalized(
         if isinstance(standardize, str):
             null = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
             rows = quadratic_at(model, null)
-            recipe = recipe.of(with_information_scales(terms, rows, null.scale, model.nobs))
+            recipe = recipe.of(with_information_scales(terms, rows, null.scale, model))
         return recipe.fit(model)
     plain = model.fit(**recipe.fit_kwargs)
     rows = quadratic_at(model, plain)
     if isinstance(standardize, str):
-        recipe = recipe.of(with_information_scales(terms, rows, plain.scale, model.nobs))
+        recipe = recipe.of(with_information_scales(terms, rows, plain.scale, model))
     return recipe.fit_held(model, plain, rows)
 
 

@@ -70,10 +70,19 @@ def penalized_terms(
     return PenaltyTerms(tuple(names), given, _groups(model, groups), scales)
 
 
+def mean_weight(model: Any) -> float:
+    """Return the mean of the prior weights: σ² divided by it is the variance of an average row.
+
+    Scales refer to an average row, so that weights in another unit give the same fit.
+    """
+    weights = model.design.weights
+    return 1.0 if weights is None else float(np.mean(weights))
+
+
 def with_information_scales(
-    terms: PenaltyTerms, rows: Whitened, scale: float, n: int
+    terms: PenaltyTerms, rows: Whitened, scale: float, model: Any
 ) -> PenaltyTerms:
-    """Return the terms with the scales √(x'V⁻¹x / n), where V is relative to σ².
+    """Return the terms with the scales √(x'V⁻¹x / n), where V is relative to the σ² of an average row.
 
     Unpenalized columns are projected out first. If V is the identity, this is the standard deviation of
     a column. A column that varies only between groups carries less information than its standard
@@ -85,7 +94,8 @@ def with_information_scales(
     before = rows.diagonal[penalized]
     size = np.where(reduced.diagonal > ALIVE * before, reduced.diagonal, 0.0)
     scales = np.ones(len(terms.names))
-    scales[penalized] = np.where(size > 0, np.sqrt(size * scale / n), 1.0)
+    scale = scale / mean_weight(model)
+    scales[penalized] = np.where(size > 0, np.sqrt(size * scale / model.nobs), 1.0)
     return replace(terms, scales=scales)
 
 
@@ -173,7 +183,7 @@ def _sd(column: Column, weights: np.ndarray | None, centre: bool) -> float:
         x = x - float(w @ x) / float(w.sum())
         if np.abs(x).max() <= 1e-12 * np.abs(column).max():
             return 0.0
-    return float(np.sqrt(np.mean(w * x**2)))
+    return float(np.sqrt(np.average(x**2, weights=w)))
 
 
 def _sds_of_products(model: Any) -> np.ndarray:
@@ -188,7 +198,9 @@ def _sds_of_products(model: Any) -> np.ndarray:
     if constant:  # the other directions of the basis are orthogonal to it
         first = int(np.argmax(np.abs(raw[:, constant[0]])))
         raw, total = np.delete(raw, first, 0), np.delete(np.delete(total, first, 0), first, 1)
-    return np.sqrt(np.maximum(np.einsum("ij,ik,kj->j", raw, total, raw), 0.0) / cp.n)
+    return np.sqrt(
+        np.maximum(np.einsum("ij,ik,kj->j", raw, total, raw), 0.0) / (cp.n * mean_weight(model))
+    )
 
 
 def _numbers(given: Any, p: int, names: Sequence[str], argument: str) -> np.ndarray:

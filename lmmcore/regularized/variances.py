@@ -26,6 +26,7 @@ from ..penalties.quadratic import Whitened
 from ..results import MixedLMResults
 from .anderson import Anderson
 from .quadratic import rows_of_engine, whitened_rows
+from .terms import mean_weight
 
 ROUNDS = 200
 STATIONARY = 1e-8
@@ -99,8 +100,8 @@ def problem_at(
     curvature: np.ndarray | None = None,
     pilot: np.ndarray | None = None,
 ) -> PenalizedQuadratic:
-    """Return the quadratic at the variances of a fit with a penalty of β/σ."""
-    scaled = replace(terms, scales=terms.scales / np.sqrt(fit.scale))
+    """Return the quadratic at the variances of a fit with a penalty of β/σ, σ that of an average row."""
+    scaled = replace(terms, scales=terms.scales / np.sqrt(fit.scale / mean_weight(model)))
     return PenalizedQuadratic(quadratic_at(model, fit), scaled, penalty, curvature, pilot)
 
 

@@ -83,3 +83,23 @@ def test_integer_codes(values):
     np.testing.assert_array_equal(codes, expected)
     np.testing.assert_array_equal(labels, expected_labels)
     assert in_order == bool(np.all(np.diff(expected) >= 0))
+
+
+@given(
+    st.integers(0, 700),
+    st.lists(st.sampled_from([None, *KINDS]), min_size=1, max_size=4),
+    st.integers(1, 9),
+    st.integers(0, 100),
+)
+def test_typical(n, kinds, step, seed):
+    rng = np.random.default_rng(seed)
+    columns = [None if kind is None else column(rng, n, kind) for kind in kinds]
+    found = _rows.Columns(columns, n).typical(step)
+    for value, c in zip(found, columns):
+        expected = 0.0 if c is None or n == 0 else np.mean(c[::step], dtype=float)
+        assert value == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_typical_of_what_is_not_finite():
+    columns = [np.array([1.0, np.nan]), np.array([np.inf, 0.0]), np.array([1.0, 3.0])]
+    assert _rows.Columns(columns, 2).typical(1).tolist() == [0.0, 0.0, 2.0]

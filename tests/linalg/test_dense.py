@@ -76,3 +76,23 @@ def test_log_det(a):
 def test_identity_is_a_fresh_matrix():
     identity(3)[0, 0] = 5.0
     np.testing.assert_array_equal(identity(3), np.eye(3))
+
+
+@given(positive())
+def test_orthonormal(a):
+    m, pivot = _dense.orthonormal(np.tril(a))
+    np.testing.assert_allclose(m.T @ a @ m, np.eye(len(a)), atol=1e-9)
+    assert not np.tril(m, -1).any()
+    assert pivot == pytest.approx(np.linalg.cholesky(in_units(a)).diagonal().min(), rel=1e-9)
+
+
+@pytest.mark.parametrize("diagonal", [0.0, -1.0, np.nan, np.inf])
+def test_orthonormal_where_there_is_none(diagonal):
+    assert _dense.orthonormal(np.diag([1.0, diagonal]))[1] == 0.0
+    assert _dense.orthonormal(np.ones((2, 2)))[1] == 0.0
+
+
+@given(positive())
+def test_symmetric(a):
+    np.testing.assert_array_equal(_dense.symmetric(np.tril(a)), a)
+    np.testing.assert_array_equal(_dense.symmetric(np.asfortranarray(np.tril(a))), a)

@@ -25,7 +25,8 @@ def test_all_optimizers_agree(model):
     assert table["converged"].all()
     assert not table["singular"].any()
     assert table["difference"].between(0.0, 1e-5).all()
-    assert (table["evaluations"] > 1).all()
+    assert (table["evaluations"] >= 1).all()
+    assert (table["evaluations"] > 1).sum() > 5
     assert (table["seconds"] > 0).all()
     fit = model.fit(reml=False)
     expected = [*fit.fe_params, *fit.cov_re.to_numpy()[[0, 1, 1], [0, 0, 1]], fit.scale]

@@ -203,7 +203,7 @@ def test_formula_and_prior_weights():
     assert list(fit.fe_params[fit.fe_params != 0].index)[:3] == ["Intercept", "x0", "x1"]
     path = model.fit_regularized_path("mcp", n_alphas=2, standardize=True)
     w = frame["w"]
-    sd = np.sqrt(np.sum(w * (frame.x3 - np.average(frame.x3, weights=w)) ** 2) / len(w))
+    sd = np.sqrt(np.average((frame.x3 - np.average(frame.x3, weights=w)) ** 2, weights=w))
     assert path.terms.scales[4] == pytest.approx(sd, rel=1e-8)
 
 

@@ -114,3 +114,36 @@ def test_maxit_is_a_number_of_sweeps():
     for wrong in (0, -1, 2.5, True, "50"):
         with pytest.raises(OptionError, match="positive whole number of sweeps"):
             model.fit_regularized(alpha=1.0, maxit=wrong)
+
+
+CHOICES = [
+    {"variances": v, "standardize": s}
+    for v in ("held", "joint")
+    for s in (False, True, "information")
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_weights_in_another_unit_give_the_same_fit(choice):
+    """Weights w and 4w are one model: V is the same, and σ² four times as large."""
+    data = lmmcore.datasets.load_orthodont()
+    w = np.where(data.age > 10, 0.5, 2.0)
+    fits = [
+        lmmcore.mixedlm(
+            "distance ~ age * Sex + (1 | Subject)", data, weights=weights
+        ).fit_regularized(method="l1", alpha=20, unpenalized=["Intercept"], **choice)
+        for weights in (w, 4.0 * w)
+    ]
+    np.testing.assert_allclose(fits[0].fe_params, fits[1].fe_params, rtol=1e-6, atol=1e-8)
+    assert fits[1].scale == pytest.approx(4.0 * fits[0].scale, rel=1e-6)
+
+
+def test_equal_weights_are_none():
+    """Weights that are all alike change nothing, on a path either."""
+    data = lmmcore.datasets.load_orthodont()
+    formula = "distance ~ age * Sex + (1 | Subject)"
+    paths = [
+        lmmcore.mixedlm(formula, data, weights=weights).fit_regularized_path(alphas=[30.0, 3.0])
+        for weights in (None, np.full(len(data), 9.0))
+    ]
+    np.testing.assert_allclose(*(path.coefficients for path in paths), rtol=1e-7, atol=1e-9)

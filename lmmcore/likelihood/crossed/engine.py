@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...linalg._dense import cholesky_inverse
 from ...linalg.matrices import gram_rank
 from ..engine import Roots, Sums
 from ..products import ProductDerivative
-from ..state import State, TermShape
+from ..state import State, TermShape, state_without_effects
 from .derivatives import Derivatives
 from .products import product_derivative
 from .structure import Structure
@@ -44,7 +45,9 @@ class CrossedEngine:
         A column that is zero everywhere, or more columns than fit into memory.
     """
 
-    within: np.ndarray | None = None  # nothing is known of the variation inside all levels
+    # Nothing is known of the variation inside all levels.
+    within: np.ndarray | None = None
+    within_variance = None
 
     def __init__(
         self, cp: CrossedProducts, term_sizes: Sequence[int], centred: bool = False
@@ -58,6 +61,8 @@ class CrossedEngine:
         self.terms: list[TermShape] = system.terms
         self.n_coordinates = system.n_coordinates
         self.total, self.residual = system.total, system.residual
+        self.starts: dict[bool, list[np.ndarray]] = {}
+        self.__dict__.pop("least_squares", None)
         self.columns = system.columns
         self.rank = min(system.columns, self.n)
 
@@ -88,6 +93,11 @@ class CrossedEngine:
     def is_exact(self) -> bool:
         """Whether `gradient_hessian` returns the exact Hessian, not the average information."""
         return self.system.is_exact
+
+    @cached_property
+    def least_squares(self) -> State | None:
+        """The pieces of the criterion without random effects."""
+        return state_without_effects(self.total)
 
     @property
     def is_centred(self) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import accumulate
 from math import isfinite, log2
 
 import numpy as np
@@ -19,7 +20,7 @@ from ...linalg.matrices import symmetric, symmetric_index
 from ...parallel import map_chunks
 from ..moments import spread
 from ..products import ProductDerivative
-from ..state import SMALLEST, State, TermShape, zero_words
+from ..state import SMALLEST, State, TermShape, state_without_effects, zero_words
 from . import _groups
 from .classes import compress
 from .products import product_derivative
@@ -61,8 +62,9 @@ class IndependentEngine:
         total = symmetric(cp.total)
         self.residual = float(total[-1, -1])  # least squares
         self._whole = not cp.basis.dependent
-        index = np.append(kept, len(cp.basis.order))
+        index: np.ndarray | None = None
         if not self._whole:
+            index = np.append(kept, len(cp.basis.order))
             total = total[np.ix_(index, index)]
         self.total = total
         self.rank = 0
@@ -76,8 +78,21 @@ class IndependentEngine:
         for levels, batch in self._batches:
             self._sum_criterion(batch, self.factor(levels, zero), between)
         self.within = total - symmetric(between)
-        diagonal = np.arange(self.p + 1)
-        self.within[diagonal, diagonal] = np.maximum(self.within[diagonal, diagonal], 0.0)
+        diagonal = self.within.reshape(-1)[:: self.p + 2]
+        np.maximum(diagonal, 0.0, out=diagonal)
+        self.starts: dict[bool, list[np.ndarray]] = {}
+        for found_later in ("within_variance", "least_squares"):
+            self.__dict__.pop(found_later, None)
+
+    @cached_property
+    def within_variance(self) -> float | None:
+        """σ² of the regression inside groups, None when there are no degrees of freedom."""
+        return _variance_inside(self.within, self.n - self.rank)
+
+    @cached_property
+    def least_squares(self) -> State | None:
+        """The pieces of the criterion without random effects."""
+        return state_without_effects(self.total)
 
     def with_response(self, cp: CrossProducts) -> IndependentEngine:
         """Return the engine of the same design with another response."""
@@ -88,10 +103,10 @@ class IndependentEngine:
     def _term_shapes(self, cp: CrossProducts, sizes: Sequence[int]) -> list[TermShape]:
         shapes: list[TermShape] = []
         start = 0
-        levels = np.zeros(len(sizes), dtype=int)
+        levels = [0] * len(sizes)
         square = np.zeros(sum(sizes))
         raw = square  # mean squares of the columns as the user gave them
-        n_levels_columns = np.cumsum([0, *sizes])
+        bounds = [0, *accumulate(sizes)]
         for block in cp.blocks:
             if cp.z_map is not None and block.columns is None:
                 full = symmetric(block.s.sum(axis=0))
@@ -103,11 +118,11 @@ class IndependentEngine:
             for t, width in enumerate(block.widths):
                 k = sizes[t]
                 part = diagonal[at : at + width].reshape(-1, k).sum(axis=0)
-                square[n_levels_columns[t] : n_levels_columns[t + 1]] += part
+                square[bounds[t] : bounds[t + 1]] += part
                 levels[t] += len(block.groups) * (width // k)
                 at += width
         for t, k in enumerate(sizes):
-            columns = slice(n_levels_columns[t], n_levels_columns[t + 1])
+            columns = slice(bounds[t], bounds[t + 1])
             size = square[columns] / cp.n
             if not (size - 1e-26 / cp.n * raw[columns]).min() > SMALLEST:
                 which = cp.term_columns[t][int(np.argmin(size))]
@@ -130,13 +145,13 @@ class IndependentEngine:
                 basis.flat[:: k + 1] = 1.0 / scales
             n_coordinates = k * (k + 1) // 2
             where = slice(start, start + n_coordinates)
-            shapes.append(TermShape(k, basis, int(levels[t]), where))
+            shapes.append(TermShape(k, basis, levels[t], where))
             start += n_coordinates
         return shapes
 
-    def _add(self, block: GroupBlock, index: np.ndarray) -> None:
+    def _add(self, block: GroupBlock, index: np.ndarray | None) -> None:
         levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
-        r, white, seen = self.whitened(block, block.w if self._whole else block.w[:, :, index])
+        r, white, seen = self.whitened(block, block.w if index is None else block.w[:, :, index])
         self.rank += int(np.count_nonzero(seen))
         r, white, multiplicity = compress(block.s, r, white)
         batch = _groups.Batch(
@@ -313,6 +328,22 @@ class IndependentEngine:
             for b in self._cp.blocks
         ]
         return product_derivative(self._cp, roots, state, of_fixed, of_residual)
+
+
+def _variance_inside(within: np.ndarray, rows: int) -> float | None:
+    """Return σ² of the regression inside groups, None when there are no degrees of freedom."""
+    diagonal = within.diagonal().tolist()
+    root = within.copy()
+    if min(diagonal) <= 1e-12:  # columns that do not vary inside groups have nothing to say here
+        inside = [j for j, square in enumerate(diagonal[:-1]) if square > 1e-12]
+        inside.append(len(diagonal) - 1)
+        root = root[inside].take(inside, axis=1)
+    _, regular = cholesky_inverse(root)
+    df = rows - (len(root) - 1)
+    if not regular or df <= 0:
+        return None
+    rss = float(root[-1, -1]) ** 2
+    return rss / df if rss > 0.0 else None
 
 
 def _wide_quad(c: np.ndarray, f: np.ndarray, k: int) -> np.ndarray:
