@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import DesignError, LmmcoreError, OptionError
 from ..extension import CovarianceStructure, Plugin
-from ..extension.guarded_structure import GuardedStructure
-from ..extension.manager import look_up
+from ..plugin_host.guarded_structure import GuardedStructure
+from ..plugin_host.manager import look_up
 
 _METHODS = (
     "n_parameters", "parameters", "factor", "factor_derivative", "factor_second_derivative", "describe"
