@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConvergenceError
-from ..extension import OptimizeOutcome, Optimizer, eigh
+from ..extension.protocols import OptimizeOutcome, Optimizer
 from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..likelihood.start import neutral_start, start_values
+from ..linalg.matrices import eigh
 from ..optimizers.newton import ROUNDING, TrustRegionNewton, without_rounding
 from .boundary import boundary_words, falling_member, negligible_variance
 from .certificate import Convergence, TermAtOptimum
