@@ -13,17 +13,17 @@ import numpy as np
 
 import lmmcore
 import lmmcore.covariance.choice as choice
-import lmmcore.model as model
+import lmmcore.fitting.options as options
 from lmmcore.extension import find
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
-WITH = (choice.GuardedStructure, model.guarded_optimizer)
+WITH = (choice.GuardedStructure, options.guarded_optimizer)
 WITHOUT = (lambda structure, label, k: structure, lambda name: find("optimizer", name))
 
 
 def through(doors: tuple[Any, Any]) -> None:
     """Make fits go through the guards, or past them."""
-    choice.GuardedStructure, model.guarded_optimizer = doors  # type: ignore[misc]
+    choice.GuardedStructure, options.guarded_optimizer = doors  # type: ignore[misc]
 
 
 def main(repeats: int = 4000) -> None:

@@ -14,11 +14,11 @@ from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
-from .extension import plugins
 from .fitting.certificate import Convergence
 from .model import MixedLM, mixedlm
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
+from .plugin_host.manager import plugins
 from .results import MixedLMResults
 from .version import __version__ as __version__
 

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from . import datasets
 from .errors import LmmcoreError, LmmcoreWarning
-from .extension import plugins
 from .fitting.options import DEFAULT_METHOD
 from .model import mixedlm
+from .plugin_host.manager import plugins
 from .tables import read_table
 from .version import __version__
 

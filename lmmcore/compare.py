@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import ConvergenceWarning, LmmcoreError, OptionError
-from .extension.manager import names
+from .plugin_host.manager import names
 
 
 def compare_optimizers(

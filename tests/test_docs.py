@@ -12,7 +12,7 @@ import pytest
 
 import lmmcore
 from lmmcore import extension
-from lmmcore.extension.manager import manager
+from lmmcore.plugin_host.manager import manager
 
 MODULES = [m.name for m in pkgutil.walk_packages(lmmcore.__path__, "lmmcore.")]
 

@@ -37,10 +37,23 @@ def imported(name, path, known):
                     yield inner if inner in known else base
 
 
+def imports_of_each(known):
+    return {name: set(imported(name, path, known)) - {name} for name, path in known.items()}
+
+
+def packages_that_run(name, wanted):
+    """Return the packages that Python runs before a module that `name` imports."""
+    parts = wanted.split(".")
+    above = {".".join(parts[:i]) for i in range(2, len(parts))}
+    return {package for package in above if not name.startswith(f"{package}.")} - {name}
+
+
 def test_the_import_graph_has_no_circle():
-    known = modules()
-    graph = {name: set(imported(name, path, known)) - {name} for name, path in known.items()}
+    graph = imports_of_each(modules())
     assert "lmmcore.linalg.matrices" in graph["lmmcore.likelihood.profiled"]
+    for name, found in graph.items():
+        graph[name] = found.union(*(packages_that_run(name, wanted) for wanted in found))
+    assert "lmmcore.extension" in graph["lmmcore.likelihood.profiled"]
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as circle:
@@ -50,6 +63,20 @@ def test_the_import_graph_has_no_circle():
 def test_a_circle_is_found():
     with pytest.raises(CycleError):
         TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+
+
+def test_only_built_in_plugins_import_what_authors_import():
+    """Built-in plugins are plugins like any other; the rest of the core imports where a name is defined."""
+    built_in = [p for p in lmmcore.plugins() if p.distribution == "lmmcore"]
+    members = [p.numbered(2) if "{n}" in p.name else p for p in built_in]
+    classes = {base for p in members for base in type(p.implementation).__mro__}
+    plugins = {base.__module__ for base in classes}
+    plugins |= {f"lmmcore.{room}.plugin" for room in ("optimizers", "covariance", "penalties")}
+    graph = imports_of_each(modules())
+    found = {name for name, wanted in graph.items() if "lmmcore.extension" in wanted}
+    assert {"lmmcore.optimizers.newton", "lmmcore.penalties.blocks"} <= found
+    found = {name for name in found if not name.startswith("lmmcore.testing.")}
+    assert found - plugins == set()
 
 
 @pytest.mark.parametrize("door", [lmmcore.MixedLM, lmmcore.MixedLMResults])

@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import DesignError, LmmcoreError, OptionError
-from ..extension import CovarianceStructure, Plugin
-from ..extension.guarded_structure import GuardedStructure
-from ..extension.manager import look_up
+from ..extension.protocols import CovarianceStructure
+from ..plugin_host.guarded_structure import GuardedStructure
+from ..plugin_host.manager import look_up
+from ..plugin_host.plugin import Plugin
 
 _METHODS = (
     "n_parameters", "parameters", "factor", "factor_derivative", "factor_second_derivative", "describe"

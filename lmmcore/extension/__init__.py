@@ -8,11 +8,11 @@ from ..linalg.matrices import (
     semidefinite_cholesky,
     symmetric,
 )
-from .hookspecs import Register, hookimpl
-from .manager import find, look_up, plugins, register, unregister
+from ..plugin_host.hookspecs import Register, hookimpl
+from ..plugin_host.manager import find, look_up, plugins, register, unregister
+from ..plugin_host.plugin import Plugin
 from .options import take_options
 from .penalties import Blockwise, Coefficients
-from .plugin import Plugin
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 

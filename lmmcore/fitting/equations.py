@@ -11,7 +11,7 @@ from ..crossproducts.crossproducts import CrossProducts
 from ..crossproducts.responses import ResponseBlock
 from ..design.design import Design
 from ..design.layout import Layout
-from ..extension import CovarianceStructure
+from ..extension.protocols import CovarianceStructure
 from ..likelihood.coordinates import Coordinates
 from ..likelihood.engine import Engine
 from ..likelihood.packed import PackedLikelihood

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..design.layout import Layout
 from ..errors import DataValueError
-from ..extension import CovarianceStructure
+from ..extension.protocols import CovarianceStructure
 from ..likelihood.fixed import FixedPattern
 from ..likelihood.profiled import ProfiledLikelihood
 from ..linalg.matrices import lower_indices, semidefinite_cholesky

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..arguments import whole_number
 from ..errors import OptionError, UnusedArgumentWarning, users_line
-from ..extension.guarded_optimizer import guarded_optimizer
+from ..plugin_host.guarded_optimizer import guarded_optimizer
 
 DEFAULT_METHOD = "newton"
 # Arguments of the fits of other classes of statsmodels.

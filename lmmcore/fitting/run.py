@@ -16,7 +16,7 @@ from ..errors import (
     OptionError,
     users_line,
 )
-from ..extension import take_options
+from ..extension.options import take_options
 from ..likelihood.penalized import SmoothPenalties
 from ..likelihood.start import neutral_start
 from ..params import as_params, has_parameters

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import number, whole_number
 from ..errors import OptionError, suggest
-from ..extension import Optimizer
+from ..extension.protocols import Optimizer
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit
 from ..fitting.options import chosen_optimizers

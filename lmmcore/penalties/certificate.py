@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from ..extension import Blockwise, Penalty
+from ..extension.penalties import Blockwise
+from ..extension.protocols import Penalty
 from .quadratic import Quadratic, Stored
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConvergenceError
-from ..extension import Blockwise
+from ..extension.penalties import Blockwise
 from ._descent import descend
 from .certificate import DualityGap, violation
 from .quadratic import Quadratic, Whitened

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from ..extension import Coefficients
-from ..extension.guarded_penalty import guarded_penalty
+from ..extension.penalties import Coefficients
+from ..plugin_host.guarded_penalty import guarded_penalty
 from .certificate import zero_from
 from .descent import MOST_SWEEPS, BlockDescent, Solution
 from .proximal import MOST_STEPS, ProximalDescent

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ConvergenceError
-from ..extension import Penalty
+from ..extension.protocols import Penalty
 from .certificate import DualityGap
 from .descent import LEAST, Solution
 from .quadratic import Quadratic

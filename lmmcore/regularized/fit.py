@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DesignError, OptionError, counted
-from ..extension.guarded_penalty import guarded_penalty
 from ..penalties.descent import Solution
 from ..penalties.problem import PenalizedQuadratic, PenaltyTerms
 from ..penalties.quadratic import Whitened
+from ..plugin_host.guarded_penalty import guarded_penalty
 from ..results import MixedLMResults
 from .fits import HeldFit, JointFit
 from .results import HeldResults, JointResults

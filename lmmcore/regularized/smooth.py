@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..extension import Optimizer
+from ..extension.protocols import Optimizer
 from ..fitting.estimate import Estimate, estimate
 from ..fitting.fit import Fit
 from ..likelihood.penalized import SmoothPenalties

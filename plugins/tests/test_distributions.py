@@ -86,7 +86,7 @@ def test_lmmcore_knows_the_names_that_it_brings(name):
     )
     path = os.pathsep.join([str(FOLDER / name), os.environ.get("PYTHONPATH", "")])
     found = json.loads(run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}))
-    text = files("lmmcore.extension").joinpath("known_distributions.json").read_text()
+    text = files("lmmcore.plugin_host").joinpath("known_distributions.json").read_text()
     kinds = {"optimizers": "optimizer", "covariances": "covariance", "penalties": "penalty"}
     for hook, names in found.items():
         assert sorted(json.loads(text)[kinds[hook]].get(name, [])) == sorted(names)

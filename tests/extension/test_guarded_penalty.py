@@ -7,7 +7,7 @@ import pytest
 
 from lmmcore.errors import DataValueError, PluginError
 from lmmcore.extension import Coefficients, find
-from lmmcore.extension.guarded_penalty import GuardedPenalty, guarded_penalty
+from lmmcore.plugin_host.guarded_penalty import GuardedPenalty, guarded_penalty
 from lmmcore.testing import check_penalty
 
 POINT = np.array([1.5, -0.2, 0.7])

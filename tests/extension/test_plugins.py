@@ -202,7 +202,7 @@ class FakeEntryPoint:
 @pytest.fixture
 def installed(monkeypatch):
     """Make a manager see entry points, and forget it afterwards."""
-    from lmmcore.extension import manager as module
+    from lmmcore.plugin_host import manager as module
 
     def see(*entries):
         monkeypatch.setattr(module, "entry_points", lambda group: list(entries))

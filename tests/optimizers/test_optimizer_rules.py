@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmmcore.extension import find
-from lmmcore.extension.manager import names
+from lmmcore.plugin_host.manager import names
 from lmmcore.testing import check_optimizer, plugin_checks
 from lmmcore.testing.check_optimizer import EXAMPLE
 from lmmcore.testing.objectives import TestObjective, TooMany

@@ -12,8 +12,8 @@ import numpy as np
 from numpy import vdot
 
 from ..errors import LmmcoreError, PluginError
+from ..extension.protocols import CovarianceStructure
 from .plugin import Plugin, shown
-from .protocols import CovarianceStructure
 
 FLOAT = np.dtype(float)
 STEP = 1e-4  # of differences that are held against derivatives

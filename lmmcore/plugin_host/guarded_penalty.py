@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import LmmcoreError, OptionError, PluginError
+from ..extension.penalties import Blockwise, Coefficients
 from .manager import look_up
-from .penalties import Blockwise, Coefficients
 from .plugin import Plugin, shown
 
 METHODS = ("bind", "value", "prox")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import LmmcoreError, OptionError, PluginError
+from ..extension.protocols import Objective, OptimizeOutcome
 from .manager import look_up
 from .plugin import Plugin, shown
-from .protocols import Objective, OptimizeOutcome
 
 MAX_EVALUATIONS = 200_000
 MAX_NOT_FINITE = 1_000  # calls in a row with a θ that is not finite

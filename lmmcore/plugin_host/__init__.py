@@ -1,0 +1,1 @@
+"""What the core uses to find plugins and to check what they return; authors import `lmmcore.extension`."""
