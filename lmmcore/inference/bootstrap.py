@@ -187,6 +187,9 @@ def _rows_of(design: Design, rows: np.ndarray, grouping: Grouping) -> Design:
         grouping=grouping,
         components=None if design.components is None else design.components.take(rows),
         weights=None if design.weights is None else design.weights[rows],
+        offset=None if design.offset is None else design.offset[rows],
+        rows=rows if design.rows is None else design.rows[rows],
+        in_table=rows if design.in_table is None else design.in_table[rows],
         row_labels=None,
     )
 

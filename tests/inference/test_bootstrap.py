@@ -1,6 +1,7 @@
 """The bootstrap: resampled groups, drawn responses, reproducibility, failures."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lmmcore
@@ -117,3 +118,22 @@ def test_wrong_generator_function_and_subset():
         fit.bootstrap(3, fun=lambda _: "a")
     with pytest.raises(DataValueError, match="subset='zz' does not select rows of data"):
         lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data, subset="zz")
+
+
+def test_offset_and_rows_follow_the_groups_that_were_drawn():
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), rng.integers(3, 7, 12))})
+    data["x"], data["o"] = rng.standard_normal((2, len(data)))
+    data["y"] = data["x"] + 5 * data["o"] + rng.standard_normal(12)[data["g"]]
+    data["y"] += rng.standard_normal(len(data))
+    fit = lmmcore.mixedlm("y ~ x + offset(5 * o) + (1 | g)", data).fit()
+    drawn = []
+    fit.bootstrap(4, rng=1, fun=lambda f: drawn.append(f) or 1.0)
+    for again in drawn[1:]:
+        rows = again.model.rows_used
+        np.testing.assert_allclose(again.model.endog, data["y"].to_numpy()[rows])
+        np.testing.assert_allclose(again.model.exog[:, 1], data["x"].to_numpy()[rows])
+        beta = again.fe_params.to_numpy()
+        expected = beta[0] + beta[1] * data["x"].to_numpy()[rows] + 5 * data["o"].to_numpy()[rows]
+        np.testing.assert_allclose(again.predict(), expected)
+        pd.testing.assert_frame_equal(again.model.data.frame, data.iloc[rows])
