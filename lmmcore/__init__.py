@@ -9,13 +9,14 @@ except ImportError as exc:
     ) from exc
 
 from . import datasets
+from .api import mixedlm
 from .compare import compare_optimizers
 from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
 from .fitting.certificate import Convergence
-from .model import MixedLM, mixedlm
+from .model import MixedLM
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
 from .plugin_host.manager import plugins

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import datasets
+from .api import mixedlm
 from .errors import LmmcoreError, LmmcoreWarning
 from .fitting.options import DEFAULT_METHOD
-from .model import mixedlm
 from .plugin_host.manager import plugins
 from .tables import read_table
 from .version import __version__

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from . import estimation
 from .arguments import check_components, number
 from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
@@ -23,16 +24,9 @@ from .design.design import Design, with_covariance
 from .design.spec import ModelSpec
 from .errors import DataValueError, NotFiniteError, RankDeficientWarning, users_line
 from .fitting.equations import Equations, bound_structures
-from .fitting.estimate import estimate
-from .fitting.options import chosen_optimizers
-from .fitting.run import run
 from .likelihood.coordinates import Coordinates
-from .params import MixedLMParams
 from .prediction import linear_predictor
-from .refitting import refit, template_of
 from .regularized import methods as penalized
-from .regularized.smooth import estimate_penalized, smooth_penalties, smooth_results
-from .results import MixedLMResults
 from .row_for_row import check_like, with_columns, with_data
 from .simulate import MixedLMDistribution
 from .spellings import FORMULA_ARGUMENTS, INIT_ARGUMENTS, refuse_arguments
@@ -93,7 +87,9 @@ class MixedLM:
     LmmcoreError
         The data or the arguments are wrong; see the subclasses in `lmmcore.errors`.
 
-    Notes ----- Rows are matched by position. Series and frames among `endog`, `exog`, `groups`,
+    Notes
+    -----
+    Rows are matched by position. Series and frames among `endog`, `exog`, `groups`,
     `exog_re`, `weights` must therefore have the same index, in the same order; otherwise there is an
     error. Align them with ``groups.loc[endog.index]``, or give arrays (``groups.to_numpy()``) to match
     rows by position. Masked entries of masked arrays are missing values.
@@ -268,8 +264,9 @@ class MixedLM:
 
     @cached_property
     def crossproducts(self) -> CrossProducts | CrossedProducts:
-        """Cross-products of all columns. They are formed when the model is built or, if there "
-        "are many columns, when they are first needed.
+        """Cross-products of all columns.
+
+        They are formed when the model is built or, if there are many columns, when they are first needed.
 
         Raises
         ------
@@ -319,116 +316,10 @@ class MixedLM:
     get_fe_params = method(at_parameters.get_fe_params)
     get_scale = method(at_parameters.get_scale)
 
-    def fit(
-        self,
-        start_params: MixedLMParams | np.ndarray | None = None,
-        reml: bool = True,
-        niter_sa: int = 0,
-        do_cg: bool = True,
-        fe_pen: Any = None,
-        cov_pen: Any = None,
-        free: MixedLMParams | None = None,
-        full_output: bool = False,
-        method: str | Sequence[str] | None = None,
-        *,
-        callback: Callable[[int, float], None] | None = None,
-        **options: Any,
-    ) -> Any:
-        """Estimate the parameters by restricted maximum likelihood or maximum likelihood.
+    # Fits
 
-        Parameters
-        ----------
-        start_params : MixedLMParams or array, optional
-            Start values: covariance parameters relative to σ², packed like
-            ``MixedLMParams.get_packed(use_sqrt)``, with or without the fixed
-            effects. By default, start values are computed from the data.
-        reml : bool
-        niter_sa : int
-            Accepted for compatibility; has no effect.
-        do_cg : bool
-            If false, nothing is optimized, and the result has the parameters `start_params`.
-        fe_pen, cov_pen : penalty objects, optional
-            Smooth penalties, subtracted from the log-likelihood: ``fe_pen.func(β)`` with its gradient
-            ``fe_pen.deriv(β)``, and ``cov_pen.func(G, inverse of G)`` with ``cov_pen.deriv`` in the
-            lower triangle of G, the covariance matrix of the random coefficients relative to σ²;
-            penalty objects of statsmodels work. β then maximizes the penalized likelihood.
-        free : MixedLMParams, optional
-            A mask: where its ``cov_re`` (lower triangle) or ``vcomp`` is 0, the entry of the Cholesky
-            factor of cov_re (with ``use_sqrt=False``: the entry of cov_re itself), or the root of the
-            component, stays as in `start_params` (by default the identity). ``cov_re = np.eye(k)``
-            makes the random coefficients independent. Fixed effects are always estimated.
-        full_output : bool
-            Whether ``results.hist`` holds the path of the optimizer.
-        method : str or sequence of str, optional
-            Name of an optimizer, or several names that are tried in turn until one converges. The default
-            is a trust-region Newton method with the exact Hessian. ``lmmcore.plugins()`` lists them.
-        callback : callable, optional
-            Called as ``callback(iteration, value)`` with −2 log-likelihood: at the start with
-            iteration 0, then after each iteration. If the fit continues from another start, or
-            with the next of several methods, the iterations start from 0 again.
-        **options
-            Options of the optimizer.
-
-        Returns
-        -------
-        MixedLMResults
-
-        Raises
-        ------
-        OptionError
-            An unknown optimizer or option.
-        ConvergenceError
-            The likelihood has no maximum, because there is no residual variation.
-
-        Warns
-        -----
-        ConvergenceWarning
-            The fit did not converge.
-        NotIdentifiedWarning
-            The data cannot tell some covariance parameters apart.
-        UnusedArgumentWarning
-            An argument has no effect.
-        """
-        for name, given in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
-            if given is not None:
-                penalized.check_smooth(given, name)
-        optimizers, options = chosen_optimizers(method, options)
-        penalty = smooth_penalties(self, fe_pen, cov_pen)
-        fit = run(
-            self.spec, self.equations, reml, optimizers, options, start_params, free, callback, do_cg,
-            penalty, estimate if penalty is None else estimate_penalized,
-        )  # fmt: skip
-        self.reml = fit.reml
-        if penalty is not None:
-            return smooth_results(self, fit, full_output)
-        return MixedLMResults(self, fit, full_output)
-
-    def refit(
-        self, endog: Any, reml: bool = True, *, method: str | Sequence[str] | None = None
-    ) -> MixedLMResults:
-        """Fit the model to another response of the same rows, as ``fit(reml=reml).refit(endog)``.
-
-        The first call fits the model to its own response; later ones start from there and read the new
-        response alone. See `MixedLMResults.refit`.
-
-        Parameters
-        ----------
-        endog : array_like (n,) or DataFrame
-            On the scale of the model, or a frame for the left side of the formula.
-        reml : bool
-        method : str or sequence of str, optional
-
-        Returns
-        -------
-        MixedLMResults
-        """
-        found: MixedLMResults = refit(
-            MixedLMResults(self, template_of(self, reml)), endog, method=method
-        )
-        return found
-
-    # Fits with a penalty
-
+    fit = method(estimation.fit)
+    refit = method(estimation.refit)
     fit_regularized = method(penalized.fit_regularized)
     fit_regularized_path = method(penalized.fit_regularized_path)
     select_random_effects = method(penalized.select_random_effects)
@@ -449,28 +340,3 @@ class MixedLM:
         """
         scale = number(scale, "scale", "a positive residual variance")
         return MixedLMDistribution(self, params, scale, exog)
-
-
-def mixedlm(
-    formula: str,
-    data: Any,
-    re_formula: str | None = None,
-    vc_formula: Mapping[str, str] | None = None,
-    subset: Any = None,
-    use_sparse: bool = False,
-    missing: str = "none",
-    **keywords: Any,
-) -> MixedLM:
-    """Build a model from a formula; see `MixedLM.from_formula`.
-
-    Examples
-    --------
-    >>> import lmmcore
-    >>> data = lmmcore.datasets.load_sleepstudy()
-    >>> fit = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data).fit()
-    >>> fit.fe_params.round(3).to_dict()
-    {'Intercept': 251.405, 'Days': 10.467}
-    """
-    return MixedLM.from_formula(
-        formula, data, re_formula, vc_formula, subset, use_sparse, missing, _depth=2, **keywords
-    )

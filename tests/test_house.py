@@ -82,3 +82,26 @@ def test_only_built_in_plugins_import_what_authors_import():
 @pytest.mark.parametrize("door", [lmmcore.MixedLM, lmmcore.MixedLMResults])
 def test_models_and_results_inherit_nothing(door):
     assert door.__mro__ == (door, object)
+
+
+def functions():
+    """Yield every function with its file and its length without the docstring."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                yield f"{path.relative_to(SOURCE)}: {node.name}", length
+
+
+def test_a_file_and_a_function_can_be_read_at_a_sitting():
+    lines = {
+        path.relative_to(SOURCE).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in SOURCE.rglob("*.py")
+    }
+    doors = {"model.py", "results.py"}
+    assert doors <= set(lines)
+    assert {name: n for name, n in lines.items() if n > (350 if name in doors else 450)} == {}
+    found = list(functions())
+    assert len(found) > 1000
+    assert [(name, n) for name, n in found if n > 60] == []

@@ -69,13 +69,8 @@ class TrustRegionNewton:
                 radius = 0.25 * length
                 rejected += 1
                 if -predicted < noise and decrement is not None:
-                    return OptimizeOutcome(
-                        theta,
-                        True,
-                        "no step changes the criterion beyond rounding",
-                        iteration,
-                        path,
-                    )
+                    why = "no step changes the criterion beyond rounding"
+                    return OptimizeOutcome(theta, True, why, iteration, path)
                 if rejected >= 3:
                     new = objective.em_step(theta)
                     if objective.value(new) < value:
@@ -83,9 +78,8 @@ class TrustRegionNewton:
                         value, g, h = objective.value_gradient_hessian(new)
                         radius, rejected = max(radius, 0.1), 0
                     elif rejected > 20:
-                        return OptimizeOutcome(
-                            theta, False, "no step decreases the criterion", iteration, path
-                        )
+                        why = "no step decreases the criterion"
+                        return OptimizeOutcome(theta, False, why, iteration, path)
             path.append((iteration, value))
             if callback is not None:
                 callback(iteration, value)
