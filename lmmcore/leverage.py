@@ -17,7 +17,7 @@ from .fitting.fit import Fit, once
 from .likelihood.products import ProductDerivative
 from .refitting import reader_of
 
-AT_ONCE = 1 << 16  # rows whose quadratic forms are formed together
+AT_ONCE = 1 << 13  # rows whose quadratic forms are formed together
 
 
 @once
@@ -63,22 +63,30 @@ def _forms(model: Any, fit: Fit, of_fixed: float) -> np.ndarray:
     reader, n = reader_of(model), fit.spec.nobs
     p = cp.total.shape[0] - 1
     out = np.empty(n)
+    places = _places(cp) if isinstance(cp, CrossedProducts) else {}
     for start in range(0, n, AT_ONCE):
         rows = slice(start, min(n, start + AT_ONCE))
         x = reader.fixed_rows(rows.start, rows.stop)
-        total = np.einsum("ij,jk,ik->i", x, derivative.total[:p, :p], x)
+        total = np.einsum("ij,ij->i", x @ derivative.total[:p, :p], x)
         parts = [part.rows(rows) for part in reader.parts]
         for (at, code, z), zz, zx in zip(parts, derivative.zz, derivative.zx):
             own = np.einsum("ia,iab,ib->i", z, zz[code], z)
             total[at] += own + 2.0 * np.einsum("ia,iaj,ij->i", z, zx[code][:, :, :p], x[at])
-        if isinstance(cp, CrossedProducts):
-            for (f, g), values in derivative.pairs.items():
-                (_, left, zl), (_, right, zr) = parts[f], parts[g]
-                pair = cp.pairs[f, g]
-                keys = pair.rows.astype(np.int64) * cp.factors[g].s.shape[0] + pair.cols
-                order = np.argsort(keys, kind="stable")
-                wanted = left.astype(np.int64) * cp.factors[g].s.shape[0] + right
-                place = order[np.searchsorted(keys, wanted, sorter=order)]
-                total += 2.0 * np.einsum("ia,iab,ib->i", zl, values[place], zr)
+        for (f, g), (keys, order, n_right) in places.items():
+            (_, left, zl), (_, right, zr) = parts[f], parts[g]
+            place = order[np.searchsorted(keys, left.astype(np.int64) * n_right + right)]
+            values = derivative.pairs[f, g][place]
+            total += 2.0 * np.einsum("ia,iab,ib->i", zl, values, zr)
         out[rows] = total
+    return out
+
+
+def _places(cp: CrossedProducts) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray, int]]:
+    """Return for two factors the sorted numbers of the pairs of levels that meet, and their places."""
+    out = {}
+    for (f, g), pair in cp.pairs.items():
+        n_right = cp.factors[g].s.shape[0]
+        keys = pair.rows.astype(np.int64) * n_right + pair.cols
+        order = np.argsort(keys, kind="stable")
+        out[f, g] = keys[order], order, n_right
     return out

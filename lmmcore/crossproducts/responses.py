@@ -20,7 +20,8 @@ from .basis import Basis
 from .crossed import CrossedProducts
 from .crossproducts import CrossProducts
 
-AT_ONCE = 1 << 18  # rows times columns of X that are formed at once
+KEPT = 1 << 18  # rows times columns of X up to which rows in the basis are kept
+AT_ONCE = 1 << 15  # rows times columns that are formed at once otherwise: they stay in the cache
 ROUNDING = 1e-6  # a residual below this part of the response is formed twice
 
 
@@ -102,7 +103,7 @@ class ResponseReader:
         self._kept = basis.kept
         self._columns = tuple(design.fixed[j] for j in basis.order)
         self._whole: np.ndarray | None = None
-        if self.n * max(1, self.p) <= AT_ONCE:
+        if self.n * max(1, self.p) <= KEPT:
             self._whole = self._rows(0, self.n)
         self._z = _z_of(design, cp)
 

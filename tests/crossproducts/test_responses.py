@@ -40,6 +40,7 @@ MODELS = {
 @pytest.mark.parametrize("at_once", [1 << 18, 64])
 def test_products_equal_those_of_a_fresh_model(name, at_once, monkeypatch):
     monkeypatch.setattr(responses, "AT_ONCE", at_once)
+    monkeypatch.setattr(responses, "KEPT", at_once)
     data, rng = data_of()
     model = MODELS[name](data)
     new = np.column_stack([rng.standard_normal(len(data)), 1e6 + data["x"] * 50 + rng.random(len(data)),
