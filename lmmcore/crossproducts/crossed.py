@@ -199,7 +199,7 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
     shifts = []
     for factor in factors:
         k = len(factor.columns)
-        z_shift, z_map = center(factor.columns, n) if factor.centred else (np.zeros(k), np.eye(k))
+        z_shift, z_map = center(factor.columns, n) if factor.centered else (np.zeros(k), np.eye(k))
         z = _rows.Columns(factor.columns, n)
         total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, factor.grouping)
         if not np.isfinite(s).all():

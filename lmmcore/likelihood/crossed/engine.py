@@ -35,7 +35,7 @@ class CrossedEngine:
     cp : CrossedProducts
     term_sizes : sequence of int
         Columns per level of each term.
-    centred : bool
+    centered : bool
         Whether columns may stay shifted along a constant first one, as they were read.
 
     Raises
@@ -47,9 +47,9 @@ class CrossedEngine:
     within: np.ndarray | None = None  # nothing is known of the variation inside all levels
 
     def __init__(
-        self, cp: CrossedProducts, term_sizes: Sequence[int], centred: bool = False
+        self, cp: CrossedProducts, term_sizes: Sequence[int], centered: bool = False
     ) -> None:
-        self._take(System(cp, term_sizes, centred))
+        self._take(System(cp, term_sizes, centered))
         self._of_thread = threading.local()
 
     def _take(self, system: System) -> None:
@@ -90,7 +90,7 @@ class CrossedEngine:
         return self.system.is_exact
 
     @property
-    def is_centred(self) -> bool:
+    def is_centered(self) -> bool:
         """Whether columns of Z are shifted along the constant one."""
         factors = self.system.factors
         return self.system.shifted and any(bool(np.any(np.triu(f.z_map, 1))) for f in factors)
