@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 import lmmcore
-import lmmcore.covariance.choice as choice
+import lmmcore.covariance.lookup as lookup
 import lmmcore.fitting.options as options
 from lmmcore.extension import find
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
-WITH = (choice.GuardedStructure, options.guarded_optimizer)
+WITH = (lookup.GuardedStructure, options.guarded_optimizer)
 WITHOUT = (lambda structure, label, k: structure, lambda name: find("optimizer", name))
 
 
 def through(doors: tuple[Any, Any]) -> None:
     """Make fits go through the guards, or past them."""
-    choice.GuardedStructure, options.guarded_optimizer = doors  # type: ignore[misc]
+    lookup.GuardedStructure, options.guarded_optimizer = doors  # type: ignore[misc]
 
 
 def main(repeats: int = 4000) -> None:

@@ -202,13 +202,15 @@ class MixedLM:
         arguments = (formula, data, groups, re_formula, vc_formula, weights, subset)
         frame = sys._getframe(_depth)
         try:  # most data miss nothing, so that what is missing is looked for once something is met
-            design = with_covariance(from_formula(*arguments, frame, look=False), covariance)
+            design = with_covariance(
+                from_formula(*arguments, frame, drop_missing=False), covariance
+            )
             if missing == "raise" or formed_at_once(design):
                 return cls._from_design(design, formula, use_sqrt)
         except NotFiniteError:
             if missing == "raise":
                 raise
-        design = with_covariance(from_formula(*arguments, frame, look=True), covariance)
+        design = with_covariance(from_formula(*arguments, frame, drop_missing=True), covariance)
         return cls._from_design(design, formula, use_sqrt)
 
     @classmethod

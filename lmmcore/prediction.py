@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from .arguments import numbers
-from .chosen_terms import chosen_terms
 from .design.alignment import check_alignment
 from .design.build import as_frame
 from .design.columns import matrix_columns, stack
@@ -34,6 +33,7 @@ from .random_effects import (
     independent_effects,
     random_effects_of,
 )
+from .random_effects_by_name import chosen_terms
 
 Series = pd.Series | np.ndarray
 

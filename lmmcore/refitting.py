@@ -38,8 +38,8 @@ def forget_rows(model: Any) -> None:
 def response_of(model: Any, endog: Any) -> np.ndarray:
     """Return a response (n,) without the offset: numbers, or the formula's left side in a frame."""
     design, spec = model.design, model.spec
-    labelled = isinstance(endog, (pd.Series, pd.DataFrame))
-    if labelled and design.row_labels is not None and not endog.index.equals(design.row_labels):
+    labeled = isinstance(endog, (pd.Series, pd.DataFrame))
+    if labeled and design.row_labels is not None and not endog.index.equals(design.row_labels):
         raise DataValueError(
             f"endog has {len(endog)} rows with an index that is not that of the model's {spec.nobs} rows; "
             "expected the same rows in the same order. Align them by .loc[...], or give an array"

@@ -62,7 +62,7 @@ def with_columns(like: Any, endog: Any, exog: Any) -> Design:
             fixed_names=names,
             fixed_info=None,
             row_labels=index,
-            labelled=index is not None,
+            labeled=index is not None,
             table=None,
         )
     )

@@ -1,7 +1,7 @@
 """Results of R against which fits are held.
 
-The numbers come from R 4.2.2 with lme4 1.1-31 and nlme 3.1-162, optimised far beyond the default
-tolerances (several optimisers agree to 1e-10 of the log-likelihood, and with the dense likelihood
+The numbers come from R 4.2.2 with lme4 1.1-31 and nlme 3.1-162, optimized far beyond the default
+tolerances (several optimizers agree to 1e-10 of the log-likelihood, and with the dense likelihood
 to 1e-11). `tests/reference/README.md` describes the fields.
 """
 

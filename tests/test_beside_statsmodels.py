@@ -80,7 +80,7 @@ def test_a_variance_held_fixed():
     assert fit.convergence.converged
     assert fit.cov_re_unscaled[0, 0] == pytest.approx(0.5)
     assert fit.criterion > model.fit().criterion
-    # Everything held fixed: nothing to optimise.
+    # Everything held fixed: nothing to optimize.
     mask, _ = masks(np.zeros((2, 2)))
     fixed = model.fit(start_params=start, free=mask)
     np.testing.assert_allclose(fixed.cov_re_unscaled, start.cov_re)

@@ -245,19 +245,19 @@ def test_labels_come_out_where_labels_went_in():
     data = lmmcore.datasets.load_sleepstudy()
     y, x = data["Reaction"].to_numpy(), np.column_stack([np.ones(180), data["Days"]])
     plain = MixedLM(y, x, data["Subject"], exog_re=x).fit()
-    labelled = MixedLM(data["Reaction"], pd.DataFrame(x), data["Subject"], exog_re=x).fit()
+    labeled = MixedLM(data["Reaction"], pd.DataFrame(x), data["Subject"], exog_re=x).fit()
     names = [
         "params", "fe_params", "bse", "bse_fe", "bse_re", "tvalues", "pvalues", "cov_re", "cov_fe",
         "cov_re_unscaled", "fittedvalues", "resid",
     ]  # fmt: skip
     for name in names:
         assert isinstance(getattr(plain, name), np.ndarray), name
-        assert isinstance(getattr(labelled, name), (pd.Series, pd.DataFrame)), name
-        np.testing.assert_allclose(getattr(plain, name), getattr(labelled, name), rtol=1e-9)
+        assert isinstance(getattr(labeled, name), (pd.Series, pd.DataFrame)), name
+        np.testing.assert_allclose(getattr(plain, name), getattr(labeled, name), rtol=1e-9)
     for call in ("cov_params", "conf_int", "predict"):
         assert isinstance(getattr(plain, call)(), np.ndarray)
-        assert isinstance(getattr(labelled, call)(), (pd.Series, pd.DataFrame))
-    assert plain.summary().tables[0][1].tolist() == labelled.summary().tables[0][1].tolist()
+        assert isinstance(getattr(labeled, call)(), (pd.Series, pd.DataFrame))
+    assert plain.summary().tables[0][1].tolist() == labeled.summary().tables[0][1].tolist()
     assert plain.model.param_names == [
         "const", "x1", "x_re1 Var", "x_re1 x x_re2 Cov", "x_re2 Var",
     ]  # fmt: skip

@@ -135,7 +135,7 @@ def _extreme(what: str, square: float) -> DataValueError:
 def _by_rows(
     x: np.ndarray, gram: np.ndarray, vanishing: np.ndarray, length: np.ndarray
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Orthogonalise the columns themselves, in order and twice; find the dependent ones."""
+    """Orthogonalize the columns themselves, in order and twice; find the dependent ones."""
     n, p = x.shape
     q = np.empty((n, p), order="F")
     r = np.zeros((p, p))

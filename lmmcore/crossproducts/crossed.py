@@ -199,7 +199,7 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
     shifts = []
     for factor in factors:
         z = _rows.Columns(factor.columns, n)
-        z_shift, z_map = center(z, factor.centred and factor.columns[0] is None)
+        z_shift, z_map = center(z, factor.centered and factor.columns[0] is None)
         total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, factor.grouping)
         if not np.isfinite(s).all():
             raise non_finite(design)

@@ -64,11 +64,11 @@ def _not_aligned(name: str, own: pd.Index, of: str, index: pd.Index) -> DataValu
 
 def in_subset(values: Any, index: pd.Index, rows: np.ndarray) -> Any:
     """Return some rows of values that have the index of the whole table, or else all values."""
-    labelled = isinstance(values, (pd.Series, pd.DataFrame)) and values.index.equals(index)
-    return values.iloc[rows] if labelled else values
+    labeled = isinstance(values, (pd.Series, pd.DataFrame)) and values.index.equals(index)
+    return values.iloc[rows] if labeled else values
 
 
-def is_labelled(data: Any) -> bool:
+def is_labeled(data: Any) -> bool:
     """Whether the user labeled the rows of a table: a frame, or a mapping of Series."""
     if isinstance(data, pd.DataFrame):
         return True

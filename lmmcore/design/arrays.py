@@ -61,7 +61,7 @@ def from_arrays(
     index = _index_of(endog, exog)
     design = Design(
         y, endog_name, fixed, fixed_names, grouping, terms, random,
-        weights=w, row_labels=index, labelled=index is not None,
+        weights=w, row_labels=index, labeled=index is not None,
     )  # fmt: skip
     if kept is not None:
         design = _take(design, kept)

@@ -19,7 +19,7 @@ from ..errors import (
     refuse_sparse,
     suggest,
 )
-from .alignment import check_alignment, in_subset, is_labelled
+from .alignment import check_alignment, in_subset, is_labeled
 from .columns import Column, as_column, table_column
 from .component_formulas import check_formulas, components_of
 from .design import Design, RandomTerm, check
@@ -70,14 +70,14 @@ def from_formula(
     weights: Any = None,
     subset: Any = None,
     frame: FrameType | None = None,
-    look: bool = True,
+    drop_missing: bool = True,
 ) -> Design:
     """Build the design of a formula, with bars or with groups, re_formula and vc_formula.
 
     Parameters
     ----------
     frame : frame of the caller, whose variables formulas may use beside the columns of data.
-    look : bool
+    drop_missing : bool
         Whether to find rows with missing values and leave them out. If false, missing values
         are an error, which may be raised only when the cross-products are formed.
 
@@ -100,8 +100,8 @@ def from_formula(
         of = "data" if subset is None else "the subset of data"
         raise DataValueError(f"{of} has no rows; expected a row for each observation")
     groups = column_of(groups, table)
-    labelled = [("data", table)] if is_labelled(data) else []
-    check_alignment([*labelled, ("groups", groups), ("weights", weights)])
+    labeled = [("data", table)] if is_labeled(data) else []
+    check_alignment([*labeled, ("groups", groups), ("weights", weights)])
     parsed, slopes, formulas = _parsed(
         formula, re_formula, vc_formula, groups, weights, table, frame
     )
@@ -111,7 +111,7 @@ def from_formula(
     labels = [pair for factor in given for pair in factor]
     _check_lengths([*labels, ("weights", w)], table, subset is not None)
     missing = None
-    if look:
+    if drop_missing:
         name = weights if isinstance(weights, str) else "weights"
         columns = labels if w is None else [*labels, (name, w)]
         missing = find_missing(parsed, bars, formulas, columns, Evaluator(frame, table))

@@ -74,7 +74,7 @@ class Design:
         The object that makes X from new data (Terms or Encoding), or None.
     n_dropped : int
         Rows left out because of missing values.
-    labelled : bool
+    labeled : bool
         Whether the data came as pandas objects, so that results are labeled.
     others : tuple of Grouping
         The other grouping factors.
@@ -112,7 +112,7 @@ class Design:
     endog_info: Any = None
     fixed_info: Any = None
     n_dropped: int = 0
-    labelled: bool = True
+    labeled: bool = True
     others: tuple[Grouping, ...] = ()
     offset: np.ndarray | None = None
     offset_info: tuple[Any, ...] = ()

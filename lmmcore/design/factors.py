@@ -29,7 +29,7 @@ class Factor:
         Numbers of its terms; the variance components of a design follow its bars.
     sizes : tuple of int
         Columns of each term.
-    centred : bool
+    centered : bool
         Whether the columns may be shifted along a constant first one when rows are read.
     """
 
@@ -37,7 +37,7 @@ class Factor:
     columns: tuple[Column, ...]
     terms: tuple[int, ...]
     sizes: tuple[int, ...]
-    centred: bool
+    centered: bool
 
 
 def crossed_factors(design: Design) -> list[Factor] | None:

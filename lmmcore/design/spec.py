@@ -53,7 +53,7 @@ class ModelSpec:
     layout : Layout
     factors : tuple of GroupingFactor
     nobs : int
-    labelled : bool
+    labeled : bool
         Whether the data came as pandas objects, so that results are labeled.
     formula : str or None
     use_sqrt : bool
@@ -76,7 +76,7 @@ class ModelSpec:
     layout: Layout
     factors: tuple[GroupingFactor, ...]
     nobs: int
-    labelled: bool
+    labeled: bool
     formula: str | None
     use_sqrt: bool
     n_dropped: int
@@ -100,7 +100,7 @@ class ModelSpec:
         return cls(
             design.endog_name, design.fixed_names, kept, built,
             len(design.fixed) if design.fixed_built is None else design.fixed_given,
-            layout, factors, design.n_rows, design.labelled, formula, use_sqrt, design.n_dropped,
+            layout, factors, design.n_rows, design.labeled, formula, use_sqrt, design.n_dropped,
             design.missing, design.endog_info, design.fixed_info,
             tuple((t.info, t.built) for t in design.terms),
             design.offset_info, design.component_info, design.offset is not None,
@@ -144,8 +144,8 @@ class ModelSpec:
 
     def series(self, values: np.ndarray, index: Any) -> pd.Series | np.ndarray:
         """Return a Series where the model was given pandas objects, as statsmodels does."""
-        return pd.Series(values, index=index) if self.labelled else values
+        return pd.Series(values, index=index) if self.labeled else values
 
     def frame(self, values: np.ndarray, names: list[str]) -> pd.DataFrame | np.ndarray:
         """Return a square frame where the model was given pandas objects."""
-        return pd.DataFrame(values, index=names, columns=names) if self.labelled else values
+        return pd.DataFrame(values, index=names, columns=names) if self.labeled else values

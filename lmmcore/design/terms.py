@@ -37,7 +37,7 @@ class Expression:
 
     def described(self) -> patsy.ModelDesc:
         """Return what patsy builds one column from."""
-        factor = LabelledFactor(self.text, self.written)
+        factor = LabeledFactor(self.text, self.written)
         return patsy.ModelDesc([], [patsy.Term([factor])])
 
 
@@ -74,7 +74,7 @@ class Terms:
         return _described(self.text, self.labels)
 
 
-class LabelledFactor(patsy.EvalFactor):
+class LabeledFactor(patsy.EvalFactor):
     """A factor of patsy whose name is what the user wrote, not the Python that is evaluated."""
 
     def __init__(self, code: str, label: str) -> None:
@@ -92,12 +92,12 @@ def _described(text: str, labels: Labels) -> patsy.ModelDesc:
         return found
     names = {patsy.EvalFactor(code).code: label for code, label in labels}
 
-    def labelled(factor: patsy.EvalFactor) -> patsy.EvalFactor:
+    def labeled(factor: patsy.EvalFactor) -> patsy.EvalFactor:
         label = names.get(factor.code)
-        return factor if label is None else LabelledFactor(factor.code, label)
+        return factor if label is None else LabeledFactor(factor.code, label)
 
     return patsy.ModelDesc(
-        [], [patsy.Term([labelled(f) for f in term.factors]) for term in found.rhs_termlist]
+        [], [patsy.Term([labeled(f) for f in term.factors]) for term in found.rhs_termlist]
     )
 
 

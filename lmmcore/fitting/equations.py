@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from ..covariance.choice import bound_structure
+from ..covariance.lookup import bound_structure
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..crossproducts.responses import ResponseBlock
@@ -17,7 +17,7 @@ from ..likelihood.engine import Engine
 from ..likelihood.packed import PackedLikelihood
 from ..likelihood.penalized import SmoothPenalties
 from ..likelihood.profiled import ProfiledLikelihood, build_engine
-from ..likelihood.units import InUsersColumns
+from ..likelihood.users_columns import InUsersColumns
 
 
 def closed_under(structure: CovarianceStructure) -> str:
@@ -69,13 +69,13 @@ class Equations:
     @cached_property
     def engine(self) -> Engine:
         """The engine; columns of Z may be shifted along a constant one where no structure forbids it."""
-        centred = all(closed_under(s) == "shifting" for s in self.structures)
-        return build_engine(self.crossproducts, self.layout.sizes, centred)
+        centered = all(closed_under(s) == "shifting" for s in self.structures)
+        return build_engine(self.crossproducts, self.layout.sizes, centered)
 
     @cached_property
     def plain_engine(self) -> Engine:
         """The engine for covariance structures that hold only for the columns as given."""
-        if not self.engine.is_centred:
+        if not self.engine.is_centered:
             return self.engine
         return build_engine(self.crossproducts, self.layout.sizes)
 

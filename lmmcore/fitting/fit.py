@@ -15,7 +15,7 @@ from ..design.spec import ModelSpec
 from ..likelihood.packed import PackedLikelihood, PackedPoint
 from ..likelihood.profiled import Point, ProfiledLikelihood
 from ..likelihood.state import State
-from ..likelihood.units import InUsersColumns
+from ..likelihood.users_columns import InUsersColumns
 from ..params import MixedLMParams
 from .certificate import Convergence
 from .equations import Equations

@@ -11,7 +11,7 @@ from ..likelihood.fixed import FixedPattern
 from ..likelihood.profiled import ProfiledLikelihood
 from ..linalg.matrices import lower_indices, semidefinite_cholesky
 from ..params import MixedLMParams
-from .patterns import order_that_holds
+from .held_entries import order_that_holds
 
 
 def held_structures(

@@ -329,7 +329,7 @@ def in_words(
     directions: Sequence[NullDirection], names: Sequence[Sequence[str]], groups: Sequence[str]
 ) -> list[str]:
     """Say which parameters cannot be told apart."""
-    alone: list[np.ndarray] | None = None  # what stands against the fixed effects alone
+    against_fixed: list[np.ndarray] | None = None  # moves with nothing but the fixed effects
     out = []
     for direction in directions:
         items = _items(direction.moves, names, groups)
@@ -338,7 +338,9 @@ def in_words(
         of_terms = sum(bool(np.any(m)) for m in direction.moves)
         if direction.moves_fixed and of_terms == 1 and not direction.residual:
             moves = list(direction.moves)
-            alone = moves if alone is None else [a | b for a, b in zip(alone, moves)]
+            against_fixed = (
+                moves if against_fixed is None else [a | b for a, b in zip(against_fixed, moves)]
+            )
             continue
         if len(items) == 2:
             said = f"the data cannot tell {items[0]} from {items[1]}"
@@ -347,10 +349,10 @@ def in_words(
         else:
             said = f"the data say nothing about {items[0]}"
         out.append(said + (", nor from the fixed effects" if direction.moves_fixed else ""))
-    if alone is not None:
+    if against_fixed is not None:
         out += [
             f"the data cannot tell {item} from the fixed effects"
-            for item in _items(alone, names, groups)
+            for item in _items(against_fixed, names, groups)
         ]
     return list(dict.fromkeys(out))
 

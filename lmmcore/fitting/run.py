@@ -39,7 +39,7 @@ def run(
     start_params: Any = None,
     free: Any = None,
     callback: Any = None,
-    optimise: bool = True,
+    optimize: bool = True,
     penalty: SmoothPenalties | None = None,
     search: Search = estimate,
 ) -> Fit:
@@ -66,7 +66,7 @@ def run(
         structures = held_structures(*of_user, free, start)
         likelihood = equations.likelihood(reml, structures, engine, penalty)
         start = None if at is None else likelihood.parameters(at)
-    if not optimise:
+    if not optimize:
         take_options("none", options, {})
         start = neutral_start(likelihood) if start is None else start
         optimizers = []

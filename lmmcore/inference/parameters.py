@@ -173,7 +173,7 @@ def pvalues(fit: Fit) -> Series:
 def conf_int(fit: Fit, alpha: float = 0.05) -> Frame:
     """Return limits of level 1 − alpha for `params`, by normal quantiles."""
     limits = interval(np.asarray(params(fit)), np.asarray(bse(fit)), alpha)
-    return pd.DataFrame(limits, index=fit.spec.param_names) if fit.spec.labelled else limits
+    return pd.DataFrame(limits, index=fit.spec.param_names) if fit.spec.labeled else limits
 
 
 # Degrees of freedom and information criteria

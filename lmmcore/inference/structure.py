@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..fitting.fit import once
-from ..likelihood.units import InUsersColumns
+from ..likelihood.users_columns import InUsersColumns
 from ..linalg.matrices import lower_indices
 from .unidentified import cov_fe_of, unidentified
 from .wald import CovarianceOfParams, without_unidentified

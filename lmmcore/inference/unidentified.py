@@ -98,7 +98,7 @@ def cov_fe_of(fit: Any) -> np.ndarray:
     return cov if flat is None else np.where(flat.fixed, np.nan, cov)
 
 
-def generalised_inverse(information: np.ndarray, directions: np.ndarray) -> np.ndarray | None:
+def generalized_inverse(information: np.ndarray, directions: np.ndarray) -> np.ndarray | None:
     """Return a generalized inverse of an information matrix with known null directions (k, rank).
 
     As many parameters as there are directions are taken as known. The covariance matrix of what the data

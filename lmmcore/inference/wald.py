@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from ..arguments import number, numbers
 from ..errors import DataValueError, OptionError
-from .unidentified import Unidentified, generalised_inverse
+from .unidentified import Unidentified, generalized_inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def covariance_of_params(
     information = -hessian[np.ix_(free, free)]
     if flat is not None:
         directions = np.vstack([np.zeros((p, flat.rank)), flat.directions])[free]
-        inverse = generalised_inverse(information, directions)
+        inverse = generalized_inverse(information, directions)
         if inverse is not None:
             out[:] = 0.0
             out[np.ix_(free, free)] = inverse

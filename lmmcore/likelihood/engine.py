@@ -47,7 +47,7 @@ class Engine(Protocol):
         Start values G_t found so far, by REML or ML; see `start`.
     is_exact : bool
         Whether `gradient_hessian` gives the exact Hessian, at little cost.
-    is_centred : bool
+    is_centered : bool
         Whether columns of Z are shifted along a constant one.
     """
 
@@ -74,7 +74,7 @@ class Engine(Protocol):
     def is_exact(self) -> bool: ...
 
     @property
-    def is_centred(self) -> bool: ...
+    def is_centered(self) -> bool: ...
 
     def state(self, factors: Roots) -> State | None:
         """Return the pieces of the criterion for the factors Λ_t; None where it is not finite."""

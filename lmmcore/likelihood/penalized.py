@@ -275,9 +275,9 @@ class _Search:
                 values, vectors = eigh(h)
             size = max(abs(float(values[0])), abs(float(values[-1])), 1e-300)
             slope = vectors.T @ g
-            along = slope / np.maximum(np.abs(values), 1e-10 * size)
-            decrement = 0.5 * float(slope @ along)
-            step = vectors @ along
+            scaled = slope / np.maximum(np.abs(values), 1e-10 * size)
+            decrement = 0.5 * float(slope @ scaled)
+            step = vectors @ scaled
             length = 1.0
             while length > 1e-12:
                 new = z - length * step

@@ -24,12 +24,12 @@ from .state import State, TermShape
 
 
 def build_engine(
-    cp: CrossProducts | CrossedProducts, sizes: Sequence[int], centred: bool = False
+    cp: CrossProducts | CrossedProducts, sizes: Sequence[int], centered: bool = False
 ) -> Engine:
     """Return the engine of a model, by what its cross-products are."""
     if isinstance(cp, CrossedProducts):
-        return CrossedEngine(cp, sizes, centred)
-    return IndependentEngine(cp, sizes, centred)
+        return CrossedEngine(cp, sizes, centered)
+    return IndependentEngine(cp, sizes, centered)
 
 
 @dataclass(eq=False)

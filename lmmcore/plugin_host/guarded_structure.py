@@ -200,29 +200,29 @@ class GuardedStructure:
                 f"factor_derivative returned shape {slope.shape}, and factor {root.shape}; expected "
                 f"({self._m}, {k}, {root.shape[1]})"
             )
-        along = _direction(len(theta))
+        direction = _direction(len(theta))
         second = self.factor_second_derivative(theta, k)
-        expected = along @ slope.reshape(len(theta), -1)
+        expected = direction @ slope.reshape(len(theta), -1)
         if second is None:
-            change = (self.factor(theta + along, k) - root).ravel()
+            change = (self.factor(theta + direction, k) - root).ravel()
             if _differ(change, expected, LINEAR):
                 raise self._broken(
                     "factor_derivative is not the derivative of factor, or factor_second_derivative is "
                     f"None and factor is not linear: from theta = {theta.tolist()} along "
-                    f"{along.tolist()} it gives {expected.tolist()}, but factor changes by "
+                    f"{direction.tolist()} it gives {expected.tolist()}, but factor changes by "
                     f"{change.tolist()}"
                 )
             return
-        up, down = theta + STEP * along, theta - STEP * along
+        up, down = theta + STEP * direction, theta - STEP * direction
         change = (self.factor(up, k) - self.factor(down, k)).ravel() / (2.0 * STEP)
         if _differ(change, expected, FIRST):
             raise self._broken(
                 f"factor_derivative is not the derivative of factor: at theta = {theta.tolist()} along "
-                f"{along.tolist()} it gives {expected.tolist()}, but differences of factor give "
+                f"{direction.tolist()} it gives {expected.tolist()}, but differences of factor give "
                 f"{change.tolist()}"
             )
         change = (self.factor_derivative(up, k) - self.factor_derivative(down, k)) / (2.0 * STEP)
-        if _differ(change.ravel(), along @ second.reshape(len(theta), -1), SECOND):
+        if _differ(change.ravel(), direction @ second.reshape(len(theta), -1), SECOND):
             raise self._broken(
                 "factor_second_derivative is not the derivative of factor_derivative at theta = "
                 f"{theta.tolist()}"

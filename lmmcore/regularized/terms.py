@@ -169,17 +169,17 @@ def column_sds(model: Any) -> np.ndarray:
         sd = _sds_of_products(model)
     else:
         weights = model.design.weights
-        centre = any(_is_constant(c) for c in columns)
-        sd = np.array([_sd(c, weights, centre) for c in columns])
+        center = any(_is_constant(c) for c in columns)
+        sd = np.array([_sd(c, weights, center) for c in columns])
     return np.where(sd > 0, sd, 1.0)
 
 
-def _sd(column: Column, weights: np.ndarray | None, centre: bool) -> float:
+def _sd(column: Column, weights: np.ndarray | None, center: bool) -> float:
     if column is None:
         return 0.0
     w = np.ones(len(column)) if weights is None else weights
     x = column.astype(float)
-    if centre:
+    if center:
         x = x - float(w @ x) / float(w.sum())
         if np.abs(x).max() <= 1e-12 * np.abs(column).max():
             return 0.0

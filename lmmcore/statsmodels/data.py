@@ -74,22 +74,22 @@ class ModelData:
     def row_labels(self) -> pd.Index | None:
         """Labels of the rows; None for a model of arrays."""
         design = self._model.design
-        return design.row_labels if design.labelled else None
+        return design.row_labels if design.labeled else None
 
     @property
     def orig_endog(self) -> Any:
         """The response with its labels: a frame for a formula, a Series, or an array for arrays."""
         model = self._model
-        if not model.design.labelled:
+        if not model.design.labeled:
             return model.endog
-        labelled = pd.Series(model.endog, self.row_labels, name=self.ynames)
-        return labelled if model.design.fixed_info is None else labelled.to_frame()
+        labeled = pd.Series(model.endog, self.row_labels, name=self.ynames)
+        return labeled if model.design.fixed_info is None else labeled.to_frame()
 
     @property
     def orig_exog(self) -> Any:
         """The fixed effects' columns with their labels; an array for a model of arrays."""
         model = self._model
-        if not model.design.labelled:
+        if not model.design.labeled:
             return model.exog
         return pd.DataFrame(model.exog, self.row_labels, self.xnames)
 

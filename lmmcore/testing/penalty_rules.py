@@ -195,7 +195,7 @@ def _convexity(case: Case) -> None:
                 )
 
 
-def _minimiser(case: Case) -> None:
+def _minimizer(case: Case) -> None:
     """The prox is lower than everything tried: nearby along axes, pairs and at random, and far away."""
     for far in FAR:
         _is_lowest(case.at(far * case.point))
@@ -315,7 +315,7 @@ def _freedom(case: Case) -> None:
 
 
 RULES: Sequence[Callable[[Case], None]] = (
-    _finite, _zero, _strength, _weights, _convexity, _minimiser, _nonexpansive, _derivative, _kkt,
+    _finite, _zero, _strength, _weights, _convexity, _minimizer, _nonexpansive, _derivative, _kkt,
     _blockwise, _freedom,
 )  # fmt: skip
 

@@ -236,10 +236,10 @@ def copies(plugin: Any, tell: Callable[[Any], Any]) -> None:
 
 def threads(tells: Sequence[Callable[[], Any]], at: object) -> None:
     """Several threads at once hear what each hears alone."""
-    alone = [tell() for tell in tells]
+    separately = [tell() for tell in tells]
     with ThreadPoolExecutor(len(tells)) as pool:
         together = list(pool.map(lambda tell: tell(), tells))
-    for one, other in zip(alone, together):
+    for one, other in zip(separately, together):
         require(
             same(one, other), "threads", f"called by {len(tells)} threads at once it gives {other}",
             f"{one}, as when called alone", at,

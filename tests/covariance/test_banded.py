@@ -39,7 +39,7 @@ def test_every_banded_matrix_has_its_coordinates(n, k, seed):
 def test_beyond_the_boundary_is_pulled_inside():
     root = Banded(2).root(Banded(2).angles(np.full((3, 3), 0.9) + 0.1 * np.eye(3)), 3)
     c = root @ root.T
-    # 1 / sqrt(2) is the largest correlation of neighbours when the ends do not correlate.
+    # 1 / sqrt(2) is the largest correlation of neighbors when the ends do not correlate.
     assert c[0, 1] == pytest.approx(np.sqrt(0.5), abs=1e-3)
     assert c[0, 2] == pytest.approx(0.0, abs=1e-15)
 

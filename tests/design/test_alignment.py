@@ -50,7 +50,7 @@ def test_other_labels_are_an_error(name, kind):
     MixedLM(**{**given, name: given[name].to_numpy()})
 
 
-def test_the_first_labelled_argument_has_the_index():
+def test_the_first_labeled_argument_has_the_index():
     given = parts()
     shuffled = {k: v.sample(frac=1.0, random_state=1) for k, v in given.items()}
     y, x = given["endog"].to_numpy(), given["exog"].to_numpy()
@@ -103,7 +103,7 @@ def test_a_mapping_of_arrays_has_no_index():
         lmmcore.mixedlm("y ~ x", {n: data[n] for n in data}, groups=groups[::-1])
 
 
-def test_a_subset_is_taken_of_what_is_labelled_as_the_data():
+def test_a_subset_is_taken_of_what_is_labeled_as_the_data():
     data, groups, weights = frames()
     part = data[data["x"] > 0]
     expected = lmmcore.mixedlm("y ~ x", part, groups="g", weights=weights[part.index]).fit()

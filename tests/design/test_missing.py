@@ -61,7 +61,7 @@ CASES = {
     ),
     "weight": ("y ~ x + (1 | g)", {"weights": "w"}, {"w": [3, 50]}),
     "offset": ("y ~ x + offset(np.log(w)) + (1 | g)", {}, {"w": [3, 50]}),
-    "centred column": ("y ~ center(x) + (1 | g)", {}, {"x": [3, 50], "y": [60]}),
+    "centered column": ("y ~ center(x) + (1 | g)", {}, {"x": [3, 50], "y": [60]}),
     "spline": ("y ~ bs(x, df=4) + (1 | g)", {}, {"x": [3, 50], "y": [60]}),
     "condition": ("y ~ (x > 2) + (x > 2 | g)", {}, {"x": [3, 50]}),
     "condition on a category": ("y ~ np.where(f == 'a', 1, 0) + (1 | g)", {}, {"f": [3, 50]}),
@@ -118,10 +118,10 @@ def test_a_variable_is_missing_once_it_is_evaluated():
     negative.iloc[5, negative.columns.get_loc("x")] = -1.0
     with np.errstate(invalid="ignore"):
         logs = lmmcore.mixedlm("y ~ np.log(x) + (1 | g)", negative)
-        centred = lmmcore.mixedlm("y ~ center(np.log(x)) + (1 | g)", negative)
-    assert logs.nobs == centred.nobs == 119
+        centered = lmmcore.mixedlm("y ~ center(np.log(x)) + (1 | g)", negative)
+    assert logs.nobs == centered.nobs == 119
     assert logs.design.missing == {"np.log(x)": 1}
-    assert abs(centred.exog[:, 1].mean()) < 1e-14
+    assert abs(centered.exog[:, 1].mean()) < 1e-14
     lagged = lmmcore.mixedlm("y ~ x.shift(1) + (1 | g)", table())
     assert lagged.nobs == 119
     np.testing.assert_array_equal(lagged.exog[:, 1], table()["x"].to_numpy()[:-1])

@@ -41,10 +41,10 @@ def design_of(problem: CrossedProblem) -> Design:
     )  # fmt: skip
 
 
-def engine_of(problem, centred=False):
+def engine_of(problem, centered=False):
     design = design_of(problem)
     cp = crossed_products(design, factors_of_terms(design))
-    return CrossedEngine(cp, [c.shape[1] for c in problem.columns], centred), cp
+    return CrossedEngine(cp, [c.shape[1] for c in problem.columns], centered), cp
 
 
 def patterns(engine, dense):
@@ -85,8 +85,8 @@ def test_against_dense_algebra(exact, monkeypatch):
 
     @settings(max_examples=300)
     @given(crossed_models(), st.data(), st.booleans(), st.booleans())
-    def run(problem, data, reml, centred):
-        engine, cp = engine_of(problem, centred)
+    def run(problem, data, reml, centered):
+        engine, cp = engine_of(problem, centered)
         roots = data.draw(factor_roots([c.shape[1] for c in problem.columns]))
         state = engine.state(roots)
         dense = problem.dense(reml)
@@ -118,7 +118,7 @@ def test_against_dense_algebra(exact, monkeypatch):
 @settings(max_examples=150)
 @given(crossed_models(), st.data())
 def test_the_twin(problem, data):
-    """log-determinant, solutions, diagonal blocks of C and of K as by one dense factorisation."""
+    """log-determinant, solutions, diagonal blocks of C and of K as by one dense factorization."""
     engine, _ = engine_of(problem)
     roots = data.draw(factor_roots([c.shape[1] for c in problem.columns]))
     dense = problem.dense(True)

@@ -48,9 +48,9 @@ def dense_parts(problem, engine, roots, reml):
 
 @settings(max_examples=200)
 @given(crossed_models(), st.data(), st.booleans(), st.booleans())
-def test_rows_of_crossed_models(problem, data, reml, centred):
+def test_rows_of_crossed_models(problem, data, reml, centered):
     """Leverages, squared residuals and derivatives in the row weights."""
-    engine, cp = engine_of(problem, centred)
+    engine, cp = engine_of(problem, centered)
     roots = data.draw(factor_roots([c.shape[1] for c in problem.columns]))
     state = engine.state(roots)
     codes, z, xy, places = stored_rows(problem, design_of(problem), cp)

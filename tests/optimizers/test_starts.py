@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import lmmcore
-from lmmcore.covariance.choice import bound_structure
+from lmmcore.covariance.lookup import bound_structure
 from lmmcore.errors import ConvergenceError
 from lmmcore.fitting.starts import is_convex
 

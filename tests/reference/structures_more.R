@@ -1,6 +1,6 @@
 # Fits with structures that glmmTMB 1.1.5 and nlme have no term for; writes structures_more.json beside this file.
 # fa1: glmmTMB, as the sum of a reduced-rank and a diagonal term. known: lme with columns multiplied by a root of the
-# known matrix. The others: the likelihood itself, written with dense matrices and maximised by nlminb and optim.
+# known matrix. The others: the likelihood itself, written with dense matrices and maximized by nlminb and optim.
 library(glmmTMB); library(nlme); library(jsonlite)
 d <- read.csv("data/repeated.csv"); d$f <- factor(d$time); d$g <- factor(d$g)
 out <- list()

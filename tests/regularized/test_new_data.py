@@ -80,18 +80,18 @@ def test_terms_of_a_refit():
     assert np.count_nonzero(again.fe_params[["f[T.b]", "f[T.c]"]]) == 2
 
 
-@pytest.mark.parametrize("labelled", [False, True])
-def test_arrays_and_frames_of_columns(labelled):
+@pytest.mark.parametrize("labeled", [False, True])
+def test_arrays_and_frames_of_columns(labeled):
     frame = table()
     x = pd.DataFrame({"const": 1.0, "z": frame.z, "x": frame.x, "w": frame.w})
-    columns = x if labelled else x.to_numpy()
+    columns = x if labeled else x.to_numpy()
     path = MixedLM(frame.y, columns, frame.g).fit_regularized_path(n_alphas=20)
     fit = next(f for f in map(path.refit, range(20)) if f.k_fe == 2)
     kept = [0, 2]
     wanted = x.to_numpy()[:, kept] @ np.asarray(fit.fe_params)
     for given in (columns, x.to_numpy(), x.to_numpy()[:, kept], fit.model.exog):
         np.testing.assert_allclose(fit.predict(given), wanted)
-    if labelled:
+    if labeled:
         np.testing.assert_allclose(fit.predict(x[["w", "x", "const"]]), wanted)
     with pytest.raises(DataValueError, match=r"expected 2: .*, or all 4 that were given"):
         fit.predict(x.to_numpy()[:, :3])

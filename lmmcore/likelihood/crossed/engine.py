@@ -36,7 +36,7 @@ class CrossedEngine:
     cp : CrossedProducts
     term_sizes : sequence of int
         Columns per level of each term.
-    centred : bool
+    centered : bool
         Whether columns may stay shifted along a constant first one, as they were read.
 
     Raises
@@ -50,9 +50,9 @@ class CrossedEngine:
     within_variance = None
 
     def __init__(
-        self, cp: CrossedProducts, term_sizes: Sequence[int], centred: bool = False
+        self, cp: CrossedProducts, term_sizes: Sequence[int], centered: bool = False
     ) -> None:
-        self._take(System(cp, term_sizes, centred))
+        self._take(System(cp, term_sizes, centered))
         self._of_thread = threading.local()
 
     def _take(self, system: System) -> None:
@@ -100,7 +100,7 @@ class CrossedEngine:
         return state_without_effects(self.total)
 
     @property
-    def is_centred(self) -> bool:
+    def is_centered(self) -> bool:
         """Whether columns of Z are shifted along the constant one."""
         factors = self.system.factors
         return self.system.shifted and any(bool(np.any(np.triu(f.z_map, 1))) for f in factors)

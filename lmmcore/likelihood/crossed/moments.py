@@ -29,7 +29,7 @@ def frobenius(
         Of each term.
     blocks : sequence of arrays (q_f, k_f, k_f)
     pairs : dict
-        As for `symbolic.analyse`.
+        As for `plan_elimination`.
     """
     sizes = [k * (k + 1) // 2 for _, _, k in places]
     first = np.concatenate([[0], np.cumsum(sizes)])

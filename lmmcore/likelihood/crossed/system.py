@@ -35,7 +35,7 @@ class System:
     cp : CrossedProducts
     term_sizes : sequence of int
         Columns per level of each term.
-    centred : bool
+    centered : bool
         Whether columns may stay shifted along a constant first one, as they were read.
 
     Attributes
@@ -70,14 +70,14 @@ class System:
     """
 
     def __init__(
-        self, cp: CrossedProducts, term_sizes: Sequence[int], centred: bool = False
+        self, cp: CrossedProducts, term_sizes: Sequence[int], centered: bool = False
     ) -> None:
         self.n = cp.n
         self.kept = cp.basis.kept
         self.p = len(self.kept)
         self.width = len(cp.basis.order) + 1
         self.factors = cp.factors
-        self.shifted = centred
+        self.shifted = centered
         self.pairs = cp.pairs
         self.terms, self.column_maps = self._shapes_and_maps(cp, term_sizes)
         self.place = self._place()

@@ -40,15 +40,17 @@ class IndependentEngine:
     cp : CrossProducts
     term_sizes : sequence of int
         Columns per level of each term.
-    centred : bool
+    centered : bool
         Whether a term whose first column is constant may have the others shifted along it. Any
         covariance matrix stays one, but a structure such as the diagonal does not.
     """
 
     is_exact = True  # gradient_hessian returns the exact Hessian, at little cost
 
-    def __init__(self, cp: CrossProducts, term_sizes: Sequence[int], centred: bool = False) -> None:
-        self._shifted = centred and cp.z_map is not None and len(term_sizes) == 1
+    def __init__(
+        self, cp: CrossProducts, term_sizes: Sequence[int], centered: bool = False
+    ) -> None:
+        self._shifted = centered and cp.z_map is not None and len(term_sizes) == 1
         self.terms = self._term_shapes(cp, term_sizes)
         self.n_coordinates = self.terms[-1].coordinates.stop
         self._read(cp)
@@ -191,7 +193,7 @@ class IndependentEngine:
         return unit if z_map is None or block.columns is not None else z_map @ unit
 
     @property
-    def is_centred(self) -> bool:
+    def is_centered(self) -> bool:
         """Whether columns of Z are shifted along the constant one."""
         return self._shifted and bool(np.any(np.triu(self.terms[0].basis, 1)))
 

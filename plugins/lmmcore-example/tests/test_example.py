@@ -1,4 +1,4 @@
-"""All rules of all plugins in one parametrised test, and what they are for."""
+"""All rules of all plugins in one parametrized test, and what they are for."""
 
 import numpy as np
 import pytest
