@@ -8,7 +8,7 @@ import pytest
 
 import lmmcore
 from lmmcore import MixedLM
-from lmmcore.errors import ConvergenceError, ConvergenceWarning
+from lmmcore.errors import ConvergenceError, ConvergenceWarning, NotIdentifiedWarning
 from lmmcore.testing.dense import DenseModel
 
 
@@ -151,3 +151,22 @@ def test_crossed_factors():
     said += "" if fit is None else str(fit.convergence)
     assert "residual variance" in said
     assert "all 12 rows" in said
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_flat_variances_are_named_where_the_residual_variance_is_zero(seed):
+    """REML knows nothing of the variance of h beside the fixed effects of h, whatever the response."""
+    rng = np.random.default_rng(seed)
+    e = np.zeros((20, 5))
+    e[:, 0] = rng.standard_normal(20)
+    for t in range(1, 5):
+        e[:, t] = 0.6 * e[:, t - 1] + 0.8 * rng.standard_normal(20)
+    ids, day = np.repeat(np.arange(20), 5), np.tile(np.arange(5), 20)
+    data = pd.DataFrame({"id": ids, "day": day, "h": ids % 4, "y": e.ravel()})
+    with pytest.warns(NotIdentifiedWarning, match="intercept of h"):
+        fit = lmmcore.mixedlm("y ~ C(h) + ar1(0 + C(day) | id) + (1 | h)", data).fit()
+    assert fit.convergence.not_identified == (
+        "the data cannot tell the variance of the random intercept of h from the fixed effects",
+    )
+    free = lmmcore.mixedlm("y ~ 1 + ar1(0 + C(day) | id)", data).fit()
+    assert free.convergence.identified

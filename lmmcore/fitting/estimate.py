@@ -80,8 +80,8 @@ def estimate(
     _refuse_vanished_residual(likelihood, best)
     words = tuple(boundary_words(likelihood, best.point, best.spectra, names, groups))
     flat: list[NullDirection] = []
-    if optimizers and not no_residual:
-        flat = null_directions(likelihood, best.point, best.spectra, best.smallest)
+    if optimizers:
+        flat = _flat_directions(likelihood, best, no_residual)
     certificate = Convergence(
         converged=best.holds,
         newton_decrement=best.decrement,
@@ -187,6 +187,22 @@ class _Search:
             # The limit is not reached: how near it is depends on the digits that are left.
             best.holds = best.holds or best.decrement <= 1000 * DECREMENT
         return best, no_residual
+
+
+def _flat_directions(
+    likelihood: ProfiledLikelihood, best: Candidate, no_residual: bool
+) -> list[NullDirection]:
+    """Return the directions in which the likelihood is constant.
+
+    They are the same at all multiples of the covariance matrices. Where these have grown without bound
+    beside σ², which looks flat too, they are looked for at a multiple of the size of σ².
+    """
+    if not no_residual:
+        return null_directions(likelihood, best.point, best.spectra, best.smallest)
+    largest = max(float(values[-1]) for values, _ in best.spectra)
+    covariances = [g / largest for g in likelihood.covariances(best.point.theta)]
+    smaller = examine(likelihood, likelihood.parameters(covariances))
+    return null_directions(likelihood, smaller.point, smaller.spectra, 0.0)
 
 
 def _lower(found: Candidate, best: Candidate) -> bool:
