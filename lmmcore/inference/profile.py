@@ -30,6 +30,7 @@ def profile_variance(
     """Return variances and log-likelihoods; see ``MixedLMResults.profile_re``."""
     equations, likelihood = fit.equations, fit.likelihood
     t, column, estimate_at = _find(fit, re_ix, vtype)
+    _check_structure(fit, t)
     num_low, num_high = (
         whole_number(num, name, 0) for num, name in ((num_low, "num_low"), (num_high, "num_high"))
     )
@@ -71,6 +72,22 @@ def profile_variance(
         scale = restricted.sigma2(state) / restricted.coordinates.y_scale**2
         out.append([value * scale, -0.5 * found.point.value])
     return np.array(out)
+
+
+def _check_structure(fit: Fit, t: int) -> None:
+    """Refuse a term whose covariance matrix is not unstructured: one variance cannot be held there."""
+    structure = fit.likelihood.structures[t]
+    if isinstance(structure, FixedPattern):
+        good = bool(structure.free.all())
+    else:
+        good = getattr(structure, "closed_under", "nothing") == "shifting"
+    if not good and fit.likelihood.terms[t].k > 1:
+        columns = ", ".join(fit.layout.names[t])
+        raise OptionError(
+            f"the covariance matrix of ({columns} | {fit.layout.groups[t]}) is not unstructured: it has a "
+            "covariance structure, or entries that were held by free=. A profile needs an unstructured "
+            "covariance matrix; use bootstrap(kind='parametric') or covariance_parameters"
+        )
 
 
 def _distance(given: Any, name: str) -> float:
@@ -137,6 +154,11 @@ def profile_re(
     -------
     array (num_low + 1 + num_high, 2)
         Variances and log-likelihoods. The ratio to σ² is what is held fixed.
+
+    Raises
+    ------
+    OptionError
+        The covariance matrix of the term is not unstructured, or an argument is wrong.
     """
     optimizers, options = chosen_optimizers(method, fit_kwargs)
     return profile_variance(
