@@ -21,6 +21,7 @@ import pandas as pd
 import patsy.builtins
 
 from ..errors import DataValueError
+from .alignment import check_alignment
 from .columns import unmasked
 from .functions import FUNCTIONS
 from .kept import Kept
@@ -186,6 +187,7 @@ class _Scope:
             return self.rows[name]
         for value in self._of_caller(name):
             if _is_rows(value, len(self.table)):  # as good as a column; new rows have their own
+                check_alignment([("data", self.table), (name, value)])
                 value = unmasked(value)
                 self.rows[name] = value
             else:

@@ -141,3 +141,31 @@ def test_matrices_of_components():
     assert model([m.reset_index(drop=True) for m in mats]).loglike([0.5]) == expected
     with pytest.raises(DataValueError, match=r"'c' in group 1 has the rows \['h', 'g'"):
         model([mats[0], mats[1][::-1], mats[2]])
+
+
+FORMULAS = {
+    "fixed effects": "y ~ given + (1 | g)",
+    "inside a call": "y ~ np.exp(given) + (1 | g)",
+    "response": "given ~ x + (1 | g)",
+    "offset": "y ~ x + offset(given) + (1 | g)",
+    "random effects": "y ~ x + (given | g)",
+}
+
+
+def llf(where, data, given):
+    """The formula reads the argument `given`."""
+    return lmmcore.mixedlm(FORMULAS[where], data).fit().llf
+
+
+@pytest.mark.parametrize("where", FORMULAS)
+def test_series_of_the_caller_in_a_formula(where):
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(rng.standard_normal((40, 3)), columns=["y", "x", "z"])
+    data["g"] = np.arange(40) % 8
+    expected = lmmcore.mixedlm(FORMULAS[where].replace("given", "z"), data).fit().llf
+    for given in (data["z"], data["z"].to_numpy()):
+        assert llf(where, data, given) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(DataValueError, match="given has the index of data in another order"):
+        llf(where, data, data["z"][::-1])
+    with pytest.raises(DataValueError, match="labeled by different indexes"):
+        llf(where, data, data["z"].set_axis(range(100, 140)))

@@ -109,3 +109,25 @@ def test_a_family_that_is_not_closed_under_multiplication():
     fit = model.fit(free=free)
     with pytest.raises(OptionError, match="held fixed"):
         fit.profile_re(1, "re", 1, 10.0, 1, 10.0)
+
+
+@pytest.mark.parametrize("bars", ["(Days | Subject)", "(Days || Subject)", "(1 | Subject)"])
+@pytest.mark.parametrize("reml", [True, False])
+def test_the_profile_is_highest_at_the_estimate(bars, reml):
+    data = lmmcore.datasets.load_sleepstudy()
+    fit = lmmcore.mixedlm(f"Reaction ~ Days + {bars}", data).fit(reml=reml)
+    values = fit.profile_re(0, "re", 1, 10.0, 1, 10.0)[:, 1]
+    assert values[1] == pytest.approx(fit.llf, abs=1e-7)
+    assert max(values[0], values[2]) < values[1]
+
+
+def test_beside_a_structured_term():
+    data = lmmcore.datasets.load_sleepstudy()
+    data["half"] = data["Days"] % 2
+    fit = lmmcore.mixedlm(
+        "Reaction ~ Days + (1 | Subject) + cs(0 + half + Days | Subject)", data
+    ).fit()
+    for name in ("Subject", "Days"):
+        values = fit.profile_re(name, "re", 1, 10.0, 1, 10.0)[:, 1]
+        assert values[1] == pytest.approx(fit.llf, abs=1e-6)
+        assert max(values[0], values[2]) < values[1]
