@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -119,7 +120,7 @@ def test_equal_models_by_other_spellings():
     assert arrays.criterion == pytest.approx(cs.criterion, abs=1e-8)
 
 
-@settings(max_examples=40)
+@examples(15)
 @given(
     st.integers(0, 2**32 - 1), st.sampled_from(["cs", "csh", "ar1", "toep", "fa1", "rr1", "id"]),
     st.booleans(),

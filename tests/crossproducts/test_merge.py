@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -60,7 +61,7 @@ def test_halves_with_columns_of_their_own():
     np.testing.assert_allclose(np.concatenate(g), np.concatenate(g0), rtol=1e-6)
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(grouped_models(max_k=3, max_p=3), st.integers(0, 2**32 - 1))
 def test_merging_drawn_models(problem, seed):
     """The criterion at a point, from two parts and from the whole."""

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -83,7 +84,7 @@ def test_against_dense_algebra(exact, monkeypatch):
     monkeypatch.setattr(crossed_system, "EXACT", 10**9 if exact else -1)
     seen = {"peeled": 0, "chain": 0, "dense": 0, "one level": 0}
 
-    @settings(max_examples=300)
+    @examples(60)
     @given(crossed_models(), st.data(), st.booleans(), st.booleans())
     def run(problem, data, reml, centered):
         engine, cp = engine_of(problem, centered)
@@ -115,7 +116,7 @@ def test_against_dense_algebra(exact, monkeypatch):
     assert min(seen.values()) > 10, seen
 
 
-@settings(max_examples=150)
+@examples(40)
 @given(crossed_models(), st.data())
 def test_the_twin(problem, data):
     """log-determinant, solutions, diagonal blocks of C and of K as by one dense factorization."""
@@ -156,7 +157,7 @@ def test_the_twin(problem, data):
             np.testing.assert_allclose(block, expected, atol=1e-8 * (1.0 + np.abs(expected).max()))
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(crossed_models(max_factors=1), st.booleans())
 def test_one_factor_is_the_grouped_engine(problem, reml):
     """Criterion and derivatives at a point equal those of the grouped engine to 1e-10."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmmcore import MixedLM
@@ -23,7 +24,7 @@ def likelihood_and_point(problem: GroupedProblem, reml: bool, seed: int):
     return likelihood, theta, g
 
 
-@settings(max_examples=500)
+@examples(100)
 @given(grouped_models(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_criterion_and_derivatives(problem, reml, seed):
     likelihood, theta, g = likelihood_and_point(problem, reml, seed)
@@ -60,7 +61,7 @@ def test_criterion_and_derivatives(problem, reml, seed):
         )
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(st.integers(1, 6), st.integers(2, 40), st.booleans(), st.integers(0, 2**32 - 1))
 def test_sums_by_products_of_matrices(k, n_groups, reml, seed):
     """The Hessian's sums for many columns, a product of matrices, equal those pair by pair."""

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from test_crossed import design_of, engine_of
 
@@ -46,7 +47,7 @@ def dense_parts(problem, engine, roots, reml):
     return v, vi, p, weights, py, dense.y @ py / dense.n_eff
 
 
-@settings(max_examples=200)
+@examples(50)
 @given(crossed_models(), st.data(), st.booleans(), st.booleans())
 def test_rows_of_crossed_models(problem, data, reml, centered):
     """Leverages, squared residuals and derivatives in the row weights."""
@@ -77,7 +78,7 @@ def test_rows_of_crossed_models(problem, data, reml, centered):
     np.testing.assert_allclose(in_weights, dense, atol=1e-8 * (1 + np.abs(dense).max()))
 
 
-@settings(max_examples=100)
+@examples(30)
 @given(crossed_models(), st.data(), st.booleans())
 def test_any_change_of_the_products(problem, data, reml):
     """tr(Ω dA) is the derivative of the criterion along cross-products of other weights."""
@@ -123,7 +124,7 @@ def test_any_change_of_the_products(problem, data, reml):
     assert exact == pytest.approx(numeric, rel=1e-6, abs=1e-6 * (1 + np.abs(direction).sum()))
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(crossed_models(max_factors=1), st.data(), st.booleans())
 def test_rows_of_independent_groups(problem, data, weighted):
     """Leverages of the engine of independent groups equal those of n × n algebra."""

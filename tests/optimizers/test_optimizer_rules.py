@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drawn import count
 
 from lmmcore.extension import find
 from lmmcore.plugin_host.manager import names
@@ -14,7 +15,7 @@ SLOW = {"basinhopping": 2, "differential-evolution": 3, "cobyla": 4, "cobyqa": 4
 
 @pytest.mark.parametrize("name", names("optimizer"))
 def test_built_in(name):
-    check_optimizer(find("optimizer", name), max_examples=SLOW.get(name, 15))
+    check_optimizer(find("optimizer", name), max_examples=count(SLOW.get(name, 15)))
 
 
 def test_the_objectives_have_their_derivatives_and_minimum():
@@ -44,8 +45,8 @@ def test_the_checks_of_a_distribution():
     checks = plugin_checks("lmmcore", numbers=(2,))
     shown = [str(check) for check in checks]
     assert {"optimizer-newton", "covariance-fa2", "penalty-l1"} <= set(shown)
-    checks[shown.index("optimizer-newton")](max_examples=2)
-    checks[shown.index("covariance-fa2")](max_examples=2)
-    checks[shown.index("penalty-l1")](max_examples=2)
+    checks[shown.index("optimizer-newton")](max_examples=count(2))
+    checks[shown.index("covariance-fa2")](max_examples=count(2))
+    checks[shown.index("penalty-l1")](max_examples=count(2))
     with pytest.raises(LookupError, match="'nobody' registers no plugin; expected one of lmmcore"):
         plugin_checks("nobody")

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from drawn import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -73,7 +74,7 @@ def test_a_perfect_correlation_is_said_in_words():
     assert fit.convergence.singular
 
 
-@settings(max_examples=300)
+@examples(60)
 @given(grouped_models(decades=3.0, max_k=3, max_groups=20), st.booleans())
 def test_drawn_models_converge_to_an_optimum(problem, reml):
     """Every fit converges, and none falsely: EM from other starts finds nothing lower."""

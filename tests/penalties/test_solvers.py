@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import Lasso as SklearnLasso
@@ -40,7 +41,7 @@ def problem(x, y, penalty, **keywords):
     return PenalizedQuadratic(Whitened(x, y), terms(x.shape[1], **keywords), penalty)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2))
 def test_descent_beside_its_twin(seed, n_groups, size, shape):
     rng = np.random.default_rng(seed)
@@ -68,7 +69,7 @@ def test_descent_beside_its_twin(seed, n_groups, size, shape):
     np.testing.assert_allclose(rest, c - h @ beta, atol=1e-9 * np.abs(c).max())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20))
 def test_isotonic_beside_its_twin(seed, n):
     y = np.random.default_rng(seed).integers(-3, 6, n).astype(float)
@@ -77,7 +78,7 @@ def test_isotonic_beside_its_twin(seed, n):
     np.testing.assert_allclose(out, twins.isotonic_decreasing(y), atol=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 15))
 def test_fused_beside_its_twin(seed, n):
     rng = np.random.default_rng(seed)

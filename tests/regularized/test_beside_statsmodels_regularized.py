@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.base import _penalties as penalties
 from statsmodels.regression import mixed_linear_model as statsmodels
@@ -42,7 +43,7 @@ def objective(fit, alpha, beta):
     return total
 
 
-@settings(max_examples=100)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.floats(0, 3))
 def test_lasso_is_never_above_that_of_statsmodels(seed, p, decade):
     y, x, g = data(seed, 120, p, 20)

@@ -15,7 +15,7 @@ from statsmodels.regression import mixed_linear_model as statsmodels
 import lmmcore
 import lmmcore.api
 
-PAGE = (Path(__file__).parents[1] / "docs" / "from_statsmodels.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "from_statsmodels.md").read_text(encoding="utf-8")
 
 NOT_THERE = {
     "model": {"fe_pen", "cov_pen", "re_pen"},

@@ -29,7 +29,7 @@ def test_there_are_examples():
         assert sum(len(one.examples) for one in found) > 0, name
 
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from drawn import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -25,7 +26,7 @@ def value_of(y, x, g, z, weights, theta, reml=True, units=None):
     return likelihood.value(likelihood.parameters([term.to_engine(covariance)]))
 
 
-@settings(max_examples=500)
+@examples(100)
 @given(grouped_models(decades=2.0), st.booleans(), st.integers(0, 2**32 - 1))
 def test_criterion(problem, reml, seed):
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ from statsmodels.regression import mixed_linear_model as statsmodels
 import lmmcore
 import lmmcore.api
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 OURS = SimpleNamespace(
     MixedLM=lmmcore.MixedLM, VCSpec=lmmcore.VCSpec, MixedLMParams=lmmcore.MixedLMParams,
     smf=lmmcore.api,

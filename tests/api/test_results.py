@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from drawn import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -18,7 +19,7 @@ def sleepstudy(formula="Reaction ~ Days + (Days | Subject)", **keywords):
     return lmmcore.mixedlm(formula, lmmcore.datasets.load_sleepstudy(), **keywords).fit()
 
 
-@settings(max_examples=100)
+@examples(30)
 @given(grouped_models(decades=2.0, max_k=3), st.booleans())
 def test_against_the_dense_reference(problem, reml):
     model = MixedLM(

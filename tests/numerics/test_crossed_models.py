@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from drawn import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lmmcore
@@ -19,7 +20,7 @@ from lmmcore.likelihood.coordinates import Coordinates
 from lmmcore.likelihood.crossed.engine import CrossedEngine
 from lmmcore.likelihood.independent.engine import IndependentEngine
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).parents[1] / "reference"
 MAXIMAL = json.loads((FOLDER / "maximal.json").read_text())
 
 
@@ -259,7 +260,7 @@ def test_weights_drop_and_order_of_rows():
     assert dropped.criterion == pytest.approx(direct.criterion, abs=1e-8)
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 4))
 def test_chunks_merge(seed, n_chunks):
     """Cross-products of chunks, added, give the fit of all rows; levels may be in one chunk only."""

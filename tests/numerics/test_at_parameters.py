@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from drawn import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.regression import mixed_linear_model as statsmodels
 
@@ -36,7 +37,7 @@ def close(mine, theirs, rel=1e-8):
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=rel * size)
 
 
-@settings(max_examples=200)
+@examples(50)
 @given(
     grouped_models(decades=1.0, max_k=3, max_groups=12, weighted=False),
     st.booleans(),
@@ -94,7 +95,7 @@ def dense_score(dense, beta, g):
     return np.concatenate([dense.x.T @ ve * m / qf, d[np.tril_indices(k)]])
 
 
-@settings(max_examples=200)
+@examples(50)
 @given(
     grouped_models(decades=1.0, max_k=2, max_p=3, max_groups=12), st.booleans(),
     st.integers(0, 2**32 - 1),
@@ -128,7 +129,7 @@ def test_the_hessian_is_that_of_the_log_likelihood_at_any_beta(problem, reml, se
     close(np.concatenate(model.score_full(at)), score.real)
 
 
-@settings(max_examples=100)
+@examples(30)
 @given(
     grouped_models(decades=1.0, max_k=2, max_groups=8, weighted=False), st.booleans(),
     st.booleans(), st.integers(0, 2**32 - 1),
