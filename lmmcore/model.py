@@ -93,7 +93,9 @@ class MixedLM:
     LmmcoreError
         The data or the arguments are wrong; see the subclasses in `lmmcore.errors`.
 
-    Notes ----- Rows are matched by position. Series and frames among `endog`, `exog`, `groups`,
+    Notes
+    -----
+    Rows are matched by position. Series and frames among `endog`, `exog`, `groups`,
     `exog_re`, `weights` must therefore have the same index, in the same order; otherwise there is an
     error. Align them with ``groups.loc[endog.index]``, or give arrays (``groups.to_numpy()``) to match
     rows by position. Masked entries of masked arrays are missing values.
@@ -265,8 +267,9 @@ class MixedLM:
 
     @cached_property
     def crossproducts(self) -> CrossProducts | CrossedProducts:
-        """Cross-products of all columns. They are formed when the model is built or, if there "
-        "are many columns, when they are first needed.
+        """Cross-products of all columns.
+
+        They are formed when the model is built or, if there are many columns, when they are first needed.
 
         Raises
         ------
