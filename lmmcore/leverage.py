@@ -1,9 +1,9 @@
-"""What single rows do: leverages, effective degrees of freedom, derivative in the row weights.
+"""The influence of single rows: leverages, effective degrees of freedom, derivative in the row weights.
 
 For a row ``a = [z; x]`` of weight w and K, U, H of `lmmcore.likelihood.products`, its leverage is
-``h = w a'(K + UH⁻¹U')a``, the derivative of its fitted value in its response at fixed covariance parameters
-(Demidenko and Stukel 2005, *Statistics in Medicine* 24, 893–909; the trace is Vaida and Blanchard's (2005,
-*Biometrika* 92, 351–370) effective degrees of freedom).
+``h = w a'(K + UH⁻¹U')a``. This is the derivative of its fitted value in its response, at fixed covariance
+parameters (Demidenko and Stukel 2005, *Statistics in Medicine* 24, 893–909). The sum of the leverages is the
+effective degrees of freedom of Vaida and Blanchard (2005, *Biometrika* 92, 351–370).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def effective_df(fit: Fit) -> float:
 def hat_values(results: Any) -> Any:
     """Leverages (n,): how much each fitted value, random effects included, follows its own response.
 
-    The covariance parameters are held at their estimates. With several responses at the same place they
-    are between 0 and 1; their sum is `effective_df`.
+    The covariance parameters are held at their estimates. Leverages are between 0 and 1, and their sum is
+    `effective_df`.
     """
     model = results.model
     values = _forms(model, results.fit, 1.0)
@@ -42,8 +42,9 @@ def hat_values(results: Any) -> Any:
 def weight_derivative(results: Any) -> Any:
     """Derivative (n,) of −2 log-likelihood (REML: restricted) in the prior weight of each row.
 
-    At the estimates, at which it needs no derivative of theirs. Rows with a large negative derivative fit
-    better than the model expects, rows with a large positive one worse.
+    It is taken at the estimates, where the slope of the likelihood is zero, so their own change with the
+    weight does not count. A row with a large negative derivative fits better than the model expects; one
+    with a large positive derivative fits worse.
     """
     model, fit = results.model, results.fit
     weights = 1.0 if model.design.weights is None else model.design.weights

@@ -39,7 +39,7 @@ Series = pd.Series | np.ndarray
 
 
 def linear_predictor(model: Any, params: Any, exog: Any = None) -> np.ndarray:
-    """Return X β (m,) for the fixed effects β, for the model's rows or others.
+    """Return X β (m,) for the rows of the model, or for new rows.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def linear_predictor(model: Any, params: Any, exog: Any = None) -> np.ndarray:
 
 
 def fixed_columns(model: Any, exog: Any) -> np.ndarray:
-    """Return the kept columns of X for the model's rows or others."""
+    """Return the kept columns of X for the rows of the model, or for new rows."""
     if exog is None:
         return model.exog
     info = model.design.fixed_info
@@ -105,8 +105,8 @@ def random_part(
     design = results.model.design
     if new_groups not in ("error", "zero"):
         raise OptionError(
-            f"new_groups={new_groups!r}; expected 'error', or 'zero' (the prediction by the fixed effects "
-            "for groups that the model does not know)"
+            f"new_groups={new_groups!r}; expected 'error', or 'zero' (random effects of zero for groups that "
+            "the model does not know)"
         )
     by_name = groups.items() if isinstance(groups, Mapping) else [("", groups)]
     labels = [(f"groups[{name!r}]" if name else "groups", given) for name, given in by_name]
@@ -167,8 +167,8 @@ def _component_part(
     design = results.model.design
     if frame is None or not design.component_info:
         raise OptionError(
-            "random_effects=True needs the columns of the variance components of the new rows, which "
-            "come from a frame through vc_formula; this model was given exog_vc, or exog is an array"
+            "random_effects=True needs the columns of the variance components of the new rows. They "
+            "come from a frame through vc_formula, but this model was given exog_vc, or exog is an array"
         )
     own = design.grouping.keys
     known = {label: own[level] for label, level in zip(grouping.keys, at.tolist()) if level >= 0}
@@ -207,7 +207,8 @@ def _given(groups: Any, design: Design, known: Grouping) -> Any:
         unknown = [name for name in groups if name not in names]
         if unknown:
             raise OptionError(
-                f"groups names {unknown[0]!r}, which is no grouping factor{suggest(unknown[0], names)}"
+                f"groups names {unknown[0]!r}, which is not a grouping factor of the model"
+                f"{suggest(unknown[0], names)}"
             )
         return groups.get(known.name)
     if groups is not None and len(names) > 1:
@@ -246,12 +247,12 @@ def _labels_of_rows(
     if frame is None or not known.variables:
         why = "" if frame is None else f" (the model's groups were an array, {known.name!r})"
         raise OptionError(
-            f"the groups of the new rows are not given: give groups=, a label for each row{why}"
+            f"the groups of the new rows are not given{why}; expected groups=, a label for each row"
         )
     for name in known.variables:
         if name not in frame.columns:
             raise NameNotFoundError(
-                f"exog has no column {name!r}, the group of the model, and groups= was not given"
+                f"exog has no column {name!r}, the grouping factor of the model, and groups= was not given"
                 + suggest(name, map(str, frame.columns))
             )
     return [(name, one_label_per_row(frame[name], name)) for name in known.variables]
@@ -299,7 +300,7 @@ def _columns(
     if all(column is None for t in chosen for column in design.columns_of(t)):
         return {t: np.ones((n, len(term.names))) for t, term in chosen.items()}
     raise OptionError(
-        "the random effects' columns of the new rows are not given: give exog_re=, an array with the "
+        "the columns of the random effects of the new rows are not given; give exog_re=, an array with the "
         f"columns {', '.join(model.exog_re_names)}"
     )
 
@@ -335,25 +336,26 @@ def predict(
     exog_re: Any = None,
     new_groups: str = "error",
 ) -> Series:
-    """Return X β̂ (m,), the prediction by the fixed effects, or X β̂ + Z b̂.
+    """Return predictions: X β̂ (m,) by the fixed effects, or X β̂ + Z b̂ with random effects.
 
     Parameters
     ----------
     exog : DataFrame or array_like, optional
-        New rows: a frame with the variables of the formula, or the columns of exog; by default
-        the rows of the model. An offset of the formula is added, except for arrays, which have none.
+        New rows: a frame with the variables of the formula, or an array with the columns of exog. By
+        default, the rows of the model. An offset of the formula is added, except to arrays, which have none.
     transform : bool
-        Whether to evaluate the formula in the frame. If false, the frame has the columns of exog.
+        Whether to evaluate the formula in the frame. If false, `exog` has the columns of the model's exog.
     random_effects : bool, {"all", "none"}, str or list of str
         Which BLUPs to add: all, none, or those of some grouping factors ("plate"),
         random-effects terms ("(1 + x | g)") and variance components, by name.
     groups : array_like (m,), str or mapping, optional
-        Groups of the new rows. By default, they come from the columns of the frame by which the
-        model is grouped. With several grouping factors, give a mapping from their names.
+        Groups of the new rows. By default, they come from the columns of the frame that have the names of
+        the grouping factors. With several grouping factors, give a mapping ``{name: labels}``.
     exog_re : array_like (m, k_re), optional
-        Columns of the random coefficients; by default from the frame through the formula.
+        Columns of the random coefficients. By default, the formula computes them from the frame.
     new_groups : {"error", "zero"}
-        What to do with groups that are not in the model: raise an error, or use random effects of zero.
+        What to do with groups that are not in the model: raise an error, or set their random effects to
+        zero.
     """
     fit = results.fit
     terms = chosen_terms(results.model, random_effects)

@@ -31,7 +31,7 @@ def reader_of(model: Any) -> ResponseReader:
 
 
 def forget_rows(model: Any) -> None:
-    """Let go of the rows that `reader_of` keeps."""
+    """Release the rows that `reader_of` keeps."""
     _readers.pop(model, None)
 
 
@@ -41,8 +41,8 @@ def response_of(model: Any, endog: Any) -> np.ndarray:
     labeled = isinstance(endog, (pd.Series, pd.DataFrame))
     if labeled and design.row_labels is not None and not endog.index.equals(design.row_labels):
         raise DataValueError(
-            f"endog has {len(endog)} rows with an index that is not that of the model's {spec.nobs} rows; "
-            "expected the same rows in the same order. Align them by .loc[...], or give an array"
+            f"the index of endog ({len(endog)} rows) is not that of the model's {spec.nobs} rows; expected "
+            "the same rows in the same order. Align them by .loc[...], or give an array"
         )
     is_table = isinstance(endog, (pd.DataFrame, Mapping)) or hasattr(endog, "to_pandas")
     if is_table and not isinstance(endog, pd.Series) and spec.endog_info is not None:
@@ -53,8 +53,8 @@ def response_of(model: Any, endog: Any) -> np.ndarray:
             y = as_column(table[info], info, "the response")
         else:
             raise DataValueError(
-                f"the frame has no column {info!r}, the response of the model; expected it, or the response "
-                "as an array"
+                f"the frame has no column {info!r}, the response of the model; expected this column, or the "
+                "response as an array"
             )
     else:
         y = as_column(endog, spec.endog_name, "endog")
@@ -88,21 +88,21 @@ def with_response(model: Any, y: np.ndarray, equations: Any) -> Any:
 def refit(results: Any, endog: Any, *, method: str | Sequence[str] | None = None) -> Any:
     """Fit the same model to another response of the same rows.
 
-    Only ``Z'y``, ``X'y`` and ``y'y`` are read; the search starts from these estimates.
+    Only ``Z'y``, ``X'y`` and ``y'y`` are computed again. The search starts from the present estimates.
 
     Parameters
     ----------
     endog : array_like (n,) or DataFrame
         The response on the scale of the model (after a transformation such as ``log(y)``), or a frame in
-        which the left side of the formula is evaluated. An offset is subtracted, as for the first one.
+        which the left side of the formula is evaluated. The offset of the model is subtracted.
     method : str or sequence of str, optional
         Optimizer; by default that of `fit`.
 
     Returns
     -------
     results
-        Of the same class; covariance parameters that were held fixed stay where they are, and a penalty is
-        the same.
+        Of the same class, with the same penalty if there is one. Covariance parameters that were held
+        fixed keep their values.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class MixedLMResults:
     ----------
     model : MixedLM
     fit : Fit
-        The fitted model as data, on which everything here stands.
+        The fitted model as data, from which everything else is computed.
     convergence : Convergence
         The certificate of the optimum.
     """

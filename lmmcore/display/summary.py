@@ -55,9 +55,9 @@ class Summary:
     ----------
     title : str
     facts : tuple of (name, value)
-        What statsmodels has at the head of its summary, in its order.
+        The head of statsmodels' summary, in its order.
     parameters : DataFrame
-        All parameters in the layout of statsmodels: estimate, standard error, z, p, interval; text.
+        All parameters as text, in the layout of statsmodels: estimate, standard error, z, p, interval.
     notes : tuple of (name, value)
         Formula, criterion and what was left out.
     random : Table
@@ -75,7 +75,7 @@ class Summary:
 
     @property
     def tables(self) -> list[pd.DataFrame]:
-        """The facts in two pairs of columns and all parameters, as frames of text."""
+        """Two frames of text: the facts, in two pairs of columns, and all parameters."""
         return [pd.DataFrame(self._pairs()), self.parameters]
 
     def _pairs(self) -> list[tuple[str, str, str, str]]:
@@ -189,7 +189,10 @@ def summarize(
     if penalty:
         notes.append(("Penalty", penalty))
         notes.append(
-            ("", "z, P and intervals take the selected columns as given: levels do not hold")
+            (
+                "",
+                "z, P and intervals take the selected columns as given, so their levels do not hold",
+            )
         )
     if spec.n_dropped:
         n = spec.n_dropped
@@ -336,7 +339,7 @@ def summary(
     title: str | None = None,
     alpha: float = 0.05,
 ) -> Summary:
-    """Return tables of the estimates: ``print`` it, or see ``as_text``, ``as_html``, ``as_latex``.
+    """Return tables of the estimates, to print or to format by ``as_text``, ``as_html``, ``as_latex``.
 
     Parameters
     ----------
@@ -346,7 +349,7 @@ def summary(
         Names of the fixed effects, and of the covariance parameters.
     title : str, optional
     alpha : float
-        One minus the level of the confidence intervals (normal quantiles).
+        One minus the level of the confidence intervals, which use normal quantiles.
     """
     for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
         if isinstance(names, str):

@@ -14,7 +14,7 @@ from ..fitting.fit import once
 
 @dataclass(frozen=True)
 class TermCovariance:
-    """The covariance matrix of one term: its group, the names of its columns, σ² G."""
+    """The covariance matrix σ² G of one term, with its grouping factor and the names of its columns."""
 
     group: str
     names: tuple[str, ...]
@@ -37,10 +37,11 @@ def terms_of(fit: Any) -> Iterator[TermCovariance]:
 
 @once
 def varcorr(fit: Any) -> pd.DataFrame:
-    """Variances, SDs and correlations of the random effects, σ² included.
+    """Variances, standard deviations and correlations of the random effects, σ² included.
 
-    One row for each coefficient and, with the covariance as `variance`, for each pair of a term.
-    Columns term (the grouping factor), name, with (the other of a pair), variance, sd, correlation.
+    Each coefficient has a row. So has each pair of coefficients of a term, with their covariance in the
+    column variance. The columns are term (the grouping factor), name, with (the other coefficient of a
+    pair), variance, sd and correlation.
     """
     nan = float("nan")
     rows: list[tuple[str, str, str, float, float, float]] = []

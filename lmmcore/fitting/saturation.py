@@ -1,5 +1,4 @@
-"""Designs whose fixed and random effects can reproduce every row: the limit as the residual "
-"variance goes to zero.
+"""Designs that can reproduce every row: the limit of the criterion as the residual variance vanishes.
 
 There the residual of any response vanishes as the relative variances grow. With ``G = τG₁``, τ → ∞, the
 criterion tends to that of ``y ~ N(Xβ, σ²Z G₁Z')``, a finite number, unless the random effects of G₁ have

@@ -79,9 +79,8 @@ def resampled(
 def _tell_failures(reasons: Sequence[str], nrep: int) -> None:
     if len(reasons) > nrep - 2:
         raise LmmcoreError(
-            f"{len(reasons)} of {nrep} refits failed, the first: {reasons[0]}; expected data that "
-            f"can still be fitted after resampling. "
-            "Use kind='parametric', or a smaller model"
+            f"{len(reasons)} of {nrep} refits failed; expected data that can still be fitted after "
+            f"resampling. Use kind='parametric', or a smaller model. The first error: {reasons[0]}"
         )
     if reasons:
         warnings.warn(
@@ -131,8 +130,8 @@ def _groups_again(results: Any, method: str | None) -> Callable[[Generator], Any
     model, design = results.model, results.model.design
     if design.others:
         raise OptionError(
-            "kind='groups' resamples the groups of one grouping factor; the levels of "
-            f"{', '.join(g.name for g in design.groupings)} cannot be separated. Use "
+            "kind='groups' resamples the groups of a single grouping factor; the model has "
+            f"{', '.join(g.name for g in design.groupings)}, whose levels share rows. Use "
             "kind='parametric', which draws responses from the fitted model"
         )
     draw = _groups_of(design)
@@ -206,7 +205,7 @@ def bootstrap(
     fun: Callable[[Any], Any] | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Refit the model to resampled data, by the same penalty if there is one.
+    """Refit the model to resampled data, with the same penalty if there is one.
 
     Parameters
     ----------
@@ -215,12 +214,12 @@ def bootstrap(
     method : str, optional
         Optimizer; by default that of `fit`.
     disp : bool
-        Accepted for compatibility, without effect; see `callback`.
+        Accepted for compatibility; has no effect. See `callback`.
     store : bool
         Whether ``results.bootstrap_results`` keeps the estimates.
     rng : Generator, RandomState or int, optional
     kind : {"groups", "parametric"}
-        Draw whole groups with replacement, or responses from the fitted model.
+        Whether to draw whole groups with replacement, or responses from the fitted model.
     fun : callable, optional
         Takes the results of a refit, returns a number or a vector; by default ``params``.
     callback : callable, optional
@@ -230,14 +229,15 @@ def bootstrap(
     -------
     mean, std : arrays (k,)
     values : array (nrep, k)
-        A row of NaN where a refit failed, of which a warning tells the number.
+        The row of a refit that failed is NaN. A warning says how many failed.
 
     Notes
     -----
-    The parametric bootstrap of `params` of a model with independent groups draws what the likelihood asks
-    of a response, not its rows, and refits many replicates at once.
+    In a model with one grouping factor, the parametric bootstrap of `params` draws the cross-products of a
+    response instead of its rows, because the likelihood needs no more. It refits many replicates at once.
 
-    statsmodels resamples rows, which mixed models do not allow: the rows of a group are dependent.
+    statsmodels resamples single rows. This is wrong for mixed models, because the rows of a group are
+    dependent.
     """
     values = resampled(results, nrep, method, rng, kind, fun, callback)
     good = values[~np.isnan(values).any(axis=1)]

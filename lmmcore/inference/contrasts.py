@@ -104,7 +104,7 @@ class ContrastResults:
         ]
 
     def conf_int(self, alpha: float = 0.05) -> np.ndarray:
-        """Return limits (m, 2) of level 1 − alpha for each row."""
+        """Return confidence limits (m, 2) of level 1 − alpha, a row for each hypothesis."""
         if self.effect is None or self.sd is None:
             raise DataValueError(
                 "a joint test has no confidence interval; test the rows separately with t_test"
@@ -250,10 +250,10 @@ def wald_test(
     inverse: Any = None,
     df_constraints: int | None = None,
 ) -> ContrastResults:
-    """Test all rows jointly: a χ² test if `df` is None, otherwise an F test with `df` "
-    "denominator degrees of freedom.
+    """Test all rows jointly, with a χ² test if `df` is None, otherwise with an F test.
 
-    `inverse` (m, m) stands for the inverse covariance matrix of the rows, `df_constraints` for m.
+    `df` is the number of denominator degrees of freedom. `inverse` (m, m) stands for the inverse covariance
+    matrix of the rows, `df_constraints` for m.
 
     Raises
     ------

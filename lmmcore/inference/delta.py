@@ -17,8 +17,8 @@ from .wald import interval, p_values
 class DeltaMethod:
     """A function of the parameters, evaluated at the estimates.
 
-    Its covariance matrix is J C J' for the covariance matrix C of the parameters and the Jacobian J,
-    computed by central differences unless it is given.
+    Its covariance matrix is J C J', where C is the covariance matrix of the parameters and J the
+    Jacobian, which is computed by central differences unless it is given.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class DeltaMethod:
             raise DataValueError(
                 "fun depends on parameters that have no standard errors: covariance parameters on the "
                 "boundary or not identified (see cov_params_note), or coefficients that a penalty has at "
-                "zero; expected a function of the others"
+                "zero; expected a function of other parameters"
             )
         return jacobian[:, used] @ part @ jacobian[:, used].T
 
@@ -112,17 +112,17 @@ class DeltaMethod:
         return np.sqrt(self.var())
 
     def conf_int(self, alpha: float = 0.05) -> np.ndarray:
-        """Return limits (m, 2) of level 1 − alpha, by normal quantiles."""
+        """Return confidence limits (m, 2) of level 1 − alpha, from normal quantiles."""
         return interval(self._value, self.se_vectorized(), alpha)
 
     def wald_test(self, value: Any = 0.0) -> tuple[float, float]:
-        """Return χ² and p-value of the hypothesis that the function has a given value."""
+        """Return the χ² statistic and the p-value for the hypothesis that the function has a given value."""
         distance = self._value - np.asarray(value, dtype=float)
         cov = self.cov()
         if np.linalg.matrix_rank(cov) < len(cov):
             raise DataValueError(
-                f"the {len(cov)} values of fun depend on each other, so that they cannot be tested "
-                "together; leave out the redundant ones"
+                f"the {len(cov)} values of fun depend on each other, so they cannot be tested "
+                "jointly; leave out the redundant ones"
             )
         statistic = float(distance @ np.linalg.solve(cov, distance))
         return statistic, float(chdtrc(len(cov), statistic))

@@ -15,8 +15,8 @@ def read_equations(
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return matrix (m, p), values (m,) and labels of equations such as ``"x1 = x2, x3 = 1"``.
 
-    Spaces in names do not matter (``I(x**2)``, ``I(x ** 2)``). Names
-    may be in backticks or ``Q("…")``, as in formulas.
+    Spaces in names do not matter (``I(x**2)``, ``I(x ** 2)``). Names may be in backticks or ``Q("…")``,
+    as in formulas.
 
     Raises
     ------

@@ -17,22 +17,22 @@ def convergence(fit: Fit) -> Convergence:
 
 
 def converged(fit: Fit) -> bool:
-    """Whether the certificate holds."""
+    """Whether the optimum is certified; see `convergence`."""
     return fit.certificate.converged
 
 
 def nfev(fit: Fit) -> int:
-    """Evaluations of the criterion."""
+    """Number of evaluations of the criterion."""
     return fit.certificate.evaluations
 
 
 def reml(fit: Fit) -> bool:
-    """Whether the likelihood was restricted."""
+    """Whether the restricted likelihood was maximized (REML)."""
     return fit.reml
 
 
 def method(fit: Fit) -> str:
-    """ "REML" or "ML"."""
+    """The method of estimation, "REML" or "ML"."""
     return "REML" if fit.reml else "ML"
 
 
@@ -62,12 +62,12 @@ def k_vc(fit: Fit) -> int:
 
 
 def use_sqrt(fit: Fit) -> bool:
-    """How the model packs parameters."""
+    """Whether packed parameters of the model have the Cholesky factor in place of cov_re."""
     return fit.spec.use_sqrt
 
 
 def use_t(fit: Fit) -> bool:
-    """False: tests take the normal distribution."""
+    """False, because tests use the normal distribution unless another is asked for."""
     return False
 
 
@@ -85,7 +85,7 @@ def k_constr(fit: Fit) -> int:
 
 
 def criterion(fit: Fit) -> float:
-    """−2 log-likelihood (REML: −2 log restricted likelihood)."""
+    """−2 log-likelihood, restricted under REML."""
     return fit.criterion
 
 
@@ -100,15 +100,15 @@ def scale(fit: Fit) -> float:
 
 
 def theta(fit: Fit) -> np.ndarray:
-    """Parameters θ of the covariance structures, term by term. For an unstructured term, they
+    """Parameters θ of the covariance structures, term by term.
 
-    are the Cholesky factor of its relative covariance matrix, row by row.
+    For an unstructured term, they are the Cholesky factor of its relative covariance matrix, row by row.
     """
     return fit.theta
 
 
 def params_object(fit: Fit) -> MixedLMParams:
-    """All parameters; covariances relative to σ²."""
+    """All parameters, with covariances relative to σ²."""
     return fit.params_object
 
 

@@ -1,4 +1,4 @@
-"""Comparisons of the levels of a factor, two by two."""
+"""Pairwise comparisons of the levels of a categorical variable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .multiplicity import adjust
 
 @dataclass(frozen=True, eq=False)
 class PairwiseTests:
-    """Differences between the levels of a factor.
+    """Differences between the levels of a categorical variable.
 
     Attributes
     ----------
@@ -53,14 +53,14 @@ def pairwise(
     left_out: Sequence[str] = (),
     reason: str = "",
 ) -> PairwiseTests:
-    """Compare the levels of a factor; see ``MixedLMResults.t_test_pairwise``."""
+    """Compare the levels of a categorical variable; see ``MixedLMResults.t_test_pairwise``."""
     encoding, columns, levels = _encoding(spec, term_name)
     none = [name for name in left_out if name in [spec.exog_names[j] for j in columns]]
     if none:
         raise DataValueError(
             f"the levels of {term_name} cannot be compared: {', '.join(none)} "
             f"{'has' if len(none) == 1 else 'have'} no standard error, as {reason}. "
-            "Test the others by t_test; a penalty can take a factor as a group"
+            "Test the others with t_test. A group penalty selects a categorical variable as a whole"
         )
     if factor_labels is not None:
         if len(factor_labels) != len(levels):

@@ -81,9 +81,9 @@ def cov_params(
 ) -> Any:
     """Return the covariance matrix of `params`, the inverse observed information.
 
-    If a covariance matrix of random effects is singular, the entries of
-    covariance parameters are NaN. Entries that depend on parameters that the
-    data do not identify are NaN, too. `cov_params_note` says why.
+    If a covariance matrix of random effects is singular, the entries of covariance parameters are NaN.
+    Entries that depend on parameters that the data do not identify are NaN, too. `cov_params_note` says
+    why.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def cov_params(
 
 
 def cov_params_note(fit: Fit) -> str:
-    """Why standard errors of covariance parameters are NaN; empty when they are not."""
+    """Why standard errors of covariance parameters are NaN; empty if none is."""
     return covariance(fit).reason
 
 
@@ -129,8 +129,8 @@ def hess_diag(fit: Fit) -> np.ndarray:
 def bse(fit: Fit) -> Series:
     """Standard errors of `params` (covariance parameters relative to σ²).
 
-    Those of the fixed effects account for the estimation of the covariance
-    parameters, as in statsmodels. `bse_fe` treats these as known, as in lme4.
+    Those of the fixed effects account for the estimation of the covariance parameters, as in statsmodels.
+    `bse_fe` treats the covariance parameters as known, as in lme4.
     """
     values = np.sqrt(np.diag(covariance(fit).values))
     return fit.spec.series(values, fit.spec.param_names)
@@ -139,7 +139,8 @@ def bse(fit: Fit) -> Series:
 def cov_variances(fit: Fit) -> Frame:
     """Covariance matrix of the estimates in `cov_re` (lower triangle), `vcomp` and `scale`.
 
-    From the observed information, by the delta method; NaN on the boundary (`cov_params_note`).
+    It comes from the observed information, by the delta method. It is NaN on the boundary
+    (`cov_params_note`).
     """
     return fit.spec.frame(variances(fit), [*fit.layout.parameter_names, "Residual Var"])
 
@@ -171,7 +172,7 @@ def pvalues(fit: Fit) -> Series:
 
 
 def conf_int(fit: Fit, alpha: float = 0.05) -> Frame:
-    """Return limits of level 1 − alpha for `params`, by normal quantiles."""
+    """Return confidence limits of level 1 − alpha for `params`, from normal quantiles."""
     limits = interval(np.asarray(params(fit)), np.asarray(bse(fit)), alpha)
     return pd.DataFrame(limits, index=fit.spec.param_names) if fit.spec.labeled else limits
 
@@ -185,7 +186,7 @@ def df_modelwc(fit: Fit) -> int:
 
 
 def df_resid(fit: Fit) -> float:
-    """Number of rows minus degrees of freedom of the fixed effects (without a penalty, their number)."""
+    """Number of rows minus the degrees of freedom of the fixed effects (without a penalty, k_fe)."""
     return fit.spec.nobs - fit.df
 
 
@@ -208,5 +209,5 @@ def aic(fit: Fit) -> float:
 
 
 def bic(fit: Fit) -> float:
-    """Schwarz' criterion, k log n − 2 log-likelihood; NaN under REML, with a warning."""
+    """Schwarz's criterion, k log n − 2 log-likelihood; NaN under REML, with a warning."""
     return information_criterion(fit, float(np.log(fit.spec.nobs)), "bic")

@@ -1,4 +1,4 @@
-"""Profile likelihood of a variance: the other parameters at their optimum for each of its values."""
+"""Profile likelihood of a variance: for each of its values, the other parameters are at their optimum."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def profile_variance(
         state = found.point.state
         if state is None:
             raise OptionError(
-                f"dist_high={dist_high!r}; the likelihood is not finite at the variance "
-                f"{value * fit.scale:.6g}. Give a smaller distance"
+                f"dist_high={dist_high!r} is too large: the likelihood is not finite at the variance "
+                f"{value * fit.scale:.6g}; expected a smaller distance"
             )
         scale = restricted.sigma2(state) / restricted.coordinates.y_scale**2
         out.append([value * scale, -0.5 * found.point.value])
@@ -75,7 +75,7 @@ def profile_variance(
 
 
 def _distance(given: Any, name: str) -> float:
-    value = number(given, name, "a distance, as a variance")
+    value = number(given, name, "a distance on the scale of the variance")
     if not 0.0 <= value < np.inf:
         raise OptionError(f"{name}={given!r}; expected a finite distance, zero or more")
     return value
@@ -128,16 +128,17 @@ def profile_re(
     num_low, num_high : int
         Number of points below and above the estimate.
     dist_low, dist_high : float
-        Distance of the outermost points, as a variance.
+        Distances of the outermost points from the estimate, on the scale of the variance.
     method : str or sequence of str, optional
-        Optimizer of the restricted fits, as in ``MixedLM.fit``.
+        Optimizer of the fits at given values of the variance, as in ``MixedLM.fit``.
     **fit_kwargs
         Its options, such as `maxiter`.
 
     Returns
     -------
     array (num_low + 1 + num_high, 2)
-        Variances and log-likelihoods. The ratio to σ² is what is held fixed.
+        Variances and log-likelihoods. Each fit holds the ratio of the variance to σ² fixed, and estimates
+        σ²; the variance is their product.
     """
     optimizers, options = chosen_optimizers(method, fit_kwargs)
     return profile_variance(

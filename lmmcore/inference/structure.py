@@ -17,7 +17,7 @@ REDUNDANT = 1e-9  # eigenvalue of the scaled information in θ of a direction th
 
 
 def is_structured(fit: Any) -> bool:
-    """Return whether a term's covariance matrix has fewer parameters than entries, or other ones."""
+    """Return whether some covariance structure does not let all entries of its matrix vary freely."""
     return any(
         s.n_parameters(t.k) != t.k * (t.k + 1) // 2 or isinstance(s, InUsersColumns)
         for s, t in zip(fit.likelihood.structures, fit.likelihood.terms)
@@ -95,9 +95,9 @@ def covariance_of_structured(fit: Any) -> CovarianceOfParams:
 def covariance_parameters(fit: Any) -> pd.DataFrame:
     """The parameters of the covariance structure of each random-effects term.
 
-    Columns term, parameter (such as "sd(x)", "corr"), estimate (σ² included) and std_err, by the
-    delta method from the observed information; NaN on the boundary and for
-    parameters that the data do not identify (`cov_params_note`).
+    The columns are term, parameter (such as "sd(x)" or "corr"), estimate (σ² included) and std_err.
+    Standard errors come from the observed information, by the delta method. They are NaN on the boundary
+    and for parameters that the data do not identify (`cov_params_note`).
     """
     if fit.of_variances is not fit:
         return covariance_parameters(fit.of_variances)

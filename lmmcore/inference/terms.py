@@ -22,11 +22,11 @@ class TermTests:
     ----------
     distribution : {"chi2", "F"}
     table : DataFrame
-        Columns statistic, pvalue, df_constraint (and df_denom for F), a row for each term.
+        A row for each term, with columns statistic, pvalue, df_constraint (and df_denom for F).
     left_out : tuple of str
-        Coefficients without standard errors: they are not among what is tested.
+        Coefficients without standard errors, which are not tested.
     reason : str
-        Why these have none.
+        Why they have none.
     """
 
     distribution: str
@@ -56,7 +56,7 @@ class TermTests:
         return [self.distribution, f"P>{self.distribution}", "df constraint", *last]
 
     def summary_frame(self) -> pd.DataFrame:
-        """Return the table under headings that name the distribution."""
+        """Return the table with headings that name the distribution."""
         return self.table.set_axis(self.col_names, axis=1)
 
     def __str__(self) -> str:
@@ -72,8 +72,8 @@ class TermTests:
 def columns_of_terms(spec: ModelSpec) -> dict[str, np.ndarray]:
     """Return the positions of each term's columns among the fixed effects of the fit.
 
-    Columns that were dropped, because other columns determine them, are not there; without a formula of
-    several columns each column is a term.
+    Columns that were dropped, because other columns determine them, are left out. In a model without a
+    formula, each column is a term.
     """
     slices = getattr(spec.fixed_info, "term_name_slices", None)
     if slices is None:

@@ -1,4 +1,4 @@
-"""Tests of linear hypotheses about the fixed effects, of terms, of pairs of levels; the delta method."""
+"""Tests of linear hypotheses, of terms and of pairs of levels; the delta method."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResult
     Parameters
     ----------
     r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
-        Such as ``"x1 = x2, x3 = 1"``; values on the right are zero when not given.
+        Such as ``"x1 = x2, x3 = 1"``. Right-hand sides that are not given are zero.
     use_t : bool, optional
         Whether to use the t distribution with `df_resid` degrees of freedom. By default, the normal
         distribution is used.
@@ -51,8 +51,8 @@ def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResult
     Returns
     -------
     ContrastResults
-        Standard errors are those of `bse_fe`. A hypothesis about a coefficient that a penalty has at
-        zero, or whose standard error the data do not identify, has none.
+        Standard errors are those of `bse_fe`. They are NaN for hypotheses about a coefficient that a
+        penalty sets to zero, or whose standard error the data do not identify.
     """
     hypothesis = constraints(r_matrix, fit.spec.exog_names)
     found = contrasts.t_test(fit.beta, cov_fe_of(fit), hypothesis, _df(fit, use_t))
@@ -82,15 +82,16 @@ def wald_test(
     ----------
     r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
     cov_p : array (k_fe, k_fe), optional
-        Covariance matrix of the fixed effects in place of `cov_fe`.
+        Covariance matrix of the fixed effects, to use instead of `cov_fe`.
     invcov : array (m, m), optional
-        Inverse of the covariance matrix of the tested combinations, to use instead of the one from `cov_fe`.
+        Inverse of the covariance matrix of the tested combinations. By default, it follows from `cov_fe`.
     use_f : bool, optional
-        Whether to test by F with `df_resid` denominator degrees of freedom; by default by χ².
+        Whether to use an F test with `df_resid` denominator degrees of freedom. By default, a χ² test is
+        used.
     df_constraints : int, optional
-        Numerator degrees of freedom in place of m.
+        Numerator degrees of freedom, to use instead of m.
     scalar : bool
-        Whether statistic and p-value are floats; else arrays (1, 1) and ().
+        Whether the statistic and the p-value are floats. If false, they are arrays of shapes (1, 1) and ().
     """
     cov, p = cov_fe_of(fit), fit.spec.k_fe
     if cov_p is not None:
@@ -106,7 +107,7 @@ def wald_test(
 
 
 def f_test(fit: Fit, r_matrix: Any, cov_p: Any = None, invcov: Any = None) -> ContrastResults:
-    """Test linear hypotheses together by F with `df_resid` denominator degrees of freedom."""
+    """Test linear hypotheses jointly, with an F test of `df_resid` denominator degrees of freedom."""
     return wald_test(fit, r_matrix, cov_p, invcov, use_f=True)
 
 
@@ -122,7 +123,7 @@ def wald_test_terms(
     Parameters
     ----------
     skip_single : bool
-        Whether terms of one column are left out.
+        Whether to leave out terms of one column.
     extra_constraints : sequence of (name, matrix), optional
         Further hypotheses, matrices (m, k_fe).
     combine_terms : sequence of str, optional
@@ -133,9 +134,10 @@ def wald_test_terms(
     Returns
     -------
     TermTests
-        With ``table``; each term is tested beside all others (as type III with the coding that the
-        formula has). Coefficients without standard errors are not tested, because a penalty has them
-        at zero or the data do not identify them: `left_out` names them.
+        Its ``table`` has a row for each term. Each term is tested in the presence of all others (type III,
+        with the contrasts of the formula). A coefficient has no standard error if a penalty sets it to
+        zero or the data do not identify its standard error. Such coefficients are not tested; `left_out`
+        names them.
     """
 
     def test(matrix: np.ndarray) -> ContrastResults:
@@ -159,19 +161,19 @@ def t_test_pairwise(
     Parameters
     ----------
     term_name : str
-        Name of a main effect, such as ``"C(treatment)"``; any coding.
+        Name of a main effect, such as ``"C(treatment)"``, with any contrasts.
     method : str or sequence of str
         Adjustment: bonferroni (b), sidak (s), holm (h), holm-sidak (hs), simes-hochberg (sh),
         fdr_bh, fdr_by.
     alpha : float
-        Level of the tests and of the intervals (which are not adjusted).
+        Significance level of the tests. Intervals have the level 1 − alpha, and are not adjusted.
     factor_labels : sequence of str, optional
-        Names of the levels to use instead of those in the data.
+        Names of the levels, to use instead of those in the data.
 
     Returns
     -------
     PairwiseTests
-        With ``result_frame``.
+        Its ``result_frame`` has a row for each pair.
     """
 
     def test(matrix: np.ndarray) -> ContrastResults:
@@ -192,9 +194,9 @@ def get_nlfun(
     Parameters
     ----------
     fun : callable
-        Takes params as an array (k,) (covariances relative to σ²), returns a number or a vector.
+        Takes params, an array (k,) with covariances relative to σ². Returns a number or a vector (m,).
     deriv : callable, optional
-        Its Jacobian (m, k); by default by differences.
+        Takes params, returns the Jacobian (m, k). By default, the Jacobian is computed by differences.
 
     Examples
     --------

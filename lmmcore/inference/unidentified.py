@@ -70,7 +70,7 @@ def unidentified(fit: Any) -> Unidentified | None:
 
 
 def why_none(names: Sequence[str], values: Mapping[str, float]) -> str:
-    """Say why fixed effects have no standard errors: a penalty has them at zero, or see `Unidentified`."""
+    """Say why fixed effects have no standard errors: a penalty sets them to zero, or see `Unidentified`."""
     zero = [name for name in names if values[name] == 0.0]
     rest = [name for name in names if values[name] != 0.0]
     words = [f"the penalized fit has {', '.join(zero)} at zero"] if zero else []

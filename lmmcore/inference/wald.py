@@ -23,7 +23,7 @@ class CovarianceOfParams:
     reason : str
         Why entries are NaN; empty when none is.
     whole : array (k, k) or None
-        A generalized inverse of the information where the data do not identify all parameters; it holds
+        A generalized inverse of the information, if the data do not identify all parameters. It is valid
         for what they identify.
     """
 
@@ -100,8 +100,8 @@ def covariance_of_variances(
 ) -> np.ndarray:
     """Return the covariance matrix (k + 1, k + 1) of the estimates σ̂² γ̂ and σ̂².
 
-    With C the covariance matrix of the relative parameters γ̂ (σ² profiled out), σ̂² moves with γ̂ by
-    its slope and has a variance of 2σ⁴/n_eff of its own; the rest is the delta method.
+    C is the covariance matrix of the relative parameters γ̂, with σ² profiled out. σ̂² changes with γ̂ by
+    its slope, and has a variance of 2σ⁴/n_eff at given γ̂. The rest is the delta method.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def p_values(z: np.ndarray) -> np.ndarray:
 
 
 def interval(estimates: np.ndarray, se: np.ndarray, alpha: float) -> np.ndarray:
-    """Return limits (k, 2) of level 1 − alpha."""
+    """Return confidence limits (k, 2) of level 1 − alpha."""
     alpha = number(alpha, "alpha", "a number between 0 and 1, such as 0.05")
     if not 0.0 < alpha < 1.0:
         raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")

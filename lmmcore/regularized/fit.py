@@ -206,7 +206,7 @@ def joint_results(model: Any, joint: Joint, recipe: Recipe) -> JointResults:
     certificate = replace(inner.certificate, optimizer=f"{inner.certificate.optimizer} (joint)")
     fit = JointFit(
         inner, joint.beta,
-        _words(recipe.name, terms, joint.beta) + " estimated jointly, the penalty in units of σ",
+        _words(recipe.name, terms, joint.beta) + " estimated jointly, with a penalty of β/σ",
         2.0 * joint.solution.gap, joint.problem.residual(joint.beta, recipe.strength),
         joint.problem.degrees_of_freedom(joint.solution, recipe.strength),
         quadratic=joint.problem.quadratic, again=recipe.fit, own_spec=model.spec,

@@ -48,9 +48,10 @@ def fit_regularized(
         Penalty strength on statsmodels' scale, or one for each coefficient; 0 means no penalty. For a
         penalty by name or of `lmmcore.penalties`, λ = alpha/2. A smooth penalty gets alpha itself.
     ceps : float
-        Accepted for compatibility, without effect: coefficients are exactly zero or not.
+        Accepted for compatibility; has no effect. In statsmodels, coefficients below it count as zero.
+        Here, coefficients that the penalty removes are exactly zero.
     ptol : float
-        Fits with convex penalties stop when the relative duality gap is below its square (at most 1e-12).
+        With a convex penalty, a fit stops when the relative duality gap is below both ptol² and 1e-12.
     maxit : int
         Largest number of sweeps in one minimization, at given variances and strength. As in statsmodels, a
         sweep is one pass over all coefficients. For penalties without coordinate descent, it is one
@@ -60,8 +61,8 @@ def fit_regularized(
         Names of columns, or of terms of the formula, without a penalty; "constant" means constant
         columns. By default all columns are penalized, as in statsmodels, the intercept too.
     groups : mapping or sequence (k_fe,), optional
-        ``{name: columns}`` or a label for each column, for penalties of groups; by default, the columns of a
-        categorical variable form a group.
+        For group penalties: ``{name: columns}``, or a label for each column. By default, the columns of a
+        term, such as a categorical variable, form a group.
     standardize : bool, "information" or array (k_fe,)
         The penalty is a function of β_j · scale_j. False: the scales are 1. True: they are the standard
         deviations of the columns. "information": they are √(x_j'V⁻¹x_j / n), where x_j is column j minus
@@ -76,8 +77,8 @@ def fit_regularized(
     Returns
     -------
     RegularizedResults
-        `penalty` says in words what was penalized; `gap` and `residual` are the certificate. With a
-        smooth penalty, the certificate is `convergence`, as for any fit.
+        `penalty` says in words what was penalized. `gap` and `residual` certify the minimum. With a smooth
+        penalty, `convergence` does, as for any fit.
 
     Notes
     -----
@@ -129,10 +130,11 @@ def fit_regularized_path(
     penalty : str or Penalty
         As `method` of `fit_regularized`.
     alphas : array (L,), optional
-        Penalty strengths, on the scale of `fit_regularized`. By default there are `n_alphas`, with equal
-        ratios, from the one at which all penalized coefficients are zero down to `smallest` times that.
+        Penalty strengths, on the scale of `fit_regularized`. By default, there are `n_alphas` in equal
+        ratios. The largest is the least strength at which all penalized coefficients are zero.
     smallest : float, optional
-        By default 0.001, or 0.05 with no fewer columns than rows.
+        The smallest of the default strengths, as a part of the largest: by default 0.001, or 0.05 with at
+        least as many columns as rows.
     penalty_weights : array (k_fe,), optional
         Numbers that multiply alpha, one for each coefficient; 0 means no penalty.
     unpenalized, groups, standardize, variances
@@ -166,15 +168,15 @@ def select_random_effects(
 ) -> RandomEffectsPath:
     """Select the random effects of a maximal model that the data support.
 
-    The penalty has one group for each row of the Cholesky factor Λ of each term. If a row is zero, its
-    random coefficient and the correlations of it leave the model.
+    The penalty has one group for each row of the Cholesky factor Λ of each term. If a row becomes zero, its
+    random coefficient leaves the model, with all its correlations.
 
     Parameters
     ----------
     penalty : str or Penalty
         A penalty that acts on groups, such as "group_lasso" or "group_mcp".
     criterion : {"bic", "aic"}
-        The criterion that chooses the strength. Degrees of freedom are the covariance parameters left.
+        The criterion that chooses the strength. It counts the covariance parameters that are left.
     alphas : array (L,), optional
         Penalty strengths, in any order; the path sorts them from small to large. They are on the scale of
         `fit_regularized`: the fit minimizes −2 log-likelihood + 2 P(Λ; alpha/2). By default there are

@@ -38,8 +38,8 @@ class RegularizationPath:
     df : array (L,)
         Degrees of freedom of the fixed effects, including the unpenalized ones.
     deviance : array (L,)
-        −2 log-likelihood: of ML at held variances; of the fit of the variances where these were
-        estimated jointly.
+        −2 log-likelihood. With variances held, it is that of ML, and σ² follows the coefficients. With
+        joint variances, it is the criterion of the fit that estimated them.
     gaps : array (L,)
         Duality gap relative to the objective; NaN for nonconvex penalties.
     residuals : array (L,)
@@ -160,8 +160,8 @@ class RegularizationPath:
             Number of folds, to which groups are assigned at random, or the fold of each group.
         rng : Generator or int, optional
         scale : {"deviance", "squares"}
-            What is averaged over the rows left out: (y − Xβ)'V⁻¹(y − Xβ)/σ², the part of their −2
-            log-likelihood that depends on β, or plain squares of y − Xβ.
+            The loss, which is averaged over the rows left out. "deviance": (y − Xβ)'V⁻¹(y − Xβ)/σ², which
+            is the part of −2 log-likelihood that depends on β. "squares": plain squares of y − Xβ.
         """
         return cross_validate(self, folds, rng, scale)
 
@@ -173,17 +173,18 @@ class RegularizationPath:
         n_alphas: int = 25,
         rng: Any = None,
     ) -> StabilitySelection:
-        """Select the columns that are selected in most subsamples of half of the groups.
+        """Select the columns that most subsamples select, each of half of the groups.
 
         Parameters
         ----------
         n_pairs : int
-            Pairs of a half and its complement (Shah and Samworth 2013, *JRSS B* 75).
+            Number of pairs of subsamples: a random half of the groups, and its complement (Shah and
+            Samworth 2013, *JRSS B* 75).
         threshold : float
-            Share of subsamples, above one half, in which a selected coefficient must be nonzero.
+            Share of subsamples in which a selected coefficient must be nonzero; above one half.
         expected_false : float
-            Bound on the expected number of false selections. It limits
-            how many columns one subsample may select.
+            Bound on the expected number of false selections. It limits how many columns one subsample may
+            select.
         n_alphas : int
             Number of strengths of the path that are tried.
         rng : Generator or int, optional
@@ -198,7 +199,7 @@ class RegularizationPath:
         ax : matplotlib Axes, optional
         against : {"alpha", "df"}
         labels : int
-            Number of coefficients to label: those that are largest at the end of the path.
+            Number of coefficients to label: the largest ones at the end of the path.
 
         Returns
         -------

@@ -157,9 +157,8 @@ def _alphas(
     top = 2.0 * problem.largest_strength()
     if top == 0.0:
         raise OptionError(
-            "no penalized column is correlated with the response after adjusting for the "
-            "unpenalized columns, so all "
-            "coefficients are zero for every strength. Give alphas"
+            "no penalized column is correlated with the response after adjusting for the unpenalized "
+            "columns, so all penalized coefficients are zero at every strength; expected alphas"
         )
     return np.geomspace(top, least * top, int(n))
 

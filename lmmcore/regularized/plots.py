@@ -10,7 +10,7 @@ from ..errors import LmmcoreError, OptionError
 
 
 class PlotError(LmmcoreError, ImportError):
-    """matplotlib is needed for a plot, but not installed."""
+    """A plot needs matplotlib, which is not installed."""
 
 
 def axes(ax: Any) -> Any:

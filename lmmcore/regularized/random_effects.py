@@ -47,7 +47,7 @@ class RandomEffectsPath:
         Number of covariance parameters that are left.
     criterion : {"bic", "aic"}
     values : array (L,)
-        The criterion of the ordinary fit of what is left, without the penalty.
+        The criterion of the ordinary fit of the random effects that are left, without the penalty.
     residuals : array (L,)
         Largest violation of the stationarity conditions, relative to the largest slope.
     """
@@ -73,7 +73,7 @@ class RandomEffectsPath:
         return [str(n) for n, sd in self.sds.iloc[self.best].items() if sd > 0]
 
     def refit(self, at: int | None = None) -> MixedLMResults:
-        """Return the ordinary fit of what is left at a strength, by default at `best`.
+        """Return the ordinary fit of the random effects that are left at a strength, by default at `best`.
 
         Raises
         ------

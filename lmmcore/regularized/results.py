@@ -46,9 +46,9 @@ def _df(fit: PenalizedFit) -> float:
 class RegularizedResults:
     """The result of a penalized fit: penalized coefficients, and the fit that has the variances.
 
-    Standard errors are those of the likelihood, without the penalty. They treat the selected coefficients
-    as chosen beforehand, and are NaN for coefficients that the penalty sets to zero. So tests and intervals
-    do not have their nominal level. `bootstrap` repeats the penalized fit.
+    Standard errors are those of the likelihood, without the penalty. They are NaN for coefficients that the
+    penalty sets to zero, and treat the others as chosen beforehand. So tests and intervals do not have their
+    nominal level. `bootstrap` repeats the penalized fit.
 
     Attributes
     ----------
@@ -192,10 +192,10 @@ class SmoothResults(RegularizedResults):
 class HeldResults(RegularizedResults):
     """The result of a penalized fit whose variances are held at the unpenalized estimates.
 
-    The fit minimizes ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``. V, with the residual variance, is that of
-    the unpenalized fit. So `cov_re`, `vcomp`, `scale` and their standard errors are those of the
-    unpenalized fit too. Estimated at the penalized β, σ² would be larger. Standard errors of β include the
-    uncertainty of the variances (`bse`) or not (`bse_fe`).
+    The fit minimizes ``(y − Xβ)'V⁻¹(y − Xβ) + 2 P(β; alpha/2)``. V, which includes the residual variance, is
+    that of the unpenalized fit. So `cov_re`, `vcomp`, `scale` and their standard errors are those of the
+    unpenalized fit too. An estimate of σ² at the penalized β would be larger. In `bse`, the standard errors
+    of β include the uncertainty of the variances; in `bse_fe`, they do not.
     """
 
     fit: HeldFit
@@ -207,7 +207,7 @@ class HeldResults(RegularizedResults):
         return found
 
     def profile_re(self, *_: Any, **__: Any) -> NoReturn:
-        """Raises an error: the penalized fit did not estimate the variances.
+        """Raise an error: the penalized fit did not estimate the variances.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class JointResults(RegularizedResults):
     """The result of a penalized fit whose variances were estimated together with the coefficients.
 
     The variances and the unpenalized coefficients are those of the ordinary fit to the response minus the
-    penalized columns' contribution. The penalized coefficients minimize the penalized sum of squares at
+    contribution of the penalized columns. The penalized coefficients minimize the penalized sum of squares at
     these variances, with a penalty of β/σ.
     """
 
@@ -244,7 +244,7 @@ class JointResults(RegularizedResults):
 
     @property
     def hess_diag(self) -> Any:
-        """Raises an error: the variances maximize the likelihood of another model.
+        """Raise an error: the variances maximize the likelihood of another model.
 
         Raises
         ------
@@ -261,7 +261,7 @@ class JointResults(RegularizedResults):
         return found
 
     def profile_re(self, *_: Any, **__: Any) -> NoReturn:
-        """Raises an error: coefficients and variances do not minimize a common function.
+        """Raise an error: coefficients and variances do not minimize a common function.
 
         Raises
         ------

@@ -81,16 +81,16 @@ class StabilitySelection:
     ----------
     alphas : array (L,)
     frequencies : DataFrame (L, number of penalized columns)
-        Share of subsamples that have selected a coefficient at this strength or a larger one. A
-        subsample stops where it would select more than `most`.
+        Share of the subsamples that select a coefficient at this strength or a larger one. A subsample
+        stops before it would select more than `most`.
     probability : Series
         The frequencies at the last strength.
     selected : list of str
         Columns whose probability is at least the threshold.
     expected_false : float
-        Bound of the expected number of columns selected by chance, q²/((2t − 1) p) for the threshold t, p
-        penalized columns and q the mean number that a subsample selects (Meinshausen and Bühlmann 2010,
-        *JRSS B* 72).
+        Bound on the expected number of columns selected by chance: q²/((2t − 1) p), where t is the
+        threshold, p the number of penalized columns, and q the mean number that a subsample selects
+        (Meinshausen and Bühlmann 2010, *JRSS B* 72).
     most : int
     threshold : float
     """

@@ -55,10 +55,11 @@ def estimate_penalized(
     options: Mapping[str, Any],
     callback: Callable[[int, float], None] | None,
 ) -> Estimate:
-    """Minimize the penalized criterion as `estimate` does, from more starts.
+    """Minimize the penalized criterion as `estimate` does, but from more starts.
 
     A variance can often explain what a shrunken coefficient leaves, so there may be several local minima.
-    The search goes along the size of the covariance matrices, and follows each valley down.
+    The criterion is evaluated at covariance matrices of increasing size, and further searches start at the
+    local minima among these.
     """
     best = estimate(likelihood, optimizers, names, groups, start, options, callback)
     if start is not None or not optimizers or likelihood.n_parameters == 0:

@@ -1,4 +1,4 @@
-"""What of a model's fixed effects is penalized: weights, groups and scales of its columns."""
+"""Which fixed effects are penalized, and with which penalty weights, groups and scales."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def penalized_terms(
     Parameters
     ----------
     weights : number or array (k_fe,), optional
-        Penalty weights, which multiply the strength; 0 means no penalty.
+        Penalty weights. They multiply the strength; 0 means no penalty.
     unpenalized : str or sequence of str
         Names of columns or, in a model from a formula, of its terms; "constant" means constant columns.
     groups : None, mapping or sequence (k_fe,)
@@ -162,7 +162,7 @@ def _groups(model: Any, groups: Any) -> np.ndarray:
 def column_sds(model: Any) -> np.ndarray:
     """Return the standard deviation of each column (k_fe,), weighted by prior weights.
 
-    Root mean squares where no column is constant; 1 for a column without variation.
+    If no column is constant, they are root mean squares. A column without variation has 1.
     """
     columns = [model.design.fixed[j] for j in model.spec.kept]
     if "crossproducts" in model.__dict__:
