@@ -16,7 +16,7 @@ from ..plugin_host.guarded_penalty import guarded_penalty
 from ..results import MixedLMResults
 from .fits import HeldFit, JointFit
 from .results import HeldResults, JointResults
-from .terms import alpha_of_each, penalized_terms, with_information_scales
+from .terms import alpha_of_each, column_sds, penalized_terms, with_information_scales
 from .variances import Joint, fit_jointly, null_fit, quadratic_at
 
 HOW = ("held", "joint")
@@ -92,26 +92,17 @@ def fit_penalized(
     terms = penalized_terms(
         model, weights / top if top > 0 else np.ones(model.k_fe), unpenalized, groups, standardize
     )
+    if variances == "joint" and start_params is not None:
+        raise OptionError(
+            "start_params was given with variances='joint'; a joint fit starts at the fit without the "
+            "penalized columns. Leave start_params out, or use variances='held'"
+        )
     recipe = Recipe(
-        penalty, name, terms, 0.5 * top, variances == "joint", min(1e-12, float(ptol) ** 2), maxit,
+        penalty, name, terms, standardize, 0.5 * top, variances == "joint",
+        min(1e-12, float(ptol) ** 2), maxit,
         fit_kwargs if start_params is None else {**fit_kwargs, "start_params": start_params},
     )  # fmt: skip
-    if variances == "joint":
-        if start_params is not None:
-            raise OptionError(
-                "start_params was given with variances='joint'; a joint fit starts at the fit without the "
-                "penalized columns. Leave start_params out, or use variances='held'"
-            )
-        if isinstance(standardize, str):
-            null = null_fit(model, terms, np.zeros(model.k_fe), fit_kwargs)
-            rows = quadratic_at(model, null)
-            recipe = recipe.of(with_information_scales(terms, rows, null.scale, model))
-        return recipe.fit(model)
-    plain = model.fit(**recipe.fit_kwargs)
-    rows = quadratic_at(model, plain)
-    if isinstance(standardize, str):
-        recipe = recipe.of(with_information_scales(terms, rows, plain.scale, model))
-    return recipe.fit_held(model, plain, rows)
+    return recipe.fit(model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +114,8 @@ class Recipe:
     penalty : Penalty
     name : str
     terms : PenaltyTerms
+    standardize : bool, "information" or array (k_fe,)
+        From what the scales of the terms are computed; they are computed again for each model.
     strength : float
         λ, which is alpha/2.
     joint : bool
@@ -134,6 +127,7 @@ class Recipe:
     penalty: Any
     name: str
     terms: PenaltyTerms
+    standardize: Any
     strength: float
     joint: bool
     tolerance: float
@@ -160,12 +154,23 @@ class Recipe:
         recipe = self
         if method is not None:
             recipe = replace(self, fit_kwargs={**self.fit_kwargs, "method": method})
+        if isinstance(self.standardize, (bool, np.bool_)) and self.standardize:
+            recipe = recipe.of(replace(self.terms, scales=column_sds(model)))
+        by_information = isinstance(self.standardize, str)
         if not self.joint:
             plain = model.fit(**recipe.fit_kwargs)
-            return recipe.fit_held(model, plain, quadratic_at(model, plain))
+            rows = quadratic_at(model, plain)
+            if by_information:
+                terms = with_information_scales(self.terms, rows, plain.scale, model)
+                recipe = recipe.of(terms)
+            return recipe.fit_held(model, plain, rows)
+        if by_information:
+            null = null_fit(model, self.terms, np.zeros(model.k_fe), recipe.fit_kwargs)
+            rows = quadratic_at(model, null)
+            recipe = recipe.of(with_information_scales(self.terms, rows, null.scale, model))
         found = fit_jointly(
-            model, self.terms, self.penalty, self.strength, recipe.fit_kwargs, np.zeros(model.k_fe),
-            None, None, self.tolerance, self.maxit,
+            model, recipe.terms, self.penalty, self.strength, recipe.fit_kwargs,
+            np.zeros(model.k_fe), None, None, self.tolerance, self.maxit,
         )  # fmt: skip
         return joint_results(model, found, recipe)
 

@@ -54,7 +54,9 @@ def fit_path(
     rows = quadratic_at(model, plain) if by_information or not joint else None
     if rows is not None and by_information:
         terms = with_information_scales(terms, rows, plain.scale, model)
-    recipe = Recipe(implementation, name, terms, 0.0, joint, TOLERANCE, maxit, fit_kwargs)
+    recipe = Recipe(
+        implementation, name, terms, standardize, 0.0, joint, TOLERANCE, maxit, fit_kwargs
+    )
     if rows is None or joint:
         problem = problem_at(model, plain, terms, implementation)
     else:

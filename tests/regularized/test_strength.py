@@ -147,3 +147,32 @@ def test_equal_weights_are_none():
         for weights in (None, np.full(len(data), 9.0))
     ]
     np.testing.assert_allclose(*(path.coefficients for path in paths), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.parametrize("method", ["l1", "adaptive_lasso"])
+def test_a_refit_is_the_fit_of_a_fresh_model(choice, method):
+    """Scales are computed again for the new response, and from the rows that a bootstrap draws."""
+    data = lmmcore.datasets.load_orthodont()
+    formula = "distance ~ age * Sex + (1 | Subject)"
+    keywords = {"method": method, "alpha": 20, "unpenalized": ["Intercept"], **choice}
+    rng = np.random.default_rng(1)
+    other = data.distance + 3.0 * rng.standard_normal(27)[data.Subject.cat.codes]
+    first = lmmcore.mixedlm(formula, data).fit_regularized(**keywords)
+    again = first.refit(other)
+    fresh = lmmcore.mixedlm(formula, data.assign(distance=other)).fit_regularized(**keywords)
+    np.testing.assert_allclose(again.fe_params, fresh.fe_params, rtol=1e-6, atol=1e-8)
+    assert again.llf == pytest.approx(fresh.llf, abs=1e-6)
+
+
+def test_a_refit_of_a_path():
+    data = lmmcore.datasets.load_orthodont()
+    formula = "distance ~ age * Sex + (1 | Subject)"
+    other = (
+        data.distance + 3.0 * np.random.default_rng(1).standard_normal(27)[data.Subject.cat.codes]
+    )
+    first, fresh = (
+        lmmcore.mixedlm(formula, d).fit_regularized_path(alphas=[30.0, 20.0, 3.0]).fit(1)
+        for d in (data, data.assign(distance=other))
+    )
+    np.testing.assert_allclose(first.refit(other).fe_params, fresh.fe_params, rtol=1e-6, atol=1e-8)
