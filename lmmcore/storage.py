@@ -6,13 +6,11 @@ import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .design.removed import without_rows
 from .errors import DataTypeError
 from .refitting import forget_rows
-
-T = TypeVar("T")
 
 
 def write_pickle(thing: Any, fname: Any) -> None:
@@ -72,8 +70,10 @@ def save(results: Any, fname: Any, remove_data: bool = False) -> None:
     write_pickle(results, fname)
 
 
-def load(cls: type[T], fname: Any) -> T:
+def load(cls: type, fname: Any) -> Any:
     """Read results that `save` wrote. Load only files that you trust: pickle runs their code.
+
+    The results may be of another class that has `load`, such as those of a penalized fit.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def load(cls: type[T], fname: Any) -> T:
             raise DataTypeError(
                 f"{fname} cannot be read ({exc}); expected results written by save()"
             ) from exc
-    if not isinstance(found, cls):
+    if not isinstance(found, cls) and not (hasattr(found, "fit") and hasattr(found, "load")):
         raise DataTypeError(
             f"{fname} holds a {type(found).__name__}; expected results written by save()"
         )

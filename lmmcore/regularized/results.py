@@ -153,6 +153,8 @@ class RegularizedResults:
     def load(cls, fname: Any) -> Any:
         """Read results that `save` wrote. Load only files that you trust: pickle runs their code.
 
+        Every class of results reads files of the others: the object has the class that was saved.
+
         Raises
         ------
         DataTypeError

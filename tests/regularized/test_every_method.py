@@ -485,6 +485,9 @@ def files(fit, dense, tmp_path):
     found = type(fit).load(tmp_path / "fit.pickle")
     close(found.params, np.asarray(fit.params))
     assert not _longest(found, set(), 180)
+    same = lmmcore.MixedLMResults.load(tmp_path / "fit.pickle")
+    assert type(same) is type(fit)
+    close(same.params, np.asarray(fit.params))
 
 
 TABLE = {
