@@ -49,10 +49,18 @@ def _spellings(names: Sequence[str]) -> list[str]:
     for j, name in enumerate(names):
         if not name.strip():
             continue
-        quoted = [f"Q({mark}{name}{mark})" for mark in "\"'"] + [f"`{name}`"]
-        for s, text in enumerate([name, *quoted]):
+        for s, text in enumerate(_quotations(name)):
             out.append((len(text), f"(?P<_{j}_{s}>{_pattern(text)})"))
+        parts = name.split(":")
+        if len(parts) > 1 and all(part.strip() for part in parts):  # an interaction: quoted or not
+            each = ["|".join(map(_pattern, _quotations(part))) for part in parts]
+            whole = r"\s*:\s*".join(f"(?:{part})" for part in each)
+            out.append((sum(len(part) + 6 for part in parts), f"(?P<_{j}_q>{whole})"))
     return [pattern for _, pattern in sorted(out, key=lambda pair: -pair[0])]
+
+
+def _quotations(name: str) -> list[str]:
+    return [name, f'Q("{name}")', f"Q('{name}')", f"`{name}`"]
 
 
 def _pattern(name: str) -> str:

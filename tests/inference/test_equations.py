@@ -60,3 +60,18 @@ def test_plain_names_are_read_as_patsy_does():
         matrix, right, _ = constraints(text, names)
         np.testing.assert_array_equal(matrix, theirs.coefs)
         np.testing.assert_array_equal(right, theirs.constants[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("Q('my col'):b[T.q] = 0", 1), ("`my col` : b[T.q]", 1), ('Q("my col"):b[T.q]', 1),
+        ("`my col`:`u v`", 2), ("Q('my col'):u v", 2), ("`my col:u v`", 2), ("`my col`", 0),
+        ("Q('u v'):I(x^2):C(k)[T.a:b] = 0", 3),
+    ],
+)  # fmt: skip
+def test_quoted_columns_in_interactions(text, place):
+    names = ["my col", "my col:b[T.q]", "my col:u v", "u v:I(x^2):C(k)[T.a:b]"]
+    matrix, _, labels = constraints(text, names)
+    np.testing.assert_array_equal(matrix, np.eye(4)[[place]])
+    assert labels == (text,)
