@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cached_property
 from typing import Any, Protocol
 
-from .design.groups import Grouping
+from .design.groups import GroupingFactor
 from .design.levels import Levels, level_of
 from .errors import NameNotFoundError, suggest
 
@@ -29,23 +29,23 @@ class ByLevel(dict[Any, Any]):
 
     Parameters
     ----------
-    grouping : Grouping
+    factor : GroupingFactor
     entries : callable
         Gives the entry of a level.
     """
 
-    def __init__(self, grouping: Grouping, entries: Entries) -> None:
-        super().__init__(zip(grouping.keys, map(_Level, range(grouping.n_levels))))
-        self._grouping = grouping
+    def __init__(self, factor: GroupingFactor, entries: Entries) -> None:
+        super().__init__(zip(factor.keys, map(_Level, range(factor.n_levels))))
+        self._factor = factor
         self._entries = entries
 
     @cached_property
     def _levels(self) -> Levels:
-        return Levels(self._grouping.labels, self._grouping.name)
+        return Levels(self._factor.labels, self._factor.name)
 
     @cached_property
     def _keys(self) -> list[Any]:
-        return self._grouping.keys
+        return self._factor.keys
 
     def __getitem__(self, label: Any) -> Any:
         entry = super().__getitem__(label)
@@ -57,7 +57,7 @@ class ByLevel(dict[Any, Any]):
     def __missing__(self, label: Any) -> Any:
         found = self._same(label)
         if not found:
-            name, labels = self._grouping.name, self._grouping.labels
+            name, labels = self._factor.name, self._factor.labels
             types = self._levels.types([label])
             raise NameNotFoundError(
                 f"{label!r} is no level of {name}{types or suggest(str(label), map(str, labels))}"
@@ -66,7 +66,7 @@ class ByLevel(dict[Any, Any]):
 
     def _same(self, label: Any) -> list[Any]:
         """Return the key that another label means; an empty list when there is none."""
-        level = level_of(self._levels, self._grouping, label)
+        level = level_of(self._levels, self._factor, label)
         found = self._keys[level] if level >= 0 else None
         return [found] if level >= 0 and super().__contains__(found) else []
 
@@ -91,7 +91,7 @@ class ByLevel(dict[Any, Any]):
         return repr(dict(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._grouping, self._entries)
+        return type(self), (self._factor, self._entries)
 
     def copy(self) -> dict[Any, Any]:
         return dict(self.items())

@@ -124,6 +124,14 @@ def users_line() -> int:
     return level
 
 
+def rows_removed() -> DataRemovedError:
+    """Return the error for a use of rows that were removed."""
+    return DataRemovedError(
+        "the rows of the data are not available: remove_data() removed them from these results and "
+        "their model. Compute what needs them before you call remove_data(), or fit again"
+    )
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return ``"1 group"``, ``"2,000 groups"`` for a message."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from . import estimation
-from .arguments import check_components, number
+from .arguments import check_components
 from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
 from .crossproducts.form import form_many, form_products, formed_at_once
@@ -22,13 +22,19 @@ from .design.build import check_formula_arguments, from_formula
 from .design.components import VCSpec
 from .design.design import Design, with_covariance
 from .design.spec import ModelSpec
-from .errors import DataValueError, NotFiniteError, RankDeficientWarning, users_line
+from .errors import (
+    DataValueError,
+    NotFiniteError,
+    RankDeficientWarning,
+    rows_removed,
+    users_line,
+)
 from .fitting.equations import Equations, bound_structures
 from .likelihood.coordinates import Coordinates
 from .prediction import linear_predictor
 from .regularized import methods as penalized
 from .row_for_row import check_like, with_columns, with_data
-from .simulate import MixedLMDistribution
+from .simulate import get_distribution
 from .spellings import FORMULA_ARGUMENTS, INIT_ARGUMENTS, refuse_arguments
 from .statsmodels import at_parameters, rows
 
@@ -232,7 +238,7 @@ class MixedLM:
     def _setup(
         self, design: Design, use_sqrt: bool, formula: str | None, form: bool = True
     ) -> None:
-        self.design = design
+        self.rows: Design | None = design
         self.reml = True
         if formula is not None:  # as in statsmodels, a model of arrays has no such attribute
             self.formula = formula
@@ -252,9 +258,9 @@ class MixedLM:
         self.exog_names = self.spec.exog_names
         self.endog_names = design.endog_name
         self.nobs = self.n_totobs = design.n_rows
-        layout = self.spec.layout
-        self.k_fe, self.k_re, self.k_re2 = self.spec.k_fe, layout.k_re, layout.k_re2
-        self.k_vc, self.k_params = layout.k_vc, self.k_fe + self.k_re2
+        layout, self.k_fe = self.spec.layout, self.spec.k_fe
+        self.k_re, self.k_re2, self.k_vc = layout.k_re, layout.k_re2, layout.k_vc
+        self.k_params = self.k_fe + self.k_re2
         self.n_groups = design.grouping.n_levels
         if self.dropped:
             warnings.warn(
@@ -263,6 +269,19 @@ class MixedLM:
                 RankDeficientWarning,
                 stacklevel=users_line(),
             )
+
+    @property
+    def design(self) -> Design:
+        """The columns of the model in the rows used.
+
+        Raises
+        ------
+        DataRemovedError
+            `remove_data` removed them.
+        """
+        if self.rows is None:
+            raise rows_removed()
+        return self.rows
 
     @cached_property
     def crossproducts(self) -> CrossProducts | CrossedProducts:
@@ -327,18 +346,4 @@ class MixedLM:
     select_random_effects = method(penalized.select_random_effects)
 
     predict = method(linear_predictor)
-
-    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> MixedLMDistribution:
-        """Return the distribution of the response at given parameters; ``rvs`` draws from it.
-
-        Parameters
-        ----------
-        params : array (k_fe + k_re2 + k_vc,)
-            As ``results.params``: covariances relative to σ².
-        scale : float
-            σ².
-        exog : array (n, k_fe), optional
-            Columns of the fixed effects; by default those of the model.
-        """
-        scale = number(scale, "scale", "a positive residual variance")
-        return MixedLMDistribution(self, params, scale, exog)
+    get_distribution = method(get_distribution)

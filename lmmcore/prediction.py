@@ -12,20 +12,13 @@ import pandas as pd
 from .arguments import numbers
 from .design.alignment import check_alignment
 from .design.build import as_frame
-from .design.columns import matrix_columns, stack
+from .design.columns import stack
 from .design.component_formulas import components_of_new_rows
-from .design.design import Design
-from .design.evaluate import rebuild
-from .design.groups import (
-    Grouping,
-    code_groups,
-    interaction,
-    missing_labels,
-    one_label_per_row,
-)
+from .design.groups import Grouping, GroupingFactor, code_groups, interaction, missing_labels
 from .design.levels import Levels, levels_of
+from .design.new_rows import fixed_columns, labels_of_rows, offset_of, random_columns
 from .design.spec import ModelSpec
-from .errors import DataValueError, NameNotFoundError, OptionError, counted, suggest
+from .errors import DataValueError, OptionError, counted
 from .params import has_parameters
 from .random_effects import (
     component_effects,
@@ -56,45 +49,8 @@ def linear_predictor(model: Any, params: Any, exog: Any = None) -> np.ndarray:
             f"params is {beta.tolist()!r}; expected {model.k_fe} finite fixed effects first: "
             f"{', '.join(model.exog_names)}"
         )
-    return fixed_columns(model, exog) @ beta[: model.k_fe]
-
-
-def fixed_columns(model: Any, exog: Any) -> np.ndarray:
-    """Return the kept columns of X for the rows of the model, or for new rows."""
-    if exog is None:
-        return model.exog
-    info = model.design.fixed_info
-    if info is not None and not isinstance(exog, np.ndarray):
-        return rebuild(info, as_frame(exog))[:, model.spec.built]
-    if isinstance(exog, pd.DataFrame):
-        names = [str(name) for name in exog.columns]
-        if set(model.exog_names) <= set(names):
-            exog = exog.iloc[:, [names.index(name) for name in model.exog_names]]
-    columns, _ = matrix_columns(exog, None, "x", "exog")
-    if len(columns) != model.k_fe and len(columns) == model.spec.n_given:
-        # those of columns left out are among them
-        columns = tuple(columns[j] for j in model.spec.built)
-    if len(columns) != model.k_fe:
-        all_of = (
-            f", or all {model.spec.n_given} that were given"
-            if model.spec.n_given > model.k_fe
-            else ""
-        )
-        raise DataValueError(
-            f"exog has {len(columns)} columns; expected {model.k_fe}: "
-            f"{', '.join(model.exog_names)}{all_of}"
-        )
-    return stack(columns, len(columns[0]))
-
-
-def offset_part(spec: ModelSpec, exog: Any) -> np.ndarray | float:
-    """Return the offset (m,) of new rows, zero for a model without one."""
-    if not spec.offset_info:
-        return 0.0
-    table = as_frame(exog)
-    parts = [variable.values(table, "error") for variable in spec.offset_info]
-    total: np.ndarray = np.sum(parts, axis=0)
-    return total
+    x = model.exog if exog is None else fixed_columns(model.spec, exog)
+    return x @ beta[: model.k_fe]
 
 
 def random_part(
@@ -102,7 +58,7 @@ def random_part(
     terms: frozenset[int],
 ) -> np.ndarray:  # fmt: skip
     """Return Z b̂ (m,) of some terms for new rows; see ``MixedLMResults.predict``."""
-    design = results.model.design
+    spec = results.model.spec
     if new_groups not in ("error", "zero"):
         raise OptionError(
             f"new_groups={new_groups!r}; expected 'error', or 'zero' (random effects of zero for groups that "
@@ -113,10 +69,10 @@ def random_part(
     check_alignment([("exog", exog), *labels, ("exog_re", exog_re)])
     frame = None if isinstance(exog, np.ndarray) else as_frame(exog)
     n = len(exog) if frame is None else len(frame)
-    z = _columns(results, frame, exog_re, n, terms)
-    components = terms - set(range(len(design.terms)))
-    used = {design.terms[t].factor for t in terms - components} | ({0} if components else set())
-    by_factor = {f: _labels_of_rows(design, f, frame, groups, n) for f in sorted(used)}
+    z = random_columns(spec, frame, exog_re, n, terms)
+    components = terms - set(range(len(spec.terms)))
+    used = {spec.terms[t].factor for t in terms - components} | ({0} if components else set())
+    by_factor = {f: labels_of_rows(spec, f, frame, groups, n) for f in sorted(used)}
     keep = ~np.any([missing_labels(v) for pairs in by_factor.values() for _, v in pairs], axis=0)
     if not keep.all():
         out = np.full(n, np.nan)
@@ -126,16 +82,16 @@ def random_part(
         return out
     out = np.zeros(n)
     for f, pairs in by_factor.items():
-        known = design.groupings[f]
-        mine = [t for t in z if design.terms[t].factor == f]
+        known = spec.factors[f]
+        mine = [t for t in z if spec.terms[t].factor == f]
         factors = [code_groups(values, name) for name, values in pairs]
         grouping = factors[0] if len(factors) == 1 else interaction(factors)
-        at = _known_levels(known, grouping, new_groups)
+        at = _known_levels(known, grouping.factor, new_groups)
         if components:
             out += _component_part(results, frame, grouping, at, new_groups, components)
         if mine:
-            effects = np.vstack([_means(results, f), np.zeros(_width(design, f))])
-            columns = np.concatenate([_columns_within(design, t) for t in mine])
+            effects = np.vstack([_means(results, f), np.zeros(_width(spec, f))])
+            columns = np.concatenate([_columns_within(spec, t) for t in mine])
             values = np.column_stack([z[t] for t in mine])
             out += np.sum(values * effects[at][:, columns][grouping.codes], axis=1)
     return out
@@ -149,14 +105,14 @@ def _means(results: Any, f: int) -> np.ndarray:
     return independent_effects(fit).means(fit.spec.factors[0].n_levels, fit.layout.k_re)
 
 
-def _width(design: Design, f: int) -> int:
-    return sum(len(term.names) for term in design.terms if term.factor == f)
+def _width(spec: ModelSpec, f: int) -> int:
+    return sum(len(term.names) for term in spec.terms if term.factor == f)
 
 
-def _columns_within(design: Design, t: int) -> np.ndarray:
+def _columns_within(spec: ModelSpec, t: int) -> np.ndarray:
     """Return where the columns of a term are among those of its factor."""
-    before = [term for term in design.terms[:t] if term.factor == design.terms[t].factor]
-    return sum(len(term.names) for term in before) + np.arange(len(design.terms[t].names))
+    before = [term for term in spec.terms[:t] if term.factor == spec.terms[t].factor]
+    return sum(len(term.names) for term in before) + np.arange(len(spec.terms[t].names))
 
 
 def _component_part(
@@ -164,20 +120,22 @@ def _component_part(
     new_groups: str, terms: frozenset[int],
 ) -> np.ndarray:  # fmt: skip
     """Return the variance components' part of Z b̂ (m,): effects are found by group and by name."""
-    design = results.model.design
-    if frame is None or not design.component_info:
+    spec = results.model.spec
+    if frame is None or not spec.component_info:
         raise OptionError(
             "random_effects=True needs the columns of the variance components of the new rows. They "
             "come from a frame through vc_formula, but this model was given exog_vc, or exog is an array"
         )
-    own = design.grouping.keys
-    known = {label: own[level] for label, level in zip(grouping.keys, at.tolist()) if level >= 0}
-    left = () if design.components is None else design.components.names
-    formulas = tuple(c for c in design.component_info if c.name in left)
+    own = spec.factors[0].keys
+    known = {
+        label: own[level] for label, level in zip(grouping.factor.keys, at.tolist()) if level >= 0
+    }
+    left = spec.layout.component_names
+    formulas = tuple(c for c in spec.component_info if c.name in left)
     found = components_of_new_rows(formulas, frame, grouping, known, new_groups)
     rows = np.repeat(np.arange(len(grouping.codes)), np.diff(found.indptr))
     names = [_as_integer(f"{found.names[t]}[{label}]") for t, label in found.labels]
-    chosen = [t + len(design.terms) in terms for t, _ in found.labels]
+    chosen = [t + len(spec.terms) in terms for t, _ in found.labels]
     effects = component_effects(results, _as_integer)
     out = np.zeros(len(grouping.codes))
     for row, column, value in zip(rows.tolist(), found.columns.tolist(), found.values.tolist()):
@@ -187,8 +145,8 @@ def _component_part(
         effect = effects.get((level, names[column]))
         if effect is None and new_groups == "error":
             raise DataValueError(
-                f"row {row} has the random effect {names[column]!r} of {design.grouping.name} = "
-                f"{design.grouping.labels[level]}, which the model does not know; expected one that was "
+                f"row {row} has the random effect {names[column]!r} of {spec.group_name} = "
+                f"{spec.factors[0].labels[level]}, which the model does not know; expected one that was "
                 "fitted. Use new_groups='zero' to predict without it"
             )
         out[row] += value * float(effect or 0.0)
@@ -198,24 +156,6 @@ def _component_part(
 def _as_integer(name: str) -> str:
     """Return the name of a column with levels such as 3.0 as 3: one column with a gap makes floats."""
     return re.sub(r"\[(T\.)?([-+]?\d+)\.0\]", r"[\1\2]", name)
-
-
-def _given(groups: Any, design: Design, known: Grouping) -> Any:
-    """Return what the argument `groups` says of one factor."""
-    names = [g.name for g in design.groupings]
-    if isinstance(groups, Mapping):
-        unknown = [name for name in groups if name not in names]
-        if unknown:
-            raise OptionError(
-                f"groups names {unknown[0]!r}, which is not a grouping factor of the model"
-                f"{suggest(unknown[0], names)}"
-            )
-        return groups.get(known.name)
-    if groups is not None and len(names) > 1:
-        raise OptionError(
-            f"the model has the grouping factors {', '.join(names)}; expected groups={{name: labels}}"
-        )
-    return groups
 
 
 def _rows(given: Any, keep: np.ndarray) -> Any:
@@ -229,36 +169,7 @@ def _rows(given: Any, keep: np.ndarray) -> Any:
     return as_frame(given)[keep] if hasattr(given, "columns") else np.asarray(given)[keep]
 
 
-def _labels_of_rows(
-    design: Design, f: int, frame: pd.DataFrame | None, groups: Any, n: int
-) -> list[tuple[str, Any]]:
-    """Return the variables whose combinations are the levels of new rows of one factor."""
-    known = design.groupings[f]
-    given = _given(groups, design, known)
-    if given is not None:
-        if isinstance(given, str) and frame is not None and given in frame.columns:
-            given = frame[given]
-        labels = one_label_per_row(given, known.name)
-        if len(labels) != n:
-            raise DataValueError(
-                f"groups has {len(labels)} labels for {n} rows; expected one for each row"
-            )
-        return [(known.name, labels)]
-    if frame is None or not known.variables:
-        why = "" if frame is None else f" (the model's groups were an array, {known.name!r})"
-        raise OptionError(
-            f"the groups of the new rows are not given{why}; expected groups=, a label for each row"
-        )
-    for name in known.variables:
-        if name not in frame.columns:
-            raise NameNotFoundError(
-                f"exog has no column {name!r}, the grouping factor of the model, and groups= was not given"
-                + suggest(name, map(str, frame.columns))
-            )
-    return [(name, one_label_per_row(frame[name], name)) for name in known.variables]
-
-
-def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.ndarray:
+def _known_levels(known: GroupingFactor, grouping: GroupingFactor, new_groups: str) -> np.ndarray:
     """Return the level of the model for each level of the new rows, -1 where there is none."""
     at = levels_of(known, grouping)
     if (at < 0).any() and new_groups == "error":
@@ -272,37 +183,6 @@ def _known_levels(known: Grouping, grouping: Grouping, new_groups: str) -> np.nd
             "new_groups='zero' to predict these by the fixed effects"
         )
     return at
-
-
-def _columns(
-    results: Any, frame: pd.DataFrame | None, exog_re: Any, n: int, terms: frozenset[int]
-) -> dict[int, np.ndarray]:
-    """Return the columns of Z (m, k) of each chosen term of new rows."""
-    model, design = results.model, results.model.design
-    chosen = {t: design.terms[t] for t in sorted(terms) if t < len(design.terms)}
-    if not chosen:
-        return {}
-    if exog_re is not None:
-        columns, _ = matrix_columns(exog_re, None, "x_re", "exog_re")
-        if len(columns) != model.k_re or len(columns[0]) != n:
-            raise DataValueError(
-                f"exog_re has {len(columns)} columns; expected {model.k_re} "
-                f"({', '.join(model.exog_re_names)}) for {n} rows"
-            )
-        starts = np.cumsum([0, *(len(term.names) for term in design.terms)])
-        z = stack(columns, n)
-        return {t: z[:, starts[t] : starts[t + 1]] for t in chosen}
-    if frame is not None and all(term.info is not None for term in chosen.values()):
-        built = {t: rebuild(term.info, frame) for t, term in chosen.items()}
-        return {
-            t: z if chosen[t].built is None else z[:, chosen[t].built] for t, z in built.items()
-        }
-    if all(column is None for t in chosen for column in design.columns_of(t)):
-        return {t: np.ones((n, len(term.names))) for t, term in chosen.items()}
-    raise OptionError(
-        "the columns of the random effects of the new rows are not given; give exog_re=, an array with the "
-        f"columns {', '.join(model.exog_re_names)}"
-    )
 
 
 def fitted(results: Any, terms: frozenset[int] | None) -> Series:
@@ -370,7 +250,7 @@ def predict(
         return fit.spec.series(values, results.model.design.row_labels)
     values = results.model.predict(fit.beta, exog)
     if not isinstance(exog, np.ndarray):
-        values = values + offset_part(fit.spec, exog)
+        values = values + offset_of(fit.spec, exog)
     if terms:
         values = values + random_part(results, exog, groups, exog_re, new_groups, terms)
     return pd.Series(values, exog.index) if hasattr(exog, "index") else values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,9 +79,7 @@ def effects_by_group(results: Any, covariances: bool = False) -> ByLevel:
     effects = GroupEffects(
         tuple(blocks), block_of, place, results.fit.scale if covariances else 1.0
     )
-    grouping = results.model.design.grouping
-    # The rows are none of its business, and it is to outlive them.
-    return ByLevel(replace(grouping, codes=np.zeros(0, dtype=np.int32)), effects)
+    return ByLevel(results.fit.spec.factors[0], effects)
 
 
 def _names_of_groups(results: Any, block: ConditionalBlock) -> list[list[str]]:
@@ -104,7 +102,7 @@ def effects_frame(results: Any) -> pd.DataFrame:
     model = results.model
     return pd.DataFrame(
         independent_effects(results.fit).means(model.n_groups, model.k_re),
-        index=pd.Index(model.design.grouping.labels, name=model.group_name, tupleize_cols=False),
+        index=pd.Index(model.spec.factors[0].labels, name=model.group_name, tupleize_cols=False),
         columns=model.exog_re_names,
     )
 
@@ -116,7 +114,7 @@ def covariances_frame(results: Any) -> pd.DataFrame:
     values = results.fit.scale * independent_effects(results.fit).covariances(
         model.n_groups, model.k_re
     )
-    rows: list[Any] = [model.design.grouping.labels, names]
+    rows: list[Any] = [model.spec.factors[0].labels, names]
     index = pd.MultiIndex.from_product(rows, names=[model.group_name, "name"])
     return pd.DataFrame(values.reshape(-1, model.k_re), index=index, columns=names)
 
@@ -149,9 +147,9 @@ def component_effects(results: Any, form: Callable[[str], str]) -> dict[tuple[in
 
 def names_by_factor(results: Any) -> list[list[str]]:
     """Return the names of each factor's random coefficients, without the factor's own."""
-    design = results.model.design
-    out: list[list[str]] = [[] for _ in design.groupings]
-    for term, group in zip(design.terms, results.fit.layout.groups):
+    spec = results.fit.spec
+    out: list[list[str]] = [[] for _ in spec.factors]
+    for term, group in zip(spec.terms, results.fit.layout.groups):
         out[term.factor] += ["Intercept" if x == group else x for x in term.names]
     return out
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .design.design import Design, RandomTerm
+from .design.design import RandomTerm
 from .design.formula import Bar, parse_formula
+from .design.spec import ModelSpec
 from .errors import FormulaError, OptionError, suggest
 
 
@@ -29,7 +30,7 @@ def chosen_terms(model: Any, given: Any) -> frozenset[int]:
         if given == "none":
             return frozenset()
         if given == "all":
-            return frozenset(range(len(model.design.terms) + len(model.vcomp_names)))
+            return frozenset(range(len(model.spec.terms) + len(model.vcomp_names)))
         given = [given]
     if not isinstance(given, (list, tuple, set, frozenset)):
         raise _refused(model, given, "")
@@ -53,31 +54,31 @@ def _refused(model: Any, given: Any, hint: str) -> OptionError:
 
 def _known(model: Any) -> list[str]:
     """Return the names of all grouping factors, terms and variance components."""
-    design = model.design
-    names = [g.name for g in design.groupings]
-    names += [_text(design, term) for term in design.terms]
+    spec = model.spec
+    names = [g.name for g in spec.factors]
+    names += [_text(spec, term) for term in spec.terms]
     return list(dict.fromkeys([*names, *model.vcomp_names]))
 
 
 def _named(model: Any, name: str) -> list[int]:
     """Return the terms that a name means, none when it means nothing."""
-    design, name = model.design, name.strip()
+    spec, name = model.spec, name.strip()
     if "|" in name:
-        return _by_bars(design, name)
-    k = len(design.terms)
-    found = [t for t, term in enumerate(design.terms) if name in _group_names(design, term.factor)]
+        return _by_bars(spec, name)
+    k = len(spec.terms)
+    found = [t for t, term in enumerate(spec.terms) if name in _group_names(spec, term.factor)]
     for j, component in enumerate(model.vcomp_names):
-        if name in (component, f"{model.group_name} / {component}", *_group_names(design, 0)):
+        if name in (component, f"{model.group_name} / {component}", *_group_names(spec, 0)):
             found.append(k + j)
     return found
 
 
-def _group_names(design: Design, factor: int) -> tuple[str, str]:
-    grouping = design.groupings[factor]
+def _group_names(spec: ModelSpec, factor: int) -> tuple[str, str]:
+    grouping = spec.factors[factor]
     return grouping.name, ":".join(grouping.variables) or grouping.name
 
 
-def _by_bars(design: Design, text: str) -> list[int]:
+def _by_bars(spec: ModelSpec, text: str) -> list[int]:
     """Return the terms that bars such as ``(1 + x | g)`` or ``(1 | a/b)`` mean; all of them or none."""
     if not text.endswith(")"):
         text = f"({text})"
@@ -89,9 +90,9 @@ def _by_bars(design: Design, text: str) -> list[int]:
     for bar in bars:
         columns = _columns_of_bar(bar)
         mine = [
-            t for t, term in enumerate(design.terms)
-            if ":".join(bar.group) in _group_names(design, term.factor)
-            and set(_columns_of_term(design, term)) == columns
+            t for t, term in enumerate(spec.terms)
+            if ":".join(bar.group) in _group_names(spec, term.factor)
+            and set(_columns_of_term(spec, term)) == columns
         ]  # fmt: skip
         if not mine:
             return []
@@ -109,9 +110,9 @@ def _columns_of_bar(bar: Bar) -> set[str]:
     return {_base(name) for name in names}
 
 
-def _columns_of_term(design: Design, term: RandomTerm) -> list[str]:
+def _columns_of_term(spec: ModelSpec, term: RandomTerm) -> list[str]:
     """Return the columns of a term as a formula names them, "1" for its intercept."""
-    constant = ("Intercept", design.groupings[term.factor].name)
+    constant = ("Intercept", spec.factors[term.factor].name)
     return list(dict.fromkeys("1" if name in constant else _base(name) for name in term.names))
 
 
@@ -120,7 +121,7 @@ def _base(name: str) -> str:
     return re.sub(r"\[[^\]]*\]|\s", "", name)
 
 
-def _text(design: Design, term: RandomTerm) -> str:
-    columns = _columns_of_term(design, term)
+def _text(spec: ModelSpec, term: RandomTerm) -> str:
+    columns = _columns_of_term(spec, term)
     shown = columns if "1" in columns else ["0", *columns]
-    return f"({' + '.join(shown)} | {design.groupings[term.factor].name})"
+    return f"({' + '.join(shown)} | {spec.factors[term.factor].name})"

@@ -17,8 +17,8 @@ from .design.build import as_frame
 from .design.columns import as_column, matrix_columns
 from .design.design import Design, check
 from .design.group_argument import name_of
+from .design.new_rows import fixed_columns
 from .errors import DataTypeError, DataValueError, OptionError
-from .prediction import fixed_columns
 
 
 def check_like(like: Any, others: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def _refuse_other_rows(like: Any, y: np.ndarray, fixed: Any) -> None:
 
 def with_data(like: Any, data: Any) -> Design:
     """Return the design of a model with the fixed effects' columns of other data, row for row."""
-    columns = fixed_columns(like, as_frame(data))
+    columns = fixed_columns(like.spec, as_frame(data))
     if len(columns) != like.nobs:
         raise DataValueError(
             f"data has {len(columns)} rows; expected {like.nobs}, those of the model given as like="

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import generator
+from .arguments import generator, number
 from .design.columns import unmasked
 from .errors import DataValueError, LmmcoreWarning
 from .linalg.matrices import semidefinite_cholesky
@@ -111,3 +111,21 @@ def _nearest(params: MixedLMParams) -> MixedLMParams:
     return MixedLMParams.from_components(
         params.fe_params, cov_re, vcomp=np.maximum(params.vcomp, 0.0)
     )
+
+
+def get_distribution(
+    model: Any, params: Any, scale: float, exog: Any = None
+) -> MixedLMDistribution:
+    """Return the distribution of the response at given parameters; ``rvs`` draws from it.
+
+    Parameters
+    ----------
+    params : array (k_fe + k_re2 + k_vc,)
+        As ``results.params``: covariances relative to σ².
+    scale : float
+        σ².
+    exog : array (n, k_fe), optional
+        Columns of the fixed effects; by default those of the model.
+    """
+    scale = number(scale, "scale", "a positive residual variance")
+    return MixedLMDistribution(model, params, scale, exog)

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from .design.removed import without_rows
 from .errors import DataTypeError
 from .refitting import forget_rows
 
@@ -49,7 +48,7 @@ def remove_data(results: Any) -> None:
     ):  # fmt: skip
         model.__dict__.pop(name, None)
     forget_rows(model)
-    model.design = without_rows(model.design)
+    model.rows = None
 
 
 def save(results: Any, fname: Any, remove_data: bool = False) -> None:

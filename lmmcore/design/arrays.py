@@ -56,8 +56,8 @@ def from_arrays(
     groups = one_label_per_row(groups, group_name or GROUP)
     _check_length(y, endog_name, groups)
     kept = _complete_rows([y, *fixed, *random, w], groups) if drop else None
-    grouping = code_groups(groups if kept is None else groups[kept], group_name or GROUP)
-    grouping = replace(grouping, variables=column)
+    groups = groups if kept is None else groups[kept]
+    grouping = code_groups(groups, group_name or GROUP, column)
     index = _index_of(endog, exog)
     design = Design(
         y, endog_name, fixed, fixed_names, grouping, terms, random,

@@ -313,7 +313,7 @@ def _grouping(given: Sequence[tuple[str, Any]], variables: tuple[str, ...]) -> G
     if len(given) == 1:
         name, values = given[0]
         return code_groups(values, name, variables)
-    return replace(interaction([code_groups(x, name) for name, x in given]), variables=variables)
+    return interaction([code_groups(x, name) for name, x in given], variables)
 
 
 def _check_lengths(given: Sequence[tuple[str, Any]], table: pd.DataFrame, subset: bool) -> None:

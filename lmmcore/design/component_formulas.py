@@ -182,7 +182,7 @@ def _rows_of_groups(grouping: Grouping) -> Iterator[tuple[Any, np.ndarray]]:
     """Return the label and the rows of each group."""
     order = np.argsort(grouping.codes, kind="stable")
     ends = np.cumsum(np.bincount(grouping.codes, minlength=grouping.n_levels))
-    return zip(grouping.keys, np.split(order, ends[:-1]))
+    return zip(grouping.factor.keys, np.split(order, ends[:-1]))
 
 
 def _rows_used(env: Evaluator) -> pd.DataFrame:

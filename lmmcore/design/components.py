@@ -138,7 +138,7 @@ def from_spec(
             stacklevel=5,
         )
         names = sorted(spec)
-        mats = [[_lookup(spec[n], label, n) for label in grouping.keys] for n in names]
+        mats = [[_lookup(spec[n], label, n) for label in grouping.factor.keys] for n in names]
         colnames = [[[str(j) for j in range(_width(m))] for m in row] for row in mats]
         spec = VCSpec(list(names), colnames, mats)
     if not hasattr(spec, "names") or not hasattr(spec, "mats"):
@@ -151,7 +151,7 @@ def from_spec(
     order = np.argsort(grouping.codes, kind="stable")
     sizes = np.bincount(grouping.codes, minlength=grouping.n_levels)
     ends = np.cumsum(sizes)
-    keys = grouping.keys
+    keys = grouping.factor.keys
     parts = []
     for j, name in enumerate(spec.names):
         mats = list(spec.mats[j])

@@ -13,7 +13,7 @@ import numpy as np
 from .columns import Column
 from .components import Components
 from .design import Design
-from .groups import Grouping
+from .groups import Grouping, GroupingFactor
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,5 +94,5 @@ def _of_component(
         column[rows] = values
     texts = np.array([components.labels[j][1] for j in labels], dtype=object)
     in_order = bool(np.all(codes[1:] >= codes[:-1]))
-    grouping = Grouping(name, codes, texts, in_order)
+    grouping = Grouping(GroupingFactor(name, texts), codes, in_order)
     return Factor(grouping, (column,), (n_terms + t,), (1,), False)

@@ -23,18 +23,14 @@ def advice_for_two(a: str = "a", b: str = "b") -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Grouping:
-    """A grouping factor.
+class GroupingFactor:
+    """A grouping factor without rows: its name and its levels.
 
     Attributes
     ----------
     name : str
-    codes : int32 array (n,)
-        Level of each row.
     labels : array (q,)
         The levels that occur, sorted (categories: in their order).
-    in_order : bool
-        Whether the codes never decrease, so that each level is one run of rows.
     variables : tuple of str
         The columns of a table whose combinations are the levels; empty when labels were given.
     part_labels : tuple of arrays
@@ -44,9 +40,7 @@ class Grouping:
     """
 
     name: str
-    codes: np.ndarray
     labels: np.ndarray
-    in_order: bool
     variables: tuple[str, ...] = ()
     part_labels: tuple[np.ndarray, ...] = ()
     part_levels: np.ndarray | None = None
@@ -62,17 +56,45 @@ class Grouping:
     def n_levels(self) -> int:
         return len(self.labels)
 
+    def take(self, levels: np.ndarray) -> GroupingFactor:
+        """Return the factor with some of its levels."""
+        parts = None if self.part_levels is None else self.part_levels[levels]
+        return replace(self, labels=self.labels[levels], part_levels=parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """A grouping factor and the level of each row.
+
+    Attributes
+    ----------
+    factor : GroupingFactor
+    codes : int32 array (n,)
+        Level of each row.
+    in_order : bool
+        Whether the codes never decrease, so that each level is one run of rows.
+    """
+
+    factor: GroupingFactor
+    codes: np.ndarray
+    in_order: bool
+
+    @property
+    def name(self) -> str:
+        return self.factor.name
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.factor.labels
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.factor.labels)
+
     def take(self, rows: np.ndarray) -> Grouping:
         """Return the factor on a subset of rows, without levels that no longer occur."""
         found = _from_codes(self.name, self.codes[rows], np.arange(self.n_levels))
-        kept = found.labels
-        return replace(
-            self,
-            codes=found.codes,
-            labels=self.labels[kept],
-            in_order=found.in_order,
-            part_levels=None if self.part_levels is None else self.part_levels[kept],
-        )
+        return Grouping(self.factor.take(found.labels), found.codes, found.in_order)
 
 
 def missing_labels(values: Any) -> np.ndarray:
@@ -111,7 +133,7 @@ def code_groups(values: Any, name: str, variables: tuple[str, ...] = ()) -> Grou
             integers = np.ascontiguousarray(array, dtype=np.int64)
             codes, labels, in_order = code_integers(integers, low, high)
             labels = labels.astype(array.dtype, copy=False)
-            return Grouping(name, codes, labels, in_order, variables)
+            return Grouping(GroupingFactor(name, labels, variables), codes, in_order)
     codes, uniques = factorize(values)
     if len(codes) and codes.min() < 0:
         _refuse_missing(codes < 0, name)
@@ -159,7 +181,7 @@ def _objects(values: list[Any]) -> np.ndarray:
     return out
 
 
-def interaction(parts: list[Grouping]) -> Grouping:
+def interaction(parts: list[Grouping], variables: tuple[str, ...] = ()) -> Grouping:
     """Return the factor ``a:b:…`` of all combinations that occur, labeled ``"a:b"``.
 
     Raises
@@ -184,11 +206,10 @@ def interaction(parts: list[Grouping]) -> Grouping:
             "labels that stay different when joined by ':'. Rename the levels"
         )
     found = _from_codes(name, codes, _objects(labels), complete=True)
-    return replace(
-        found,
-        part_labels=tuple(part.labels for part in parts),
-        part_levels=np.column_stack(levels),
+    factor = GroupingFactor(
+        name, found.labels, variables, tuple(part.labels for part in parts), np.column_stack(levels)
     )
+    return replace(found, factor=factor)
 
 
 def _dense_codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +238,7 @@ def _from_codes(
             codes = (np.cumsum(used, dtype=np.int32) - np.int32(1))[codes]
             labels = labels[used]
     in_order = bool(np.all(codes[1:] >= codes[:-1]))
-    return Grouping(name, codes, labels, in_order, variables)
+    return Grouping(GroupingFactor(name, labels, variables), codes, in_order)
 
 
 def _refuse_missing(mask: np.ndarray, name: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataValueError
-from .groups import Grouping
+from .groups import GroupingFactor
 
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -97,7 +97,7 @@ class Levels:
         )
 
 
-def levels_of(known: Grouping, given: Grouping) -> np.ndarray:
+def levels_of(known: GroupingFactor, given: GroupingFactor) -> np.ndarray:
     """Return the level of `known` for each level of `given`, -1 where there is none.
 
     Combinations of two factors are compared factor by factor.
@@ -122,13 +122,13 @@ def levels_of(known: Grouping, given: Grouping) -> np.ndarray:
     return at
 
 
-def level_of(levels: Levels, grouping: Grouping, label: Any) -> int:
+def level_of(levels: Levels, factor: GroupingFactor, label: Any) -> int:
     """Return the level that one label means, -1 for none; of an interaction also a tuple of labels."""
-    parts = grouping.part_levels
+    parts = factor.part_levels
     if isinstance(label, tuple) and parts is not None and len(label) == parts.shape[1]:
         same = np.ones(len(parts), dtype=bool)
-        for p, labels in enumerate(grouping.part_labels):
-            same &= parts[:, p] == Levels(labels, grouping.name).find([label[p]])[0]
+        for p, labels in enumerate(factor.part_labels):
+            same &= parts[:, p] == Levels(labels, factor.name).find([label[p]])[0]
         return int(np.argmax(same)) if same.any() else -1
     return int(levels.find([label])[0])
 

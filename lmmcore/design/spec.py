@@ -10,30 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .design import Design
+from .design import Design, RandomTerm
+from .groups import GroupingFactor
 from .layout import Layout
-
-
-@dataclass(frozen=True, eq=False)
-class GroupingFactor:
-    """A grouping factor and its levels.
-
-    Attributes
-    ----------
-    name : str
-    labels : array (q,)
-        Sorted.
-    variables : tuple of str
-        The columns of data whose combinations are its levels; empty for labels that came as an array.
-    """
-
-    name: str
-    labels: np.ndarray
-    variables: tuple[str, ...]
-
-    @property
-    def n_levels(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +41,12 @@ class ModelSpec:
         Rows left out because of missing values.
     missing : mapping of str to int
         The variables with missing values, and the number of rows in which each is missing.
-    endog_info, fixed_info, term_infos, offset_info, component_info : object
-        What builds the response, the columns of X, of each term, of the offset and of the components for
-        new data.
+    terms : tuple of RandomTerm
+        The bars, with what builds their columns for new data.
+    constant : tuple of bool
+        Of each bar, whether its columns are ones.
+    endog_info, fixed_info, offset_info, component_info : object
+        What builds the response, the columns of X, of the offset and of the components for new data.
     has_offset : bool
     """
 
@@ -83,7 +65,8 @@ class ModelSpec:
     missing: Mapping[str, int]
     endog_info: Any
     fixed_info: Any
-    term_infos: tuple[Any, ...]
+    terms: tuple[RandomTerm, ...]
+    constant: tuple[bool, ...]
     offset_info: tuple[Any, ...]
     component_info: tuple[Any, ...]
     has_offset: bool
@@ -92,7 +75,7 @@ class ModelSpec:
     def of(cls, design: Design, kept: np.ndarray, formula: str | None, use_sqrt: bool) -> ModelSpec:
         """Return the spec of a design of which some columns of X are kept."""
         components = () if design.components is None else design.components.names
-        factors = tuple(GroupingFactor(g.name, g.labels, g.variables) for g in design.groupings)
+        factors = tuple(g.factor for g in design.groupings)
         layout = Layout.of(
             [(t.names, t.factor) for t in design.terms], components, [g.name for g in factors]
         )
@@ -102,7 +85,8 @@ class ModelSpec:
             len(design.fixed) if design.fixed_built is None else design.fixed_given,
             layout, factors, design.n_rows, design.labeled, formula, use_sqrt, design.n_dropped,
             design.missing, design.endog_info, design.fixed_info,
-            tuple((t.info, t.built) for t in design.terms),
+            design.terms,
+            tuple(all(c is None for c in design.columns_of(t)) for t in range(len(design.terms))),
             design.offset_info, design.component_info, design.offset is not None,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..arguments import generator, numbers
 from ..design.columns import Column
 from ..design.design import Design
-from ..design.groups import Grouping
+from ..design.groups import Grouping, GroupingFactor
 from ..errors import (
     ConvergenceWarning,
     DataValueError,
@@ -164,12 +164,9 @@ def _groups_of(design: Design) -> Callable[[Generator], Design]:
         lengths = sizes[chosen]
         ends = np.cumsum(lengths)
         rows = order[np.repeat(first[chosen] - ends + lengths, lengths) + np.arange(int(ends[-1]))]
-        return _rows_of(
-            design, rows, replace(
-                grouping, codes=np.repeat(np.arange(q, dtype=np.int32), lengths),
-                labels=np.arange(q), in_order=True,
-            ),
-        )  # fmt: skip
+        drawn = GroupingFactor(grouping.name, np.arange(q), grouping.factor.variables)
+        codes = np.repeat(np.arange(q, dtype=np.int32), lengths)
+        return _rows_of(design, rows, Grouping(drawn, codes, in_order=True))
 
     return draw
 

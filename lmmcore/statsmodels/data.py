@@ -73,23 +73,22 @@ class ModelData:
     @property
     def row_labels(self) -> pd.Index | None:
         """Labels of the rows; None for a model of arrays."""
-        design = self._model.design
-        return design.row_labels if design.labeled else None
+        return self._model.design.row_labels if self._model.spec.labeled else None
 
     @property
     def orig_endog(self) -> Any:
         """The response with its labels: a frame for a formula, a Series, or an array for arrays."""
         model = self._model
-        if not model.design.labeled:
+        if not model.spec.labeled:
             return model.endog
         labeled = pd.Series(model.endog, self.row_labels, name=self.ynames)
-        return labeled if model.design.fixed_info is None else labeled.to_frame()
+        return labeled if model.spec.fixed_info is None else labeled.to_frame()
 
     @property
     def orig_exog(self) -> Any:
         """The fixed effects' columns with their labels; an array for a model of arrays."""
         model = self._model
-        if not model.design.labeled:
+        if not model.spec.labeled:
             return model.exog
         return pd.DataFrame(model.exog, self.row_labels, self.xnames)
 
@@ -101,11 +100,12 @@ class ModelData:
     @property
     def frame(self) -> pd.DataFrame:
         """The rows of the table that a formula was evaluated in."""
-        table, rows = self._model.design.table, self._model.design.in_table
-        if table is None:
+        design = self._model.rows
+        if design is None or design.table is None:
             raise AttributeError(
                 "a model of arrays, or one that was read from a file, has no frame"
             )
+        table, rows = design.table, design.in_table
         return table if rows is None else table.iloc[rows]
 
     @property

@@ -39,7 +39,7 @@ def exog_re_names(model: Any) -> list[str]:
 
 def n_levels(model: Any) -> dict[str, int]:
     """Number of levels of each grouping factor, by name."""
-    return {g.name: g.n_levels for g in model.design.groupings}
+    return {g.name: g.n_levels for g in model.spec.factors}
 
 
 def structure(model: Any) -> Structure:
@@ -86,12 +86,12 @@ def k_constant(model: Any) -> int:
 
 def group_labels(model: Any) -> list[Any]:
     """Sorted labels of the groups."""
-    return model.design.grouping.keys
+    return model.spec.factors[0].keys
 
 
 def group_name(model: Any) -> str:
     """Name of the grouping factor."""
-    return model.design.grouping.name
+    return model.spec.group_name
 
 
 def group_sizes(model: Any) -> np.ndarray:

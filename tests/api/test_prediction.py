@@ -72,7 +72,7 @@ def test_arrays():
     )
     for arguments, error, match in (
         ({}, OptionError, "give exog_re="),
-        ({"exog_re": x}, OptionError, "give groups="),
+        ({"exog_re": x}, OptionError, "expected groups="),
         ({"exog_re": x[:, :1], "groups": g}, DataValueError, "exog_re has 1 columns; expected 2"),
         ({"exog_re": x, "groups": g[:5]}, DataValueError, "groups has 5 labels for 60 rows"),
         ({"exog_re": x, "groups": g, "new_groups": "mean"}, OptionError, "new_groups='mean'"),

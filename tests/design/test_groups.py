@@ -141,12 +141,14 @@ def test_interactions_know_their_parts():
     both = interaction(parts)
     expected = sorted(set(zip(*(v.tolist() for v in values))))
     assert both.labels.tolist() == [":".join(map(str, cell)) for cell in expected]
-    cells = [tuple(p[i] for p, i in zip(both.part_labels, own)) for own in both.part_levels]
+    cells = [
+        tuple(p[i] for p, i in zip(both.factor.part_labels, own)) for own in both.factor.part_levels
+    ]
     assert cells == expected
     assert [cells[c] for c in both.codes] == list(zip(*(v.tolist() for v in values)))
     few = both.take(np.arange(50) < 5)
     for row, code in enumerate(few.codes):
-        cell = tuple(p[i] for p, i in zip(few.part_labels, few.part_levels[code]))
+        cell = tuple(p[i] for p, i in zip(few.factor.part_labels, few.factor.part_levels[code]))
         assert cell == tuple(v[row] for v in values)
 
 

@@ -66,7 +66,7 @@ def test_types_in_words():
 
 
 def both(a, b):
-    return interaction([code_groups(np.asarray(a), "a"), code_groups(np.asarray(b), "b")])
+    return interaction([code_groups(np.asarray(a), "a"), code_groups(np.asarray(b), "b")]).factor
 
 
 def test_interactions_are_compared_factor_by_factor():
@@ -74,7 +74,7 @@ def test_interactions_are_compared_factor_by_factor():
     assert levels_of(known, both(["v", "u", "v"], ["1", "2", "2"])).tolist() == [1, 2, -1]
     given = both(["v", "u", "w"], [1.0, 2.0, 1.0])  # labels "u:2.0", "v:1.0", "w:1.0"
     assert levels_of(known, given).tolist() == [1, 2, -1]
-    assert levels_of(known, code_groups(["v:1", "u:9"], "a:b")).tolist() == [-1, 2]
+    assert levels_of(known, code_groups(["v:1", "u:9"], "a:b").factor).tolist() == [-1, 2]
 
 
 def test_one_label():

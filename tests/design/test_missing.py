@@ -229,5 +229,5 @@ def test_rows_that_were_removed():
     fit = lmmcore.mixedlm("y ~ x + (1 | g)", holes(x=[3])).fit()
     fit.remove_data()
     assert "1 row with missing values (x in 1)" in fit.summary().as_text()
-    with pytest.raises(lmmcore.errors.DataRemovedError, match="rows_used"):
+    with pytest.raises(lmmcore.errors.DataRemovedError, match="remove_data"):
         fit.model.rows_used  # noqa: B018
