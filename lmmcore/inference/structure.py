@@ -91,13 +91,23 @@ def covariance_of_structured(fit: Any) -> CovarianceOfParams:
     return CovarianceOfParams(out, "") if flat is None else without_unidentified(out, flat)
 
 
+def _without_effect(slopes: np.ndarray) -> np.ndarray:
+    """Return the directions of θ (m, any) that do not change the covariance matrices."""
+    size = np.linalg.norm(slopes, axis=0)
+    size[size == 0.0] = 1.0
+    _, values, rows = np.linalg.svd(slopes / size)
+    rank = int(np.sum(values > 1e-8 * values.max(initial=0.0)))
+    return np.asarray(rows[rank:].T / size[:, None])
+
+
 @once
 def covariance_parameters(fit: Any) -> pd.DataFrame:
     """The parameters of the covariance structure of each random-effects term.
 
     The columns are term, parameter (such as "sd(x)" or "corr"), estimate (σ² included) and std_err.
-    Standard errors come from the observed information, by the delta method. They are NaN on the boundary
-    and for parameters that the data do not identify (`cov_params_note`).
+    Standard errors come from the observed information, by the delta method. They are NaN on the boundary,
+    for parameters that the data do not identify (`cov_params_note`), and for those that have several
+    values for one covariance matrix (`fa1` of two columns).
     """
     if fit.of_variances is not fit:
         return covariance_parameters(fit.of_variances)
@@ -109,11 +119,11 @@ def covariance_parameters(fit: Any) -> pd.DataFrame:
     joint = joint @ np.vstack([np.eye(len(move)), move]).T
     joint[-1, -1] += 2.0 / fit.n_eff
     whole = np.append(point.theta, np.log(fit.scale))
-    null = np.zeros((len(whole), 0))
-    flat = unidentified(fit)
+    flat, same = unidentified(fit), _without_effect(slopes)
+    null = np.vstack([same, np.zeros((1, same.shape[1]))])
     if flat is not None:
         found = np.linalg.lstsq(slopes, flat.directions, rcond=None)[0]
-        null = np.vstack([found, move @ found])
+        null = np.hstack([null, np.vstack([found, move @ found])])
     rows: list[dict[str, Any]] = []
     for t, (term, structure, names, group) in enumerate(
         zip(likelihood.terms, likelihood.structures, fit.layout.names, fit.layout.groups)

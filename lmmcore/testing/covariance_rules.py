@@ -255,7 +255,8 @@ def _non_member(member: Member) -> None:
     k, rng = member.k, np.random.default_rng(len(member.theta))
     a = rng.standard_normal((k, k))
     spread = np.diag(1.0 + np.arange(k))
-    for g in (np.eye(k), spread, a @ a.T + np.eye(k), np.ones((k, k)), member.g + spread):
+    usual = (np.eye(k), spread, a @ a.T + np.eye(k), np.ones((k, k)), member.g + spread)
+    for g in (*usual, 1e-6 * usual[2], 1e6 * usual[2]):  # units of columns may be anything
         try:
             found = member.at(member.parameters(g)).g
         except RuleBroken as exc:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import LmmcoreError, OptionError
 from .objectives import TestObjective
-from .optimizer_runs import Case, outcome, run
+from .optimizer_runs import Case, Run, outcome, run
 from .rules import RuleBroken, require
 from .strategies import Problem
 
@@ -214,19 +214,33 @@ def interrupt(optimizer: Any) -> None:
         pass
 
     for error in (Stop("by the user"), KeyboardInterrupt("by the user")):
+        for number in (1, 2):  # the first call may stand outside a loop
+            calls: list[int] = []
 
-        def stop(iteration: int, value: float, error: BaseException = error) -> None:
-            raise error
+            def stop(
+                iteration: int, value: float, error: BaseException = error, number: int = number,
+                calls: list[int] = calls,
+            ) -> None:  # fmt: skip
+                calls.append(iteration)
+                if len(calls) >= number:
+                    raise error
 
-        for where, given in (("callback", {"callback": stop}), ("criterion", {"error": error})):
-            it = run(optimizer, EXAMPLE, **given)
-            if it.raised is error or (where == "criterion" and it.objective.evaluations < 3):
-                continue
-            found = "was swallowed" if it.raised is None else f"came out as {it.raised!r}"
-            raise RuleBroken(
-                "interrupt",
-                f"{type(error).__name__}, raised by the {where}, {found}; expected it to pass; {EXAMPLE}",
-            )
+            it = run(optimizer, EXAMPLE, callback=stop)
+            if len(calls) >= number:
+                _passed(it, error, "callback" if number == 1 else "callback in its second call")
+        it = run(optimizer, EXAMPLE, error=error)
+        if it.objective.evaluations >= 3:
+            _passed(it, error, "criterion")
+
+
+def _passed(it: Run, error: BaseException, where: str) -> None:
+    if it.raised is error:
+        return
+    found = "was swallowed" if it.raised is None else f"came out as {it.raised!r}"
+    raise RuleBroken(
+        "interrupt",
+        f"{type(error).__name__}, raised by the {where}, {found}; expected it to pass; {EXAMPLE}",
+    )
 
 
 def options(optimizer: Any) -> None:

@@ -13,6 +13,10 @@ from ..extension import Blockwise, Coefficients
 from .rules import RuleBroken, bound, call, numbers, plain, require, same
 
 FAR = (1.0, 10.0, 300.0)  # sizes of coefficients at which the prox is asked for
+SHORT, STRONG = (
+    1e-3,
+    30.0,
+)  # factors of step and strength: a fit's step is that of its largest curvature
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +179,21 @@ def _weights(case: Case) -> None:
     )  # fmt: skip
 
 
+def _multiplied(case: Case) -> None:
+    """Weights multiply the strength: twice all weights are twice the strength."""
+    try:
+        double = bind(case.penalty, replace(case.of, weights=2.0 * case.of.weights))
+    except LmmcoreError:  # weights that it cannot take
+        return
+    found = replace(case, penalty=double).value(case.point)
+    expected = case.number("value", case.point, 2.0 * case.strength)
+    require(
+        np.isclose(found, expected, rtol=1e-10, atol=1e-12), "weights",
+        f"P is {found} with twice all weights, and {expected} with twice the strength",
+        "the same, or a DataValueError of bind for weights other than zero and one", case,
+    )  # fmt: skip
+
+
 def _convexity(case: Case) -> None:
     """P + ½ρ‖β‖² lies below its chords."""
     rho = case.penalty.concavity
@@ -199,6 +218,8 @@ def _minimizer(case: Case) -> None:
     """The prox is lower than everything tried: nearby along axes, pairs and at random, and far away."""
     for far in FAR:
         _is_lowest(case.at(far * case.point))
+    _is_lowest(replace(case, step=SHORT * case.step))
+    _is_lowest(replace(case, strength=STRONG * case.strength))
 
 
 def _is_lowest(case: Case) -> None:
@@ -242,7 +263,11 @@ def _nonexpansive(case: Case) -> None:
 def _derivative(case: Case) -> None:
     if not hasattr(case.penalty, "derivative"):
         return
-    size = np.abs(case.point) + 0.05
+    for far in FAR[:2]:
+        _slopes(case, far * np.abs(case.point) + 0.05)
+
+
+def _slopes(case: Case, size: np.ndarray) -> None:
     slope = case.vector("derivative", size, case.strength)
     h = 1e-6
     for j in range(len(size)):
@@ -315,8 +340,8 @@ def _freedom(case: Case) -> None:
 
 
 RULES: Sequence[Callable[[Case], None]] = (
-    _finite, _zero, _strength, _weights, _convexity, _minimizer, _nonexpansive, _derivative, _kkt,
-    _blockwise, _freedom,
+    _finite, _zero, _strength, _weights, _multiplied, _convexity, _minimizer, _nonexpansive,
+    _derivative, _kkt, _blockwise, _freedom,
 )  # fmt: skip
 
 

@@ -198,3 +198,30 @@ def test_bad_arguments():
         lmmcore.mixedlm("y ~ log(x | g)", data).fit()
     fit = lmmcore.mixedlm("y ~ I((x > 0) | (time > 1)) + (1 | g)", data).fit()
     assert fit.k_fe == 2
+
+
+def test_parameters_with_several_values_have_no_standard_error():
+    """One common factor of two columns: four parameters for three entries of a covariance matrix."""
+    data = lmmcore.datasets.load_sleepstudy()
+    fit = lmmcore.mixedlm("Reaction ~ Days + fa1(1 + Days | Subject)", data).fit()
+    plain = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data).fit()
+    assert fit.llf == pytest.approx(plain.llf, abs=1e-6)
+    found = fit.covariance_parameters.set_index("parameter")["std_err"]
+    expected = plain.covariance_parameters.set_index("parameter")["std_err"]
+    own = [name for name in found.index if "loading" in name or "own" in name]
+    assert len(own) == 4
+    assert found[own].isna().all()
+    rest = found.drop(own)
+    np.testing.assert_allclose(rest, expected[rest.index], rtol=1e-4)
+
+
+def test_a_common_factor_of_three_columns_has_standard_errors():
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(60), 9)
+    data = pd.DataFrame(rng.standard_normal((540, 2)), columns=["a", "b"]).assign(g=g)
+    effects = rng.standard_normal((60, 1)) * [1, 0.8, -0.6] + 0.7 * rng.standard_normal((60, 3))
+    z = data[["a", "b"]].assign(one=1.0)[["one", "a", "b"]].to_numpy()
+    data["y"] = (z * effects[g]).sum(axis=1) + rng.standard_normal(540)
+    fit = lmmcore.mixedlm("y ~ a + b + fa1(1 + a + b | g)", data).fit()
+    assert not fit.convergence.boundary
+    assert fit.covariance_parameters["std_err"].between(0.01, 1.0).all()

@@ -317,6 +317,21 @@ class SwallowsTheKeyboard(Newton):
             super().report(callback, iteration, value)
 
 
+@planted("interrupt", "raised by the callback in its second call, was swallowed")
+class SwallowsInTheLoop(Newton):
+    """The call at the start stands outside."""
+
+    def minimize(self, objective, start, *, options, callback=None):
+        value = objective.value(start)
+        if callback is not None and np.isfinite(value):
+            callback(0, value)
+        return super().minimize(objective, start, options=options, callback=callback)
+
+    def report(self, callback, iteration, value):
+        with contextlib.suppress(Exception):
+            super().report(callback, iteration, value)
+
+
 @planted("interrupt", "raised by the callback, came out as RuntimeError")
 class Renames(Newton):
     def report(self, callback, iteration, value):

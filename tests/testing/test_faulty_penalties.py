@@ -214,6 +214,16 @@ class ShrinksAll(Plain):
         return np.sign(point) * np.maximum(np.abs(point) - step * strength, 0.0)
 
 
+@planted("weights", "with twice all weights")
+class ZeroOrOne(Plain):
+    """Takes any weights, but knows only zero and others."""
+
+    def bind(self, coefficients):
+        out = super().bind(coefficients)
+        out.weights = (coefficients.weights > 0).astype(float)
+        return out
+
+
 @planted("concavity", "not convex between")
 class Rooted(Plain):
     def value(self, beta, strength):
@@ -256,6 +266,18 @@ class Clips(Plain):
 
 
 @planted("prox", "expected its minimum")
+class WrongForShortSteps(Plain):
+    def prox(self, point, step, strength):
+        return super().prox(point, max(step, 0.05), strength)
+
+
+@planted("prox", "expected its minimum")
+class WrongForLargeStrengths(Plain):
+    def prox(self, point, step, strength):
+        return super().prox(point, step, strength if strength < 8.0 else 0.5 * strength)
+
+
+@planted("prox", "expected its minimum")
 class HardThreshold(Plain):
     def prox(self, point, step, strength):
         return np.where(np.abs(point) > step * strength * self.weights, point, 0.0)
@@ -275,6 +297,12 @@ class PositiveOnly(Plain):
 class WrongSlope(Plain):
     def derivative(self, size, strength):
         return 2.0 * super().derivative(size, strength)
+
+
+@planted("derivative", "by differences of value")
+class WrongSlopeFarAway(Plain):
+    def derivative(self, size, strength):
+        return np.where(size > 4.0, 0.0, super().derivative(size, strength))
 
 
 @planted("shape", "derivative returned")

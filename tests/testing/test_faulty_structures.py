@@ -291,6 +291,19 @@ class NotANumberForOthers(One):
         return super().parameters(g) * (1.0 if member else np.nan)
 
 
+@planted("non-member", "of the same size")
+class CutsLargeSDs(One):
+    def parameters(self, g):
+        return np.minimum(super().parameters(g), 5.0)
+
+
+@planted("non-member", "of the same size")
+class ZeroesSmallSDs(One):
+    def parameters(self, g):
+        sd = super().parameters(g)
+        return np.where(sd < 0.01, 0.0, sd)
+
+
 # A family as a whole
 
 
