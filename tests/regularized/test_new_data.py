@@ -32,7 +32,7 @@ def test_refits_apply_the_formula(penalty, variances):
     model = lmmcore.mixedlm(FORMULA, frame)
     path = model.fit_regularized_path(penalty, n_alphas=8, variances=variances)
     new = frame.sample(30, random_state=1)
-    whole = pd.DataFrame(fixed_columns(model, new), new.index, model.exog_names)
+    whole = pd.DataFrame(fixed_columns(model.spec, new), new.index, model.exog_names)
     sizes = set()
     for i in range(len(path)):
         fit = path.refit(i)
