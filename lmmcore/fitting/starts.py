@@ -173,6 +173,9 @@ def _pool(g: np.ndarray, found: np.ndarray, least: float) -> Iterator[np.ndarray
             keep = np.ones(k)
             keep[list(out)] = NEARLY_ZERO
             yield g * np.outer(keep, keep)
+            if size == 1:  # strong correlations of the others, of each sign
+                for c in (0.95**lag, (-0.95) ** lag):
+                    yield c * np.outer(keep * sd, keep * sd)
     # The optimum with one column of its own.
     for j in range(k):
         moved = found.copy()
