@@ -13,7 +13,7 @@ from .display.varcorr import varcorr
 from .fitting.fit import Fit
 from .inference import facts, parameters, tests
 from .inference.bootstrap import bootstrap
-from .inference.profile import profile_re
+from .inference.profile import profile_fe, profile_re
 from .inference.structure import covariance_parameters
 from .refitting import refit
 from .row_for_row import FixedEffects
@@ -127,6 +127,7 @@ class MixedLMResults:
     summary = of_fit(summary)
     hess_diag = Value(parameters.hess_diag, "fit")
     profile_re = of_fit(profile_re)
+    profile_fe = of_fit(profile_fe)
     remove_data = of_self(storage.remove_data)
 
     @classmethod

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import number, whole_number
+from ..arguments import number, numbers, whole_number
+from ..crossproducts.held_column import with_held_column
 from ..errors import OptionError, suggest
 from ..extension.protocols import Optimizer
+from ..fitting.equations import Equations
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit
 from ..fitting.options import chosen_optimizers
 from ..likelihood.held_variance import HeldVariance, is_cone
+from ..likelihood.start import raised
+from .tests import cov_fe_of
 
 
 def profile_variance(
@@ -143,4 +147,81 @@ def profile_re(
     optimizers, options = chosen_optimizers(method, fit_kwargs)
     return profile_variance(
         fit, re_ix, vtype, num_low, dist_low, num_high, dist_high, optimizers, options
+    )
+
+
+def profile_fe(
+    fit: Fit,
+    fe_ix: int | str,
+    values: Any = None,
+    *,
+    method: str | Sequence[str] | None = None,
+    **fit_kwargs: Any,
+) -> np.ndarray:
+    """Return the profile likelihood of a fixed effect.
+
+    The model is fitted again for each value, from the cross-products alone: the rows of the data are not
+    read. Restricted likelihoods of models with other fixed effects cannot be compared, so the fits are
+    by maximum likelihood, also after a fit by REML (Pinheiro and Bates 2000, section 2.2.5).
+
+    Parameters
+    ----------
+    fe_ix : int or str
+        A fixed effect: its number or its name.
+    values : array_like (m,), optional
+        Values of the fixed effect; by default nine, up to three standard errors from the estimate.
+    method : str or sequence of str, optional
+        Optimizer of the fits, as in ``MixedLM.fit``.
+    **fit_kwargs
+        Its options, such as `maxiter`.
+
+    Returns
+    -------
+    array (m, 2)
+        Values and log-likelihoods.
+
+    Raises
+    ------
+    OptionError
+        No fixed effect has this number or name, or a value is not a finite number.
+    """
+    optimizers, options = chosen_optimizers(method, fit_kwargs)
+    j = _fixed_effect(fit, fe_ix)
+    if values is None:
+        se = np.sqrt(cov_fe_of(fit)[j, j])
+        if not np.isfinite(se):
+            raise OptionError(
+                f"fe_ix={fe_ix!r} has no standard error to choose values by, because the data do not "
+                "identify it; expected values="
+            )
+        values = fit.beta[j] + np.linspace(-3.0, 3.0, 9) * se
+    given = np.atleast_1d(numbers(values, "values", "values of the fixed effect")).ravel()
+    if not np.isfinite(given).all():
+        raise OptionError(f"values={given.tolist()}; expected finite numbers")
+    likelihood, column = fit.likelihood, int(fit.equations.coordinates.columns[j])
+    plain = likelihood.engine is not fit.equations.engine
+    start = likelihood.covariances(fit.point.theta)
+    out = []
+    for value in given.tolist():
+        cp = with_held_column(fit.equations.crossproducts, column, value)
+        equations = Equations(fit.layout, cp, fit.equations.structures)
+        engine = equations.plain_engine if plain else equations.engine
+        held = equations.likelihood(False, likelihood.structures, engine)
+        theta = held.parameters(raised(held, start)) if held.n_parameters else None
+        found = estimate(
+            held, optimizers, fit.layout.names, fit.layout.groups, None, options, None, theta
+        )
+        out.append([value, -0.5 * found.point.value])
+    return np.array(out)
+
+
+def _fixed_effect(fit: Fit, fe_ix: int | str) -> int:
+    names = fit.spec.exog_names
+    index = names.index(fe_ix) if fe_ix in names else fe_ix
+    whole = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
+    if whole and index in range(len(names)):
+        return int(index)
+    raise OptionError(
+        f"fe_ix={fe_ix!r} is not a fixed effect; expected 0 to {len(names) - 1}, or a name"
+        + suggest(str(fe_ix), names)
     )

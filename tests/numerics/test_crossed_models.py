@@ -213,7 +213,7 @@ def test_predictions():
     assert len(fit.predict(part.drop(columns="user"), random_effects=True, groups=given)) == 4
     with pytest.raises(OptionError, match=r"expected groups=\{name: labels\}"):
         fit.predict(part, random_effects=True, groups=[1, 2, 3, 4])
-    with pytest.raises(OptionError, match="'usr', which is no grouping factor"):
+    with pytest.raises(OptionError, match="'usr', which is not a grouping factor"):
         fit.predict(part, random_effects=True, groups={"usr": [1, 2, 3, 4]})
 
 
