@@ -1,4 +1,4 @@
-"""Every public method of the results of penalized fits beside a computation of its own, or its refusal."""
+"""Every public method of every class of results beside a computation of its own, or its refusal."""
 
 import pickle
 
@@ -9,18 +9,23 @@ from scipy import optimize
 from scipy.stats import chi2, norm
 
 import lmmcore
+from lmmcore import MixedLMResults
 from lmmcore.errors import DataRemovedError, DataValueError, LmmcoreWarning, OptionError
 from lmmcore.regularized import HeldResults, JointResults, SmoothResults
 
+KINDS = {
+    MixedLMResults: "plain", SmoothResults: "smooth", HeldResults: "held", JointResults: "joint",
+}  # fmt: skip
 ALPHA = 40.0
 FORMULA = "y ~ a + b + c + d + f + (1 + t | id)"
 NUMERIC = "y ~ fv + fw + a + b + c + d + (1 + t | id)"
 
 
 class Ridge:
-    """A smooth penalty on all but the intercept and the factor."""
+    """A smooth penalty on all but the intercept and the factor, or none."""
 
-    weights = np.array([0.0, 0.0, 0.0, 3.0, 3.0, 3.0, 3.0])
+    def __init__(self, strength=3.0):
+        self.weights = strength * np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
 
     def func(self, beta):
         return float(np.sum(self.weights * beta**2))
@@ -44,8 +49,10 @@ def table():
     return frame
 
 
-def make(kind, formula=FORMULA):
-    model = lmmcore.mixedlm(formula, table())
+def make(kind, formula=FORMULA, data=None):
+    model = lmmcore.mixedlm(formula, table() if data is None else data)
+    if kind == "plain":
+        return model.fit(reml=False)
     if kind == "smooth":
         return model.fit(fe_pen=Ridge(), reml=False)
     free = ["Intercept", "f"] if formula == FORMULA else ["Intercept", "fv", "fw"]
@@ -57,7 +64,9 @@ class Dense:
 
     def __init__(self, fit):
         self.frame = table()
-        self.kind = {SmoothResults: "smooth", HeldResults: "held", JointResults: "joint"}[type(fit)]
+        self.kind = KINDS[type(fit)]
+        self.is_whole = self.kind in ("plain", "smooth")  # one function is at its maximum
+        self.ridge = Ridge(3.0 if self.kind == "smooth" else 0.0)
         self.names = list(fit.fe_params.index)
         x = {"Intercept": 1.0, "f[T.v]": self.frame.f == "v", "f[T.w]": self.frame.f == "w"}
         self.x = np.column_stack(
@@ -126,7 +135,7 @@ class Dense:
         return lmmcore.mixedlm("y ~ f + (1 + t | id)", frame).fit(reml=False)
 
     def cov_params(self):
-        if self.kind == "smooth":
+        if self.is_whole:
             return -np.linalg.inv(self.hessian())
         own = np.asarray(self.of_variances().cov_params())[-3:, -3:]
         slopes = np.zeros((7, 3))
@@ -167,6 +176,9 @@ def certificate(fit, dense):
     assert fit.convergence.converged
     assert fit.reml is False
     assert fit.freepat is None
+    if dense.kind == "plain":
+        assert fit.convergence.newton_decrement < 1e-8
+        return
     assert fit.df == pytest.approx(len(dense.on)) or (
         dense.kind == "smooth" and 3 < fit.df < len(dense.on)
     )
@@ -189,7 +201,7 @@ def certificate(fit, dense):
 def criterion(fit, dense):
     wanted = dense.deviance(dense.beta, dense.ratios, dense.scale)
     close([fit.criterion, -2 * fit.llf], wanted, 1e-9)
-    parameters = fit.df + 3 + 1
+    parameters = (7 if dense.kind == "plain" else fit.df) + 3 + 1
     close(fit.aic, wanted + 2 * parameters, 1e-9)
     close(fit.bic, wanted + np.log(180) * parameters, 1e-9)
     if dense.kind != "held":
@@ -198,8 +210,8 @@ def criterion(fit, dense):
 
 def coefficients(fit, dense):
     slope = dense.x.T @ np.linalg.solve(dense.v, dense.y - dense.x @ dense.beta)
-    if dense.kind == "smooth":
-        close(slope, Ridge().deriv(dense.beta), 1e-4, 1e-4)
+    if dense.is_whole:
+        close(slope, dense.ridge.deriv(dense.beta), 1e-4, 1e-4)
     else:
         limit = ALPHA / 2 / (np.sqrt(dense.scale) if dense.kind == "joint" else 1.0)
         wanted = limit * np.sign(dense.beta) * dense.penalized
@@ -224,7 +236,7 @@ def variances(fit, dense):
     shown = fit.varcorr.set_index(["term", "name", "with"]).variance.to_numpy()
     close(np.sort(shown), np.sort([*np.asarray(fit.cov_re)[np.tril_indices(2)], fit.scale]))
     assert len(fit.vcomp) == 0
-    if dense.kind == "smooth":
+    if dense.is_whole:
         at = np.concatenate([dense.beta, dense.ratios])
         for e in 1e-4 * np.eye(10)[7:]:
             slope = dense.deviance(dense.beta, (at + e)[7:]) - dense.deviance(
@@ -266,7 +278,7 @@ def errors(fit, dense):
 
 
 def errors_of_variances(fit, dense):
-    if dense.kind == "smooth":  # σ² moves with the ratios by its slope, the rest is 2σ⁴/n
+    if dense.is_whole:  # σ² moves with the ratios by its slope, the rest is 2σ⁴/n
         h = 1e-5
         slope = np.zeros(3)
         for j, e in enumerate(h * np.eye(3)):
@@ -333,7 +345,8 @@ def hypotheses(fit, dense):
     close(fit.wald_test("a = 0, b = 0").statistic, wanted)
     close(fit.wald_test("a = 0, b = 0").pvalue, chi2.sf(wanted, 2))
     close(fit.f_test("a = 0, b = 0").statistic, wanted / 2)
-    assert fit.f_test("a = 0").df_denom == fit.df_resid == 180 - fit.df
+    df = 7 if dense.kind == "plain" else fit.df
+    assert fit.f_test("a = 0").df_denom == fit.df_resid == 180 - df
     terms = fit.wald_test_terms()
     gone = [dense.names[k] for k in np.setdiff1d(np.arange(7), dense.on)]
     assert list(terms.left_out) == gone
@@ -370,6 +383,12 @@ def hess_diag(fit, dense):
 
 def bootstrap(fit, dense):
     """The penalized fit is repeated: that of a response drawn here."""
+    if dense.kind == "plain":  # drawn without rows: the same in distribution
+        mean, sd, _ = fit.bootstrap(4000, rng=5, kind="parametric")
+        se = np.sqrt(np.diag(dense.cov_fe()))
+        assert (np.abs(mean[:7] - dense.beta) < 4 * se / np.sqrt(4000)).all()
+        close(sd[:7] / se, 1.0, 0.06)
+        return
     mean, sd, values = fit.bootstrap(3, rng=5, kind="parametric", store=True)
     close(fit.bootstrap_results, values)
     close(mean, values.mean(axis=0))
@@ -377,13 +396,7 @@ def bootstrap(fit, dense):
     rng = np.random.default_rng(5)
     for row in values:
         y = fit.model.get_distribution(fit.params_object, fit.scale).rvs(rng=rng)
-        model = lmmcore.mixedlm(FORMULA, dense.frame.assign(y=y))
-        if dense.kind == "smooth":
-            again = model.fit(fe_pen=Ridge(), reml=False)
-        else:
-            again = model.fit_regularized(
-                alpha=ALPHA, unpenalized=["Intercept", "f"], variances=dense.kind, reml=False
-            )
+        again = make(dense.kind, data=dense.frame.assign(y=y))
         close(row, np.asarray(again.params), 1e-5, 1e-6)
     by_group = fit.bootstrap(3, rng=1, fun=lambda r: [float(len(r.penalty) > 0), r.df])[2]
     assert (by_group[:, 0] == 1).all()
@@ -394,13 +407,7 @@ def refits(fit, dense):
     y = np.random.default_rng(8).permutation(dense.y)
     before, data = fit.params.copy(), dense.frame.assign(y=y)
     again = fit.refit(data)
-    model = lmmcore.mixedlm(FORMULA, data)
-    if dense.kind == "smooth":
-        fresh = model.fit(fe_pen=Ridge(), reml=False)
-    else:
-        fresh = model.fit_regularized(
-            alpha=ALPHA, unpenalized=["Intercept", "f"], variances=dense.kind, reml=False
-        )
+    fresh = make(dense.kind, data=data)
     assert type(again) is type(fit)
     close(again.params, fresh.params, 1e-5, 1e-6)
     close(again.llf, fresh.llf, 1e-7)
@@ -410,12 +417,12 @@ def refits(fit, dense):
 
 
 def profile(fit, dense):
-    if dense.kind != "smooth":
+    if not dense.is_whole:
         with pytest.raises(OptionError, match="profile"):
             fit.profile_re(0, "re")
         return
     found = fit.profile_re(0, "re", 1, 0.2, 1, 0.2)
-    best = fit.llf - Ridge().func(dense.beta)
+    best = fit.llf - dense.ridge.func(dense.beta)
     close(found[1], [np.asarray(fit.cov_re)[0, 0], best], 1e-6)
     assert (found[[0, 2], 1] < best).all()
     ratio = (np.asarray(fit.cov_re)[0, 0] + 0.2) / fit.scale
@@ -427,11 +434,11 @@ def profile(fit, dense):
         beta, scale = dense.beta, dense.scale
         for _ in range(60):
             beta = np.linalg.solve(
-                vx.T @ dense.x / scale + 2 * np.diag(Ridge.weights), vx.T @ dense.y / scale
+                vx.T @ dense.x / scale + 2 * np.diag(dense.ridge.weights), vx.T @ dense.y / scale
             )
             rest = dense.y - dense.x @ beta
             scale = rest @ np.linalg.solve(v, rest) / len(rest)
-        return dense.deviance(beta, ratios) / 2 + Ridge().func(beta)
+        return dense.deviance(beta, ratios) / 2 + dense.ridge.func(beta)
 
     start = [dense.ratios[1], np.log(dense.ratios[2] - dense.ratios[1] ** 2 / ratio)]
     other = optimize.minimize(objective, start, method="Nelder-Mead", options={"fatol": 1e-9})
@@ -443,10 +450,43 @@ def names_and_numbers(fit, dense):
     assert (fit.method, fit.converged, fit.k_constant, fit.k_constr) == ("ML", True, 1, 0)
     assert (fit.use_t, fit.use_sqrt, fit.df_modelwc, fit.hist) == (False, True, 10, None)
     assert fit.nfev > 0
-    assert "lasso on 4 of 7" in fit.penalty or fit.penalty == "fixed effects by Ridge"
     text = str(fit.summary())
-    assert fit.penalty in " ".join(text.split())
     assert f"{fit.scale:.4f}" in text
+    if dense.kind == "plain":
+        return
+    assert "lasso on 4 of 7" in fit.penalty or fit.penalty == "fixed effects by Ridge"
+    assert fit.penalty in " ".join(text.split())
+
+
+def influence(fit, dense):
+    """Leverages, and the derivative in the weight of a row, by n × n algebra and by differences."""
+    if dense.kind != "plain":
+        return
+    v, _ = dense.relative(dense.ratios)
+    vi = np.linalg.inv(v)
+    fixed = dense.x @ np.linalg.solve(dense.x.T @ vi @ dense.x, dense.x.T @ vi)
+    hat = fixed + (v - np.eye(180)) @ vi @ (np.eye(180) - fixed)
+    close(fit.hat_values, np.diag(hat))
+    close(fit.effective_df, np.trace(hat))
+    rest = dense.y - dense.x @ dense.beta
+    for row in (0, 17, 179):
+        ends = []
+        for e in (1e-5, -1e-5):
+            moved = dense.scale * (
+                v + np.diag(np.where(np.arange(180) == row, 1 / (1 + e) - 1, 0.0))
+            )
+            ends.append(np.linalg.slogdet(moved)[1] + rest @ np.linalg.solve(moved, rest))
+        close(np.asarray(fit.weight_derivative)[row], (ends[0] - ends[1]) / 2e-5, 1e-5, 1e-6)
+
+
+def profile_of_beta(fit, dense):
+    """With one coefficient held, the others as in a fit of what is left of the response."""
+    if dense.kind != "plain":
+        return
+    for value, llf in fit.profile_fe("b", [-1.0, 0.0]):
+        rest = dense.frame.assign(y=dense.y - value * dense.frame.b)
+        close(llf, lmmcore.mixedlm("y ~ a + c + d + f + (1 + t | id)", rest).fit(reml=False).llf)
+        assert llf < fit.llf
 
 
 def _longest(x, seen, n):
@@ -509,6 +549,8 @@ TABLE = {
     bootstrap: ["bootstrap"],
     refits: ["refit"],
     profile: ["profile_re"],
+    profile_of_beta: ["profile_fe"],
+    influence: ["hat_values", "effective_df", "weight_derivative"],
     names_and_numbers: [
         "nobs", "k_fe", "k_re", "k_re2", "k_vc", "k_constant", "k_constr", "method", "converged",
         "nfev", "hist", "use_t", "use_sqrt", "df_modelwc", "penalty", "summary",
@@ -518,7 +560,14 @@ TABLE = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["smooth", "held", "joint"])
+ONLY = {
+    "plain": {"profile_fe", "hat_values", "effective_df", "weight_derivative"},
+    "joint": {"rounds"},
+}
+OF_A_PENALTY = {"penalty", "gap", "residual", "df", "rounds"}
+
+
+@pytest.fixture(scope="module", params=list(KINDS.values()))
 def fit(request):
     return make(request.param)
 
@@ -526,9 +575,10 @@ def fit(request):
 def test_the_table_names_every_public_attribute():
     named = [name for names in TABLE.values() for name in names]
     assert len(named) == len(set(named))
-    for kind in (SmoothResults, HeldResults, JointResults):
-        of_kind = set(named) - ({"rounds"} if kind is not JointResults else set())
-        assert {name for name in dir(kind) if not name.startswith("_")} == of_kind
+    for results, kind in KINDS.items():
+        others = set().union(*(names for other, names in ONLY.items() if other != kind))
+        of_kind = set(named) - others - (OF_A_PENALTY if kind == "plain" else set())
+        assert {name for name in dir(results) if not name.startswith("_")} == of_kind
 
 
 @pytest.mark.parametrize("check", TABLE, ids=lambda check: check.__name__)
