@@ -192,7 +192,7 @@ def dependent_in_either(one: Basis, other: Basis) -> set[int]:
     return {*one.dependent, *(j for j, c in enumerate(one.order) if c in theirs)}
 
 
-def reorthogonalised(
+def reorthogonalized(
     basis: Basis, total: np.ndarray, doubtful: set[int]
 ) -> tuple[Basis, np.ndarray]:
     """Return a basis in which the columns of X are orthonormal again, and the change to it.

@@ -19,7 +19,7 @@ from ..errors import DesignError
 from ..linalg.matrices import symmetric
 from . import _rows
 from .accumulate import center, first_pass, grouped, non_finite
-from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised
+from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalized
 from .merging import match_labels, refuse_other_columns, sorted_pairs
 
 
@@ -159,7 +159,7 @@ class CrossedProducts:
             factors=tuple(factors),
             pairs=pairs,
         )
-        basis, change = reorthogonalised(self.basis, symmetric(total), doubtful)
+        basis, change = reorthogonalized(self.basis, symmetric(total), doubtful)
         return replace(merged._mapped(change), basis=basis)
 
     def _mapped(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..linalg.matrices import symmetric
-from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalised
+from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalized
 from .merging import match_labels, refuse_other_columns
 
 ColumnLabel = tuple[int, int | str]
@@ -116,7 +116,7 @@ class CrossProducts:
             total=total,
             blocks=blocks,
         )
-        basis, change = reorthogonalised(self.basis, symmetric(total), doubtful)
+        basis, change = reorthogonalized(self.basis, symmetric(total), doubtful)
         return replace(merged._mapped(change, None), basis=basis)
 
     def _in_terms_of(self, first: CrossProducts) -> CrossProducts:

@@ -11,7 +11,7 @@ from .identification import shown
 
 
 def negligible_variance(likelihood: ProfiledLikelihood, t: int) -> float:
-    """Return a variance that is negligible beside what one level can tell about it."""
+    """Return a variance that is negligible beside the sampling variance of one level."""
     return likelihood.terms[t].levels / likelihood.engine.n
 
 
@@ -56,8 +56,8 @@ def boundary_words(
         nothing = variances * size <= 1e-8 * negligible_variance(likelihood, t)
         for name in np.array(names[t], dtype=object)[nothing]:
             words.append(
-                f"the variance of {shown(name, group)} is zero: the groups differ no more than "
-                "chance alone would have it"
+                f"the variance of {shown(name, group)} is zero: the groups do not differ more "
+                "than by chance"
             )
         if int(zero.sum()) <= int(nothing.sum()):
             continue

@@ -155,7 +155,7 @@ def _scaled(likelihood: ProfiledLikelihood, found: Covariances) -> Iterator[Cova
 def _pool(g: np.ndarray, found: np.ndarray, least: float) -> Iterator[np.ndarray]:
     """From G of a term by moments and at the optimum to other ones.
 
-    `least` is a variance that is negligible beside what one level can tell about it.
+    `least` is a variance that is negligible beside the sampling variance of one level.
     """
     k = len(g)
     sd = np.sqrt(np.maximum(g.diagonal(), least))
