@@ -360,6 +360,17 @@ def accumulate(Columns x, const double[::1] shift, const double[:, ::1] basis, C
     free(sw)
 
 
+def integer_range(const int64_t[::1] values):
+    """Return the smallest and the largest of some integers, at least one."""
+    cdef Py_ssize_t i
+    cdef int64_t low = values[0], high = values[0]
+    with nogil:
+        for i in range(values.shape[0]):
+            low = min(low, values[i])
+            high = max(high, values[i])
+    return low, high
+
+
 def code_integers(const int64_t[::1] values, int64_t low, int64_t high):
     """Codes of integer labels in [low, high] and the sorted labels that occur.
 

@@ -14,7 +14,7 @@ from ..design.columns import Column
 from ..design.design import Design
 from ..design.groups import Grouping
 from ..errors import DataValueError, NotFiniteError
-from ..linalg.matrices import symmetric
+from ..linalg.matrices import all_finite, symmetric
 from ..parallel import map_chunks
 from . import _rows
 from .basis import Basis, fit_basis
@@ -54,7 +54,7 @@ def cross_products(design: Design) -> CrossProducts:
     else:
         total, blocks = _ragged(design, raw, shift, matrix, weights, counts)
         term_columns += tuple((name,) for name in design.components.names)
-    if not all(np.isfinite(b.s).all() for b in blocks):
+    if not all(all_finite(b.s) for b in blocks):
         raise non_finite(design)
     return CrossProducts(
         n, log_weights, design.fixed_names, term_columns, design.grouping.labels, basis, total,
@@ -86,7 +86,7 @@ def _choose_basis(
     if constant is not None:
         shift[1:] = raw.typical(max(1, n // SAMPLE))[1:]
     gram = _total(raw, shift, None, weights, n)
-    if not np.isfinite(gram).all():
+    if not all_finite(gram):
         raise non_finite(design)
 
     def shifted_rows() -> np.ndarray:

@@ -93,15 +93,15 @@ def fit_basis(
             "the response is constant (or its squares are below the smallest floating point number), so "
             "there is nothing to explain; expected values that vary, of ordinary size"
         )
-    least = norms.min()
-    if least < (SMALLEST * n) ** 0.5 or norms.max() > (LARGEST * n) ** 0.5:
+    sizes = norms.tolist()
+    if min(sizes) < (SMALLEST * n) ** 0.5 or max(sizes) > (LARGEST * n) ** 0.5:
         _refuse_extreme(gram.diagonal() / n)
     # What rounding leaves of a column that equals its shift counts as nothing.
     of_ones = sqrt(n) if constant is None else norms[0] / abs(constant)  # weights count
     vanishing = norms[:p] <= 8 * EPSILON * of_ones * np.abs(shift[:p])
     dependent: tuple[int, ...] = ()
     matrix, pivot = orthonormal(gram)  # the last column is the residual of y
-    if pivot <= 3e-5 or vanishing.any():
+    if pivot <= 3e-5 or True in vanishing.tolist():
         length = np.where(norms > 0.0, norms, 1.0)
         x = rows()
         if any(norms[j] == 0.0 and np.any(x[:, j]) for j in range(p)):

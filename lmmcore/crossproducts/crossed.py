@@ -16,7 +16,7 @@ from ..design.columns import Column
 from ..design.design import Design
 from ..design.factors import Factor
 from ..errors import DesignError
-from ..linalg.matrices import symmetric
+from ..linalg.matrices import all_finite, symmetric
 from . import _rows
 from .accumulate import center, first_pass, grouped, non_finite
 from .basis import Basis, change_of_basis, dependent_in_either, reorthogonalized
@@ -201,7 +201,7 @@ def crossed_products(design: Design, factors: Sequence[Factor]) -> CrossedProduc
         z = _rows.Columns(factor.columns, n)
         z_shift, z_map = center(z, factor.centered and factor.columns[0] is None)
         total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, factor.grouping)
-        if not np.isfinite(s).all():
+        if not all_finite(s):
             raise non_finite(design)
         counts = np.bincount(factor.grouping.codes, minlength=factor.grouping.n_levels)
         found.append(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..crossproducts._rows import code_integers
+from ..crossproducts._rows import code_integers, integer_range
 from ..errors import DataValueError, NotFiniteError
 from .columns import one_per_row
 from .factorize import factorize
@@ -128,9 +128,10 @@ def code_groups(values: Any, name: str, variables: tuple[str, ...] = ()) -> Grou
         return _from_codes(name, codes, np.asarray(values.categories), variables=variables)
     array = values if isinstance(values, np.ndarray) else None
     if array is not None and array.dtype.kind in "iu" and len(array):
-        low, high = int(array.min()), int(array.max())
+        # Integers of 2⁶³ and more become negative ones, too small to be dense.
+        integers = np.ascontiguousarray(array, dtype=np.int64)
+        low, high = integer_range(integers)
         if _is_dense(low, high, len(array)):
-            integers = np.ascontiguousarray(array, dtype=np.int64)
             codes, labels, in_order = code_integers(integers, low, high)
             labels = labels.astype(array.dtype, copy=False)
             return Grouping(GroupingFactor(name, labels, variables), codes, in_order)

@@ -19,6 +19,8 @@ def chosen_optimizers(
     method: str | Sequence[str] | None, options: dict[str, Any]
 ) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
     """Return the optimizers of the argument `method`, and the options that they may be given."""
+    if not options:
+        return optimizers_of(method), options
     if options.get("maxiter") is not None:
         options = {**options, "maxiter": whole_number(options["maxiter"], "maxiter", 1)}
     return optimizers_of(method), used_options(options)
@@ -27,8 +29,8 @@ def chosen_optimizers(
 def optimizers_of(method: str | Sequence[str] | None) -> list[tuple[str, Any]]:
     """Return the optimizers of the argument `method`."""
     if method is None:
-        names: list[str] = [DEFAULT_METHOD]
-    elif isinstance(method, str):
+        return [(DEFAULT_METHOD, guarded_optimizer(DEFAULT_METHOD))]
+    if isinstance(method, str):
         names = [method]
     else:
         names = list(method) if isinstance(method, Sequence) else []

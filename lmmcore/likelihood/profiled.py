@@ -136,8 +136,9 @@ class ProfiledLikelihood:
     def point(self, theta: np.ndarray, order: int = 0) -> Point:
         """Return the criterion (order 0) with gradient (order 1) and Hessian (order 2) at θ."""
         last = self._last
-        theta = np.array(theta, dtype=float)
-        theta.flags.writeable = False  # it is handed to structures
+        if theta.flags.writeable or theta.base is not None:
+            theta = np.array(theta, dtype=float)
+            theta.flags.writeable = False  # it is handed to structures
         if last is None or last.theta.tobytes() != theta.tobytes():
             roots = self.roots(theta)
             factors = list(map(_square, roots))
@@ -183,9 +184,10 @@ class ProfiledLikelihood:
 
     def value_of(self, state: State | None, factors: Sequence[np.ndarray]) -> float:
         """Return the criterion for the pieces that the factors Λ_t give."""
-        if state is None or not state.r2 > 0.0:
+        square = 0.0 if state is None else state.r2
+        if state is None or not square > 0.0:
             return np.inf
-        square, price = state.r2, 0.0
+        price = 0.0
         if self.penalty is not None:
             found = self.penalty.at(state, self.n_eff)
             square = found.residual.qf
@@ -195,16 +197,14 @@ class ProfiledLikelihood:
 
     def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From γ to θ: G = ΛΛ', ∂G = ∂ΛΛ' + Λ∂Λ'."""
-        parts = self.parts(point.theta)
+        theta, terms = point.theta, self.engine.terms
         slopes = [
-            structure.factor_derivative(theta, term.k)
-            for structure, theta, term in zip(self.structures, parts, self.terms)
+            structure.factor_derivative(theta[at], term.k)
+            for structure, at, term in zip(self.structures, self.slices, terms)
         ]
-        gradient, hessian = chain_rule(g, h, self.terms, point.roots, slopes)
-        for term, structure, theta, at, factor in zip(
-            self.terms, self.structures, parts, self.slices, point.roots
-        ):
-            second = structure.factor_second_derivative(theta, term.k)
+        gradient, hessian = chain_rule(g, h, terms, point.roots, slopes)
+        for term, structure, at, factor in zip(terms, self.structures, self.slices, point.roots):
+            second = structure.factor_second_derivative(theta[at], term.k)
             if second is not None:
                 hessian[at, at] += 2.0 * np.einsum("ijab,ab->ij", second, term.matrix(g) @ factor)
         return gradient, hessian

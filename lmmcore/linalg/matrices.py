@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import isfinite
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from . import _dense
 from ._dense import cholesky_inverse
 
 __all__ = [
+    "all_finite",
     "cholesky_inverse",
     "eigh",
     "gram_rank",
@@ -80,3 +82,8 @@ def semidefinite_cholesky(g: np.ndarray, tolerance: float = 1e-12) -> np.ndarray
     A column whose pivot is below `tolerance` times its diagonal entry is zero.
     """
     return _dense.semidefinite_cholesky(np.asarray(g, dtype=float), tolerance)
+
+
+def all_finite(a: np.ndarray) -> bool:
+    """Return whether all entries are finite; the sum of squares, which mostly is, is looked at first."""
+    return isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())

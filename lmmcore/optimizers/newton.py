@@ -110,7 +110,7 @@ def _step(
 ) -> tuple[np.ndarray, float, float | None]:
     """Return the step within the radius, the change of the quadratic model, and the decrement."""
     if len(g) == 1:  # no matrices for one parameter
-        curvature, slope_1 = float(h[0, 0]), float(g[0])
+        curvature, slope_1 = h.item(0), g.item(0)
         if curvature > noise and abs(slope_1) <= radius * curvature:
             decrement = 0.5 * slope_1 * slope_1 / curvature
             return -g / curvature, -decrement, decrement

@@ -78,6 +78,7 @@ def test_columns_refuse_what_they_cannot_read():
 @given(st.lists(st.integers(-20, 20), min_size=1, max_size=60))
 def test_integer_codes(values):
     array = np.array(values, dtype=np.int64)
+    assert _rows.integer_range(array) == (array.min(), array.max())
     codes, labels, in_order = _rows.code_integers(array, array.min(), array.max())
     expected_labels, expected = np.unique(array, return_inverse=True)
     np.testing.assert_array_equal(codes, expected)
