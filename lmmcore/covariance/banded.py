@@ -9,6 +9,44 @@ import numpy as np
 from .correlation import Stationary, mean_known
 
 
+class Tridiagonal:
+    """The same correlation r of any two neighbors, and no other: C(r) = I + r B.
+
+    The eigenvectors of B are sines, and its eigenvalues are 2 cos(jπ / (k + 1)) for j = 1 … k. So C is
+    positive semidefinite for |r| ≤ 1 / (2 cos(π / (k + 1))). The sine of the angle is r over this bound.
+    """
+
+    def n_angles(self, k: int) -> int:
+        return int(k > 1)
+
+    def angles(self, c: np.ndarray) -> np.ndarray:
+        k = len(c)
+        if k == 1:
+            return np.zeros(0)
+        r = np.nan_to_num(mean_known(np.diag(c, 1)))
+        return np.array([np.arcsin(np.clip(r / _bound(k), -1.0, 1.0))])
+
+    def root(self, phi: np.ndarray, k: int) -> np.ndarray:
+        if k == 1:
+            return np.ones((1, 1), dtype=phi.dtype)
+        turn = np.pi / (k + 1) * np.arange(1, k + 1)
+        vectors = np.sqrt(2.0 / (k + 1)) * np.sin(np.outer(np.arange(1, k + 1), turn))
+        inner = np.sqrt(1.0 + np.cos(turn[1:-1]) / np.cos(turn[0]) * np.sin(phi[0]))
+        # The outer eigenvalues are 1 ± sin φ, squares of functions that are smooth where they are zero, too.
+        high, low = np.sqrt(2.0) * np.sin(0.5 * phi[0] + np.pi / 4 * np.array([1.0, -1.0]))
+        roots = np.concatenate([[high], inner, [low]])
+        return (vectors * roots) @ vectors
+
+    def describe(self, phi: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+        k = len(names)
+        return {"corr(lag 1)": float(_bound(k) * np.sin(phi[0]))} if k > 1 else {}
+
+
+def _bound(k: int) -> float:
+    """Return the largest correlation of neighbors among k columns if the others are uncorrelated."""
+    return float(0.5 / np.cos(np.pi / (k + 1)))
+
+
 class Banded:
     """Correlations r at distances 1 … n - 1, zero from n on: C(r) = I + Σ r_j B_j, B_j the j-th diagonals.
 

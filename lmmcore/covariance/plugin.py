@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..extension import OptionError, Register, hookimpl
-from .banded import Banded
+from .banded import Banded, Tridiagonal
 from .correlation import Autoregressive, Exchangeable, Stationary
 from .diagonal import Diagonal
 from .linear import FactorAnalytic, KnownMatrix
@@ -25,12 +25,16 @@ def reduced_rank(n: int) -> FactorAnalytic:
 
 def banded(n: int) -> Homogeneous:
     """Return the Toeplitz structure of n bands with one sd."""
-    return Homogeneous(Banded(_at_least_one("toep", n)), f"Toeplitz with {n} bands, {ONE}")
+    return Homogeneous(_bands("toep", n), f"Toeplitz with {n} bands, {ONE}")
 
 
 def heterogeneous_banded(n: int) -> Heterogeneous:
     """Return the Toeplitz structure of n bands with an sd for each column."""
-    return Heterogeneous(Banded(_at_least_one("toeph", n)), f"Toeplitz with {n} bands, {OWN}")
+    return Heterogeneous(_bands("toeph", n), f"Toeplitz with {n} bands, {OWN}")
+
+
+def _bands(name: str, n: int) -> Banded | Tridiagonal:
+    return Tridiagonal() if _at_least_one(name, n) == 2 else Banded(n)
 
 
 def _at_least_one(name: str, n: int) -> int:

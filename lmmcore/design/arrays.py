@@ -66,14 +66,15 @@ def from_arrays(
     if kept is not None:
         design = _take(design, kept)
     if not _is_empty(exog_vc):
-        if kept is not None:
+        assert exog_vc is not None
+        labels = _index_of(*given.values())
+        components = None if kept is not None else from_spec(exog_vc, grouping, labels)
+        if kept is not None or (drop and components and np.isnan(components.values).any()):
             raise DataValueError(
                 "missing='drop' cannot drop rows of exog_vc; leave out the rows with missing values "
                 "before building exog_vc, or use vc_formula"
             )
-        assert exog_vc is not None
-        labels = _index_of(*given.values())
-        design = replace(design, components=from_spec(exog_vc, grouping, labels))
+        design = replace(design, components=components)
     return check(design)
 
 

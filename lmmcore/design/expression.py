@@ -32,6 +32,9 @@ KNOWN: Mapping[str, Any] = ChainMap(
 """What names mean where neither the columns of data nor the caller's variables have them."""
 
 
+POWER = "the power"  # the name that compiled expressions have for `_power`
+
+
 @dataclass(frozen=True, eq=False)
 class Transform:
     """A stateful transform after the rows of the model: its class and its attributes."""
@@ -118,11 +121,11 @@ def first_evaluation(
 
 
 def series(table: pd.DataFrame, name: Any) -> pd.Series:
-    """Return a column for Python code: nullable numbers become numbers that NumPy knows."""
+    """Return a column for Python code: numbers become numbers that NumPy knows, of 64 bits."""
     values = table[name]
     if isinstance(values, pd.DataFrame):
         raise DataValueError(f"data has several columns named {name!r}; expected one")
-    return plain_dtype(values)
+    return _in_64_bits(plain_dtype(values))
 
 
 def plain_dtype(values: pd.Series) -> pd.Series:
@@ -138,6 +141,31 @@ def plain_dtype(values: pd.Series) -> pd.Series:
         new = values.to_numpy(dtype=float, na_value=np.nan)
         return pd.Series(new, values.index, name=values.name)
     return values
+
+
+def _in_64_bits(values: Any) -> Any:
+    """Return an array or Series of numbers in 64 bits, so that ``x * x`` of small types does not overflow.
+
+    Numbers without a sign get one, so that a difference can be negative.
+    """
+    dtype = getattr(values, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iuf":
+        return values
+    if dtype.kind == "f":
+        return values.astype(np.float64) if dtype.itemsize < 8 else values
+    if dtype == np.uint64 and len(values) and values.max() > np.iinfo(np.int64).max:
+        return values.astype(np.float64)
+    return values if dtype == np.int64 else values.astype(np.int64)
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """Return base ** exponent, where whole numbers of rows become real numbers.
+
+    NumPy's whole numbers have no negative powers, and large powers overflow.
+    """
+    if any(getattr(getattr(x, "dtype", None), "kind", "") in ("i", "u") for x in (base, exponent)):
+        base = base.astype(np.float64) if hasattr(base, "astype") else float(base)
+    return base**exponent
 
 
 # Expressions with one of these names say themselves what becomes of missing values.
@@ -188,7 +216,7 @@ class _Scope:
         for value in self._of_caller(name):
             if _is_rows(value, len(self.table)):  # as good as a column; new rows have their own
                 check_alignment([("data", self.table), (name, value)])
-                value = unmasked(value)
+                value = _in_64_bits(unmasked(value))
                 self.rows[name] = value
             else:
                 self.kept[name] = Kept(name, value)
@@ -318,6 +346,7 @@ def _evaluate(
             raise NameError(f"name {name!r} is not defined", name=f"{name}()") from None
 
     fixed = {f"{i} of the transforms": transform for i, transform in transforms.items()}
+    fixed[POWER] = _power
     return eval(_compiled(code, tuple(transforms)), {}, _Names(fixed, read, function))
 
 
@@ -333,7 +362,19 @@ def _compiled(code: str, stateful: tuple[int, ...]) -> CodeType:
             call.func = ast.copy_location(ast.Name(f"{i} of the transforms", ast.Load()), call.func)
         elif isinstance(call.func, ast.Name):
             call.func.id += "()"
+    tree = ast.fix_missing_locations(_Powers().visit(tree))
     return compile(tree, "<formula>", "eval")
+
+
+class _Powers(ast.NodeTransformer):
+    """Replace ``a ** b`` by a call of `_power`."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Pow):
+            return node
+        call = ast.Call(ast.Name(POWER, ast.Load()), [node.left, node.right], [])
+        return ast.copy_location(call, node)
 
 
 def _parsed(code: str) -> ast.Expression:

@@ -243,8 +243,6 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
     if token.kind == "operator" and token.text == "^":
         _refuse_booleans(text, tokens, i, names)
         return "**"
-    if token.kind == "number" and token.text.isdigit() and _is_exponent(tokens, i):
-        return token.text + "."  # whole numbers have no negative powers, and large ones overflow
     if token.kind == "name" and is_keyword(tokens, i):
         return token.text.replace(".", "_").lower() if "." in token.text else token.text
     if token.kind != "name" or is_attribute(tokens, i):
@@ -255,11 +253,6 @@ def _python(text: str, tokens: Sequence[Token], i: int, names: Names) -> str:
     if is_called(tokens, i):
         return token.text.replace(".", "_") if token.text in FUNCTIONS else token.text
     return token.text
-
-
-def _is_exponent(tokens: Sequence[Token], i: int) -> bool:
-    signs = i > 0 and tokens[i - 1].text in "+-"
-    return i > signs and tokens[i - 1 - signs].text == "^"
 
 
 def _refuse_booleans(text: str, tokens: Sequence[Token], i: int, names: Names) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import OptionError
 from ..inference.covariance import variances
-from ..inference.structure import covariance_parameters, is_structured
+from ..inference.structure import covariance_parameters, is_structured, one_choice_of_many
 from ..inference.unidentified import cov_fe_of
 from ..inference.wald import interval, p_values
 from .varcorr import terms_of
@@ -199,6 +199,9 @@ def summarize(
         at_fault = ", ".join(f"{name} in {k:,}" for name, k in spec.missing.items())
         why = f" ({at_fault})" if at_fault else ""
         notes.append(("Left out", f"{n:,} row{'' if n == 1 else 's'} with missing values{why}"))
+    note = one_choice_of_many(fit.of_variances) if structured else ""
+    if note:
+        notes.append(("", note))
     if spec.dropped:
         notes.append(("Dropped columns", ", ".join(spec.dropped) + " (determined by others)"))
     return Summary(

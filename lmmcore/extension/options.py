@@ -23,6 +23,6 @@ def take_options(method: str, given: Mapping[str, Any], known: Mapping[str, Any]
         if name not in known and name not in COMMON:
             raise OptionError(
                 f"optimizer {method!r} got the option {name!r}"
-                f"{meant(name, FIT, [*known, *FIT_ARGUMENTS])}"
+                f"{meant(name, FIT, list(dict.fromkeys([*known, *FIT_ARGUMENTS])))}"
             )
     return {**known, **{name: value for name, value in given.items() if name in known}}

@@ -12,6 +12,7 @@ from ..arguments import number, numbers
 from ..errors import DataValueError, LmmcoreWarning
 from ..fitting.fit import Fit, once
 from .covariance import covariance, variances
+from .structure import one_choice_of_many
 from .unidentified import cov_fe_of
 from .wald import combine, interval, p_values
 
@@ -112,7 +113,7 @@ def cov_params(
 
 def cov_params_note(fit: Fit) -> str:
     """Why standard errors of covariance parameters are NaN; empty if none is."""
-    return covariance(fit).reason
+    return "; ".join(filter(None, (covariance(fit).reason, one_choice_of_many(fit.of_variances))))
 
 
 def normalized_cov_params(fit: Fit) -> Frame:

@@ -106,8 +106,8 @@ def covariance_parameters(fit: Any) -> pd.DataFrame:
 
     The columns are term, parameter (such as "sd(x)" or "corr"), estimate (σ² included) and std_err.
     Standard errors come from the observed information, by the delta method. They are NaN on the boundary,
-    for parameters that the data do not identify (`cov_params_note`), and for those that have several
-    values for one covariance matrix (`fa1` of two columns).
+    for parameters that the data do not identify, and for those that have several values for one covariance
+    matrix (`fa1` of two columns). `cov_params_note` names the reason.
     """
     if fit.of_variances is not fit:
         return covariance_parameters(fit.of_variances)
@@ -161,3 +161,20 @@ def covariance_parameters(fit: Any) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=["term", "parameter", "estimate", "std_err"])
+
+
+def one_choice_of_many(fit: Any) -> str:
+    """Name the terms whose structure has more parameters than a covariance matrix has entries; else empty."""
+    found = []
+    terms = zip(
+        fit.likelihood.terms, fit.likelihood.structures, fit.layout.names, fit.layout.groups
+    )
+    for term, structure, names, group in terms:
+        count, entries = structure.n_parameters(term.k), term.k * (term.k + 1) // 2
+        if count > entries:
+            shown = " + ".join("Intercept" if name == group else name for name in names)
+            found.append(
+                f"({shown} | {group}) has {count} parameters for {entries} variances and covariances: those "
+                "without a standard error are one choice of many"
+            )
+    return "; ".join(found)

@@ -213,6 +213,14 @@ def test_parameters_with_several_values_have_no_standard_error():
     assert found[own].isna().all()
     rest = found.drop(own)
     np.testing.assert_allclose(rest, expected[rest.index], rtol=1e-4)
+    note = (
+        "(Intercept + Days | Subject) has 4 parameters for 3 variances and covariances: those without a "
+        "standard error are one choice of many"
+    )
+    assert fit.cov_params_note == note
+    assert note in str(fit.summary())
+    assert plain.cov_params_note == ""
+    assert "one choice" not in str(plain.summary())
 
 
 def test_a_common_factor_of_three_columns_has_standard_errors():

@@ -242,3 +242,32 @@ def test_names_of_functions():
         "log exp sqrt abs log10 log2 log1p factor as_factor as.factor poly ns bs scale center I"
     )
     assert set(expected.split()) <= set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    "kind", ["int8", "uint8", "int16", "uint64", "int64", "float16", "float32"]
+)
+@pytest.mark.parametrize("caller", [False, True])
+def test_numbers_of_small_types_do_not_overflow(kind, caller):
+    rng = np.random.default_rng(1)
+    x = rng.integers(1, 100, 60)
+    frame = pd.DataFrame({"g": np.repeat(range(12), 5), "y": rng.standard_normal(60)})
+    n = x.astype(kind)
+    if not caller:
+        frame["n"] = n
+        del n
+    terms = "I(n**4) + I(n^5) + I(n * n) + I(3 - n) + I((n + 1)**-1) + I(2**-n) + I(n ** 0.5)"
+    model = lmmcore.mixedlm(f"y ~ 0 + {terms} + (1 | g)", frame)
+    x = x.astype(float)
+    expected = [x**4, x**5, x * x, 3 - x, 1 / (x + 1), 0.5**x, np.sqrt(x)]
+    np.testing.assert_allclose(model.exog, np.column_stack(expected), rtol=1e-14)
+
+
+def test_powers_of_plain_numbers_stay_whole():
+    """An argument that has to be a whole number, and Python's own rules for scalars."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"g": np.repeat(range(12), 5), "x": rng.standard_normal(60)})
+    frame["y"] = rng.standard_normal(60)
+    model = lmmcore.mixedlm("y ~ bs(x, df=2**2) + I(abs(x) * 2**-1) + (1 | g)", frame)
+    assert model.k_fe == 6
+    np.testing.assert_allclose(model.exog[:, -1], frame["x"].abs() / 2)

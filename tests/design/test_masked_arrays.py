@@ -94,6 +94,10 @@ def test_matrices_of_components():
     spec = lmmcore.VCSpec(["c"], [[["u", "v"]] * 3], [mats])
     with pytest.raises(LmmcoreError, match=r"missing|not finite|NaN|nan"):
         MixedLM(y, np.ones((12, 1)), g, exog_vc=spec).fit()
+    with pytest.raises(
+        LmmcoreError, match=r"missing='drop' cannot drop rows of exog_vc; leave out"
+    ):
+        MixedLM(y, np.ones((12, 1)), g, exog_vc=spec, missing="drop")
 
 
 def test_predictions():
