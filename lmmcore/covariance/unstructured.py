@@ -32,6 +32,8 @@ class Unstructured:
         return semidefinite_cholesky(g)[rows, cols]
 
     def factor(self, theta: np.ndarray, k: int) -> np.ndarray:
+        if k == 1:
+            return theta.copy().reshape(1, 1)
         rows, cols, _ = _pattern(k)
         factor = np.zeros((k, k))
         factor[rows, cols] = theta

@@ -77,10 +77,10 @@ def examine(likelihood: ProfiledLikelihood, theta: np.ndarray) -> Candidate:
 
 
 def _near_boundary(likelihood: ProfiledLikelihood, found: Candidate, part: float) -> bool:
-    return any(
-        values[0] <= part * negligible_variance(likelihood, t)
-        for t, (values, _) in enumerate(found.spectra)
-    )
+    for t, (values, _) in enumerate(found.spectra):
+        if values.item(0) <= part * negligible_variance(likelihood, t):
+            return True
+    return False
 
 
 def rounding(value: float) -> float:
