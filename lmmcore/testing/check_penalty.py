@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from ..errors import LmmcoreError
 from ..extension import Coefficients
 from .penalty_rules import RULES, Case, bad_input, bind, example, history, must_bind
+from .penalty_shape import concavity, divergence
 from .rules import RuleBroken, copies, global_state_kept, hold, require_methods, threads
 
 __all__ = ["RuleBroken", "check_penalty"]
 
 
-def check_penalty(penalty: Any, sizes: Sequence[int] = (1, 2, 5), max_examples: int = 25) -> None:
+def check_penalty(penalty: Any, sizes: Sequence[int] = (1, 2, 7), max_examples: int = 25) -> None:
     """Check a `Penalty` against every rule of its protocol.
 
     Parameters
@@ -42,6 +43,8 @@ def check_penalty(penalty: Any, sizes: Sequence[int] = (1, 2, 5), max_examples: 
         history(penalty)
         hold([_cases(penalty, p) for p in sizes], RULES, max_examples)
         case = example(penalty)
+        concavity(case)
+        divergence(case)
         copies(case.penalty, lambda other: replace(case, penalty=other).tell())
         points = [case.at(case.point * (1.0 + 0.1 * i)) for i in range(8)]
         threads([point.tell for point in points], case)

@@ -312,8 +312,13 @@ def _points(member: Member, count: int = 24) -> list[Member]:
 
 
 def once(member: Member) -> None:
-    """Rules about a family as a whole."""
+    """Rules about a family as a whole, and beyond the θ that are drawn."""
     points = _points(member)
+    for point in points[:4]:
+        there = point.at(3.0 * point.theta)
+        if np.isfinite(there.root).all():
+            _derivative(there)
+            _second_derivative(there)
     _near(member, points)
     _idle(member, points)
     _rank(member, points)

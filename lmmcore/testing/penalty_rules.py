@@ -272,10 +272,11 @@ def _slopes(case: Case, size: np.ndarray) -> None:
     h = 1e-6
     for j in range(len(size)):
         step = np.where(np.arange(len(size)) == j, h, 0.0)
-        expected = (case.value(size + step) - case.value(size - step)) / (2 * h)
+        above, below = case.value(size + step), case.value(size - step)
+        expected = (above - below) / (2 * h)
+        rounding = 1e-11 / h * case.strength + 4e-16 / h * (abs(above) + abs(below))
         require(
-            abs(slope[j] - expected)
-            <= 1e-5 * (1.0 + abs(expected)) + 1e-8 / h * case.strength * 1e-3,
+            abs(slope[j] - expected) <= 1e-5 * (1.0 + abs(expected)) + rounding,
             "derivative", f"derivative of coefficient {j} at size {size.tolist()} is {slope[j]:.8g}",
             f"{expected:.8g} by differences of value", case,
         )  # fmt: skip

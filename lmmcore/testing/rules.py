@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -248,7 +249,8 @@ def threads(tells: Sequence[Callable[[], Any]], at: object) -> None:
 
 @contextmanager
 def global_state_kept(at: object) -> Iterator[None]:
-    """What belongs to everybody is left as it is: the generators of random numbers, numpy's errors.
+    """What belongs to everybody is left as it is: the generators of random numbers, numpy's errors,
+    the filters of warnings.
 
     The generators start from states that nobody seeds them with, and are given back as they were.
     """
@@ -265,7 +267,8 @@ def global_state_kept(at: object) -> Iterator[None]:
     for what, now in after.items():
         require(
             same(now, before[what]), "global state", f"{what} was changed",
-            "it as it was: draw from a generator of your own, np.random.default_rng(seed)", at,
+            "it as it was: draw from a generator of your own, np.random.default_rng(seed), and change "
+            "errors and warnings in a `with` block", at,
         )  # fmt: skip
 
 
@@ -274,4 +277,5 @@ def _global_state() -> dict[str, Any]:
         "the state of np.random": np.random.get_state(legacy=True),  # noqa: NPY002
         "the state of random": random.getstate(),
         "np.geterr()": np.geterr(),
+        "the list of warnings' filters": [str(f) for f in warnings.filters],
     }

@@ -40,6 +40,12 @@ class ForgetsSigma(Plain):
         return super().describe(theta, names, 1.0)
 
 
+@planted("describe", "with σ = 0.001")
+class NoSmallSigma(One):
+    def describe(self, theta, names, sigma):
+        return {"sd": float(max(sigma, 0.1) * abs(theta[0]))}
+
+
 @planted("describe", "'corr' is")
 class WrongSign(Open):
     def describe(self, theta, names, sigma):

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ class Newton:
         path = [(0, value)]
         if not np.isfinite(value):
             return OptimizeOutcome(theta, False, "not finite at the start", 0)
+        self.report(callback, 0, value)
         for iteration in range(1, chosen["maxiter"] + 1):
             step = np.linalg.solve(hessian + 1e-12 * np.eye(len(theta)), -gradient)
             for _ in range(60):
@@ -303,6 +305,24 @@ class CallsWithTheStart(Newton):
         return super().minimize(objective, start, options=options, callback=report)
 
 
+@planted("callback", "(0, ", "first: the start")
+class SilentAtTheStart(Newton):
+    def report(self, callback, iteration, value):
+        if iteration:
+            super().report(callback, iteration, value)
+
+
+@planted("callback", "after each iteration")
+class ReportsOnlyEnds(Newton):
+    def minimize(self, objective, start, *, options, callback=None):
+        value = objective.value(start)
+        found = super().minimize(objective, start, options=options)
+        self.report(callback, 0, value)
+        if np.isfinite(value):
+            self.report(callback, found.iterations, objective.value(found.theta))
+        return found
+
+
 @planted("interrupt", "raised by the callback, was swallowed")
 class SwallowsErrors(Newton):
     def report(self, callback, iteration, value):
@@ -439,6 +459,13 @@ class SharesState(Newton):
 class SeedsEverybody(Newton):
     def minimize(self, objective, start, **keywords):
         np.random.seed(1)  # noqa: NPY002
+        return super().minimize(objective, start, **keywords)
+
+
+@planted("global state", "warnings' filters")
+class SilencesWarnings(Newton):
+    def minimize(self, objective, start, **keywords):
+        warnings.simplefilter("ignore")
         return super().minimize(objective, start, **keywords)
 
 

@@ -1,5 +1,6 @@
 """Penalties with one planted fault each: the check names the rule that is broken, and says how."""
 
+import copy
 import time
 
 import numpy as np
@@ -235,6 +236,21 @@ class Understated(MCP):
     concavity = 0.0
 
 
+@planted("concavity", "never more concave than 0")
+class Overstated(Plain):
+    concavity = 1.0
+
+
+@planted("concavity", "never more concave than 0.3")
+class TenTimesOverstated(MCP):
+    def bind(self, coefficients):
+        return copy.copy(super().bind(coefficients))
+
+    @property
+    def concavity(self):
+        return 10.0 * super().concavity
+
+
 # The prox
 
 
@@ -351,6 +367,20 @@ class CountsAll(Plain):
 class TraceOfTheWrongMatrix(Ridge):
     def degrees_of_freedom(self, beta, h, strength):
         return float(np.trace(h)) * float(np.any(beta))
+
+
+@planted("degrees of freedom", "the trace of the derivative of the fitted values")
+class CountsLargeOnes(Plain):
+    def degrees_of_freedom(self, beta, h, strength):
+        return float((np.abs(beta) > 0.5).sum())
+
+
+@planted("strength", "at strength 0 moves the point")
+class NoMoreThanFive(Plain):
+    def prox(self, point, step, strength):
+        x = super().prox(point, step, strength)
+        x[5:] *= 0.999
+        return x
 
 
 @planted("shape", "degrees_of_freedom returned")

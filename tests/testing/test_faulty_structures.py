@@ -170,6 +170,14 @@ class NotLinear(Plain):
 
 
 @planted("second derivative", "by differences of factor_derivative")
+class StraightFarAway(Open):
+    def factor_second_derivative(self, theta, k):
+        second = super().factor_second_derivative(theta, k)
+        far = np.abs(theta).max() > 2.5
+        return 0.0 * second if far and second is not None else second
+
+
+@planted("second derivative", "by differences of factor_derivative")
 class WrongBend(Open):
     def factor_second_derivative(self, theta, k):
         return 0.5 * super().factor_second_derivative(theta, k)
