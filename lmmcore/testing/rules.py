@@ -238,7 +238,8 @@ def copies(plugin: Any, tell: Callable[[Any], Any]) -> None:
 def threads(tells: Sequence[Callable[[], Any]], at: object) -> None:
     """Several threads at once hear what each hears alone."""
     separately = [tell() for tell in tells]
-    with ThreadPoolExecutor(len(tells)) as pool:
+    # Before Python 3.14, sound uses of catch_warnings in several threads can leave the filters changed.
+    with warnings.catch_warnings(), ThreadPoolExecutor(len(tells)) as pool:
         together = list(pool.map(lambda tell: tell(), tells))
     for one, other in zip(separately, together):
         require(
