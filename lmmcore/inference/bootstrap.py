@@ -43,6 +43,8 @@ def resampled(
     rng = generator(rng)
     if kind not in ("groups", "parametric"):
         raise OptionError(f"kind={kind!r}; expected 'groups' or 'parametric'")
+    if method in ("groups", "parametric"):
+        raise OptionError(f"method={method!r} is not an optimizer; did you mean kind={method!r}?")
     if kind == "parametric" and fun is None and method is None and results.fit.is_plain:
         refits = Refits(results.fit)
         if refits.is_rowless:
@@ -68,6 +70,8 @@ def resampled(
                         "columns of exog were dropped, because other columns determine them"
                     )
                 out[i] = value
+        except OptionError:
+            raise  # wrong for every refit
         except LmmcoreError as exc:
             reasons.append(str(exc))
         if callback is not None:

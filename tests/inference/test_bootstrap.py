@@ -114,6 +114,11 @@ def test_wrong_generator_function_and_subset():
     fit = lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data).fit()
     with pytest.raises(OptionError, match="rng='x'; expected None, a seed"):
         fit.bootstrap(3, rng="x")
+    with pytest.raises(OptionError, match="did you mean kind='parametric'"):
+        fit.bootstrap(3, method="parametric")
+    for kind in ("groups", "parametric"):  # not a failure of each refit
+        with pytest.raises(OptionError, match=r"^optimizer .nowton. is not known; did you mean"):
+            fit.bootstrap(3, "nowton", kind=kind)
     with pytest.raises(DataTypeError, match="what fun returned is the text 'a'"):
         fit.bootstrap(3, fun=lambda _: "a")
     with pytest.raises(DataValueError, match="subset='zz' does not select rows of data"):
