@@ -207,8 +207,9 @@ class Penalty(Protocol):
         The penalty as a `Blockwise` penalty, which coordinate descent solves fast. Other penalties are solved
         by accelerated proximal steps.
     ``degrees_of_freedom(beta, h, strength)``
-        Degrees of freedom of a fit with the given H: zero or more, zero if all coefficients are zero, and at
-        most p if the penalty is convex. By default, the number of nonzero coefficients.
+        Degrees of freedom of a fit with the given H: zero or more, and zero if all coefficients are zero. If
+        the penalty is convex, they are the trace of the derivative of the fitted values with respect to the
+        response, which is at most p. By default, the number of nonzero coefficients.
 
     All methods depend only on their arguments. They do not change them, and keep neither β nor λ.
     """

@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..fitting.fit import Fit
 from ..fitting.many import Refits, joined
+from ..fitting.options import optimizers_of
 from ..refitting import reader_of, refit_to
 
 Generator = np.random.Generator | np.random.RandomState
@@ -45,6 +46,7 @@ def resampled(
         raise OptionError(f"kind={kind!r}; expected 'groups' or 'parametric'")
     if method in ("groups", "parametric"):
         raise OptionError(f"method={method!r} is not an optimizer; did you mean kind={method!r}?")
+    optimizers_of(method)  # an unknown one is an error now, not the failure of each refit
     if kind == "parametric" and fun is None and method is None and results.fit.is_plain:
         refits = Refits(results.fit)
         if refits.is_rowless:
@@ -70,8 +72,6 @@ def resampled(
                         "columns of exog were dropped, because other columns determine them"
                     )
                 out[i] = value
-        except OptionError:
-            raise  # wrong for every refit
         except LmmcoreError as exc:
             reasons.append(str(exc))
         if callback is not None:

@@ -190,7 +190,7 @@ def _callback(case: Case) -> None:
         f"(0, {start:.6g}) first: the start", case,
     )  # fmt: skip
     if start >= 1e-2:
-        count = getattr(it.found, "iterations", 0)
+        count = it.found.iterations
         require(
             count < 4 or len(seen) >= 3, "callback", f"{shown}, and iterations is {count}",
             "a call at the start and after each iteration", case,

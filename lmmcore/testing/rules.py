@@ -238,7 +238,7 @@ def copies(plugin: Any, tell: Callable[[Any], Any]) -> None:
 def threads(tells: Sequence[Callable[[], Any]], at: object) -> None:
     """Several threads at once hear what each hears alone."""
     separately = [tell() for tell in tells]
-    # Before Python 3.14, sound uses of catch_warnings in several threads can leave the filters changed.
+    # catch_warnings is not safe in threads before Python 3.14: the filters can stay changed without a fault.
     with warnings.catch_warnings(), ThreadPoolExecutor(len(tells)) as pool:
         together = list(pool.map(lambda tell: tell(), tells))
     for one, other in zip(separately, together):
@@ -250,8 +250,7 @@ def threads(tells: Sequence[Callable[[], Any]], at: object) -> None:
 
 @contextmanager
 def global_state_kept(at: object) -> Iterator[None]:
-    """What belongs to everybody is left as it is: the generators of random numbers, numpy's errors,
-    the filters of warnings.
+    """Global state is left as it is: the generators of random numbers, numpy's error handling, warnings.
 
     The generators start from states that nobody seeds them with, and are given back as they were.
     """
@@ -278,5 +277,5 @@ def _global_state() -> dict[str, Any]:
         "the state of np.random": np.random.get_state(legacy=True),  # noqa: NPY002
         "the state of random": random.getstate(),
         "np.geterr()": np.geterr(),
-        "the list of warnings' filters": [str(f) for f in warnings.filters],
+        "warnings.filters": [str(f) for f in warnings.filters],
     }

@@ -116,9 +116,11 @@ def test_wrong_generator_function_and_subset():
         fit.bootstrap(3, rng="x")
     with pytest.raises(OptionError, match="did you mean kind='parametric'"):
         fit.bootstrap(3, method="parametric")
+    penalized = [fit.model.fit_regularized(alpha=0.1, variances=v) for v in ("held", "joint")]
     for kind in ("groups", "parametric"):  # not a failure of each refit
-        with pytest.raises(OptionError, match=r"^optimizer .nowton. is not known; did you mean"):
-            fit.bootstrap(3, "nowton", kind=kind)
+        for found in (fit, *penalized):
+            with pytest.raises(OptionError, match=r"^optimizer .nowton. is not known; did you mean"):
+                found.bootstrap(3, "nowton", kind=kind)
     with pytest.raises(DataTypeError, match="what fun returned is the text 'a'"):
         fit.bootstrap(3, fun=lambda _: "a")
     with pytest.raises(DataValueError, match="subset='zz' does not select rows of data"):

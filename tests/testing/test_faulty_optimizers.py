@@ -462,7 +462,7 @@ class SeedsEverybody(Newton):
         return super().minimize(objective, start, **keywords)
 
 
-@planted("global state", "warnings' filters")
+@planted("global state", "warnings.filters")
 class SilencesWarnings(Newton):
     def minimize(self, objective, start, **keywords):
         warnings.simplefilter("ignore")
