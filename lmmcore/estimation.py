@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .chosen_inference import bound_choice, with_inference
 from .fitting.estimate import estimate
 from .fitting.options import chosen_optimizers
 from .fitting.run import run
@@ -30,6 +31,8 @@ def fit(
     method: str | Sequence[str] | None = None,
     *,
     callback: Callable[[int, float], None] | None = None,
+    ddf: Any = None,
+    vcov: Any = None,
     **options: Any,
 ) -> Any:
     """Estimate the parameters by restricted maximum likelihood or maximum likelihood.
@@ -64,6 +67,12 @@ def fit(
         Called as ``callback(iteration, value)`` with −2 log-likelihood: at the start with
         iteration 0, then after each iteration. If the fit continues from another start, or
         with the next of several methods, the iterations start from 0 again.
+    ddf : str or DegreesOfFreedom, optional
+        What gives the degrees of freedom of tests of the fixed effects: "satterthwaite", "kenward-roger",
+        "between-within", "containment", "residual" or "z". By default, a formula with bars has
+        "satterthwaite" (crossed models with more than 1,500 random effects: "z"), other spellings "z".
+    vcov : str or DegreesOfFreedom, optional
+        What gives the covariance matrix of the fixed effects, if not `ddf`, such as "cr2".
     **options
         Options of the optimizer.
 
@@ -98,7 +107,9 @@ def fit(
     )  # fmt: skip
     model.reml = fit.reml
     if penalty is not None:
+        bound_choice(model, fit, ddf, vcov)  # refuses what a penalized fit has not
         return smooth_results(model, fit, full_output)
+    fit = with_inference(model, fit, ddf, vcov)
     return MixedLMResults(model, fit, full_output)
 
 

@@ -131,6 +131,8 @@ def refit_to(
     found = refit_fit(fit, block, j, method)
     warn_of(found.certificate, found.likelihood.engine.rank >= fit.spec.nobs - fit.spec.k_fe)
     new = with_response(model, y, found.equations)
+    if fit.inference is not None:
+        found = replace(found, inference=fit.inference.bound(new, found))
     return type(results)(new, found, results.full_output)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import leverage, prediction, storage
 from . import random_effects as effects
+from .chosen_inference import of_inference
 from .delegation import Value, method_of
 from .display.summary import summary
 from .display.varcorr import varcorr
@@ -98,12 +99,12 @@ class MixedLMResults:
     bse_re = Value(parameters.bse_re, "fit")
     tvalues = Value(parameters.tvalues, "fit")
     pvalues = Value(parameters.pvalues, "fit")
-    conf_int = of_fit(parameters.conf_int)
-    t_test = of_fit(tests.t_test)
-    wald_test = of_fit(tests.wald_test)
-    f_test = of_fit(tests.f_test)
-    wald_test_terms = of_fit(tests.wald_test_terms)
-    t_test_pairwise = of_fit(tests.t_test_pairwise)
+    conf_int = of_inference(parameters.conf_int)
+    t_test = of_inference(tests.t_test)
+    wald_test = of_inference(tests.wald_test)
+    f_test = of_inference(tests.f_test)
+    wald_test_terms = of_inference(tests.wald_test_terms)
+    t_test_pairwise = of_inference(tests.t_test_pairwise)
     get_nlfun = of_fit(tests.get_nlfun)
 
     # Random effects and rows
@@ -124,7 +125,7 @@ class MixedLMResults:
     refit = of_self(refit)
     bootstrap = of_self(bootstrap)
     save = of_self(storage.save)
-    summary = of_fit(summary)
+    summary = of_inference(summary)
     hess_diag = Value(parameters.hess_diag, "fit")
     profile_re = of_fit(profile_re)
     profile_fe = of_fit(profile_fe)

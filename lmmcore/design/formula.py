@@ -99,6 +99,12 @@ def parse_formula(formula: str, names: Names = NO_NAMES) -> MixedFormula:
     )
 
 
+def has_bars(formula: str) -> bool:
+    """Return whether a formula that can be parsed has random-effects terms in bars."""
+    terms = signed_terms(formula, split(tokenize(formula), "~")[-1])
+    return any(_structure(term)[1] or _bar_positions(term) for _, term in terms)
+
+
 def _negative(offset: Expression) -> Expression:
     return Expression(f"-({offset.written})", f"-({offset.text})")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .design import Design, RandomTerm
+from .formula import has_bars
 from .groups import GroupingFactor
 from .layout import Layout
 
@@ -100,6 +101,11 @@ class ModelSpec:
         """Columns of X left out because others determine them."""
         kept = set(self.kept.tolist())
         return tuple(name for j, name in enumerate(self.fixed_names) if j not in kept)
+
+    @cached_property
+    def has_bars(self) -> bool:
+        """Whether the formula has random-effects terms in bars, such as (1 | g)."""
+        return self.formula is not None and has_bars(self.formula)
 
     @property
     def k_fe(self) -> int:

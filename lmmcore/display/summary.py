@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import OptionError
+from ..inference.choice import Choice, choice_of
+from ..inference.contrasts import t_p_values, t_quantile
 from ..inference.covariance import variances
 from ..inference.structure import covariance_parameters, is_structured, one_choice_of_many
-from ..inference.unidentified import cov_fe_of
-from ..inference.wald import interval, p_values
+from ..inference.wald import level
 from .varcorr import terms_of
 
 
@@ -163,9 +164,11 @@ def summarize(
     xname_fe: Sequence[str] | None = None,
     xname_re: Sequence[str] | None = None,
     title: str | None = None,
+    choice: Choice | None = None,
 ) -> Summary:
     """Return the summary of a fit."""
     spec = fit.spec
+    choice = choice_of(fit) if choice is None else choice
     fixed = _names(xname_fe, "xname_fe", spec.exog_names)
     structured = xname_re is None and is_structured(fit)
     covariance = _names(xname_re, "xname_re", list(spec.layout.parameter_names))
@@ -185,6 +188,15 @@ def summarize(
         ("Formula", formula or f"{response} ~ {' + '.join(fixed) or '0'}"),
         ("REML criterion" if fit.reml else "Deviance", f"{fit.criterion:.4f}"),
     ]
+    if choice.note:
+        notes.append(("Degrees of freedom", choice.note))
+    elif fit.is_plain and spec.has_bars and spec.k_fe:
+        notes.append(
+            (
+                "Degrees of freedom",
+                "none (normal), for the size of the model; summary(ddf='satterthwaite') has them",
+            )
+        )
     penalty = getattr(fit, "penalty", "")
     if penalty:
         notes.append(("Penalty", penalty))
@@ -207,7 +219,7 @@ def summarize(
     return Summary(
         title or "Mixed Linear Model Regression Results",
         facts,
-        _parameters(fit, alpha, fixed, None if structured else covariance),
+        _parameters(fit, alpha, fixed, None if structured else covariance, choice),
         tuple(notes),
         _random_table(fit),
         str(fit.certificate),
@@ -225,19 +237,22 @@ def _names(given: Sequence[str] | None, argument: str, own: list[str]) -> list[s
 
 
 def _parameters(
-    fit: Any, alpha: float, fixed: list[str], covariance: list[str] | None
+    fit: Any, alpha: float, fixed: list[str], covariance: list[str] | None, choice: Choice
 ) -> pd.DataFrame:
     """Return the table of all parameters in the layout of statsmodels.
 
     `covariance` None: the parameters of covariance structures stand in place of entries of cov_re.
     """
     p = fit.spec.k_fe
-    beta, se = fit.beta, np.sqrt(np.diag(cov_fe_of(fit)))
-    limits = interval(beta, se, alpha)
+    beta, (se, df) = fit.beta, choice.rows(fit, np.eye(p)) if p else (np.zeros(0), np.zeros(0))
+    reach = t_quantile(level(alpha), df) * se
+    limits = np.column_stack([beta - reach, beta + reach])
     z = beta / se
-    p_value = p_values(z)
+    p_value = t_p_values(z, df)
+    letter, own = ("z", False) if np.isinf(df).all() else ("t", True)
     rows = [
         [_cell(x) for x in (beta[i], se[i])]
+        + ([_short(df[i])] if own else [])
         + [_decimals(x) for x in (z[i], p_value[i])]
         + [_cell(x) for x in limits[i]]
         for i in range(p)
@@ -255,8 +270,10 @@ def _parameters(
         values = (fit.scale * fit.params[p:])[shown]
         errors = np.sqrt(np.diag(variances(fit)))[:-1][shown]
         covariance = [name for name, keep in zip(covariance, shown) if keep]
-    rows += [[_cell(v), _cell(e), "", "", "", ""] for v, e in zip(values, errors)]
-    columns = ["Coef.", "Std.Err.", "z", "P>|z|", f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
+    empty = [""] * (5 if own else 4)
+    rows += [[_cell(v), _cell(e), *empty] for v, e in zip(values, errors)]
+    columns = ["Coef.", "Std.Err.", *(["df"] if own else []), letter, f"P>|{letter}|"]
+    columns += [f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
     return pd.DataFrame(rows, index=[*fixed, *covariance], columns=columns)
 
 
@@ -271,6 +288,11 @@ def _latex(text: str) -> str:
 def _cell(x: float) -> str:
     """Return three decimals, or four significant digits where these would hide a small number."""
     return _decimals(x) if x == 0.0 or not abs(x) < 0.0995 else f"{x:.4g}"
+
+
+def _short(df: float) -> str:
+    """Return degrees of freedom with two decimals, none where they are many."""
+    return f"{df:.2f}" if df < 1000 else f"{df:.0f}"
 
 
 def _decimals(x: float) -> str:
@@ -341,6 +363,9 @@ def summary(
     xname_re: Sequence[str] | None = None,
     title: str | None = None,
     alpha: float = 0.05,
+    *,
+    ddf: Any = None,
+    vcov: Any = None,
 ) -> Summary:
     """Return tables of the estimates, to print or to format by ``as_text``, ``as_html``, ``as_latex``.
 
@@ -352,10 +377,13 @@ def summary(
         Names of the fixed effects, and of the covariance parameters.
     title : str, optional
     alpha : float
-        One minus the level of the confidence intervals, which use normal quantiles.
+        One minus the level of the confidence intervals.
+    ddf, vcov : optional
+        As for `t_test`: degrees of freedom and covariance of the fixed effects.
     """
     for argument, names in (("xname_fe", xname_fe), ("xname_re", xname_re)):
         if isinstance(names, str):
             raise OptionError(f"{argument}={names!r}; expected a list of names")
     yname, title = (None if text is None else str(text) for text in (yname, title))
-    return summarize(fit, alpha, yname, xname_fe, xname_re, title)
+    choice = choice_of(fit, ddf, vcov)
+    return summarize(fit, alpha, yname, xname_fe, xname_re, title, choice)

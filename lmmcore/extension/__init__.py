@@ -11,6 +11,7 @@ from ..linalg.matrices import (
 from ..plugin_host.hookspecs import Register, hookimpl
 from ..plugin_host.manager import find, look_up, plugins, register, unregister
 from ..plugin_host.plugin import Plugin
+from .inference import DegreesOfFreedom, ReferenceDistribution
 from .options import take_options
 from .penalties import Blockwise, Coefficients
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
@@ -21,6 +22,7 @@ __all__ = [
     "Coefficients",
     "CovarianceStructure",
     "DataValueError",
+    "DegreesOfFreedom",
     "DerivedStructure",
     "DesignError",
     "Objective",
@@ -29,6 +31,7 @@ __all__ = [
     "OptionError",
     "Penalty",
     "Plugin",
+    "ReferenceDistribution",
     "Register",
     "analytic_cholesky",
     "cholesky_inverse",

@@ -39,6 +39,8 @@ class Fit:
     certificate : Convergence
     held : MixedLMParams or None
         A mask of covariance parameters that were held fixed.
+    inference : Choice or None
+        The degrees of freedom and the covariance of β̂ that tests use, if `fit` was asked for any.
     """
 
     spec: ModelSpec
@@ -48,6 +50,7 @@ class Fit:
     reml: bool
     certificate: Convergence
     held: MixedLMParams | None = None
+    inference: Any = None
     kept: dict[Any, Any] = field(default_factory=dict, repr=False)  # of functions made by `once`
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -14,8 +14,9 @@ from scipy import special
 
 from ..arguments import numbers, whole_number
 from ..errors import DataValueError, FormulaError, OptionError
+from ..extension.inference import ReferenceDistribution
 from .equations import read_equations
-from .wald import interval, product
+from .wald import interval, level
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class ContrastResults:
     pvalue : array (m,) or float
     effect, sd : array (m,) or None
         Estimate and standard error of each row; None for a joint test.
-    df_num, df_denom : float or None
+    df_num, df_denom : float, array (m,) or None
+        Of t tests, `df_denom` is an array where the rows have different degrees of freedom.
     c_names : tuple of str
+    method : str
+        What gave covariance and degrees of freedom, such as "Satterthwaite".
     """
 
     distribution: str
@@ -76,8 +80,9 @@ class ContrastResults:
     effect: np.ndarray | None
     sd: np.ndarray | None
     df_num: float | None
-    df_denom: float | None
+    df_denom: Any
     c_names: tuple[str, ...]
+    method: str = ""
 
     @property
     def tvalue(self) -> Any:
@@ -97,11 +102,11 @@ class ContrastResults:
         return getattr(stats, self.distribution.lower())
 
     @property
-    def dist_args(self) -> tuple[float, ...]:
+    def dist_args(self) -> tuple[Any, ...]:
         """Degrees of freedom of `dist`."""
-        return tuple(float(df) for df in (self.df_num, self.df_denom) if df is not None)[
-            : 1 if self.distribution == "chi2" else None
-        ]
+        given = (df for df in (self.df_num, self.df_denom) if df is not None)
+        found = tuple(df if isinstance(df, np.ndarray) else float(df) for df in given)
+        return found[: 1 if self.distribution == "chi2" else None]
 
     def conf_int(self, alpha: float = 0.05) -> np.ndarray:
         """Return confidence limits (m, 2) of level 1 − alpha, a row for each hypothesis."""
@@ -111,17 +116,20 @@ class ContrastResults:
             )
         if self.distribution == "norm":
             return interval(self.effect, self.sd, alpha)
-        reach = special.stdtrit(self.df_denom, 1 - alpha / 2) * self.sd
+        alpha = level(alpha)
+        reach = t_quantile(alpha, self.df_denom) * self.sd
         return np.column_stack([self.effect - reach, self.effect + reach])
 
     def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
         """Return a table with a row for each hypothesis."""
         limits = self.conf_int(alpha)
         letter = "z" if self.distribution == "norm" else "t"
+        own = {"df": self.df_denom} if isinstance(self.df_denom, np.ndarray) else {}
         return pd.DataFrame(
             {
                 "coef": self.effect,
                 "std err": self.sd,
+                **own,
                 letter: self.statistic,
                 f"P>|{letter}|": self.pvalue,
                 "Conf. Int. Low": limits[:, 0],
@@ -150,11 +158,13 @@ class ContrastResults:
             if isinstance(xname, str) or len(xname) != len(frame):
                 raise OptionError(f"xname={xname!r}; expected {len(frame)} names")
             frame.index = pd.Index([str(name) for name in xname])
-        frame.columns = [*frame.columns[:4], f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
+        frame.columns = [*frame.columns[:-2], f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"]
         cells = frame.map(lambda x: f"{x:.4f}" if x == 0.0 or abs(x) >= 0.01 else f"{x:.4g}")
-        for name in frame.columns[2:4]:  # statistic and p-value
+        for name in frame.columns[2:-2]:  # degrees of freedom, statistic and p-value
             cells[name] = [f"{x:.3f}" for x in frame[name]]
-        return ContrastSummary(title or "Test for Constraints", cells)
+        if title is None:
+            title = "Test for Constraints" + (f" ({self.method})" if self.method else "")
+        return ContrastSummary(title, cells)
 
     def __str__(self) -> str:
         if self.effect is not None:
@@ -163,6 +173,7 @@ class ContrastResults:
             return (
                 f"F test: F = {self.statistic:.4g}, p = {self.pvalue:.4g}, "
                 f"df_num = {self.df_num:g}, df_denom = {self.df_denom:g}"
+                + (f" ({self.method})" if self.method else "")
             )
         return (
             f"Wald test: chi2 = {self.statistic:.4g}, p = {self.pvalue:.4g}, df = {self.df_num:g}"
@@ -221,11 +232,15 @@ def constraints(
 
 def t_test(
     beta: np.ndarray,
-    cov: np.ndarray,
+    reference: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     hypothesis: tuple[np.ndarray, np.ndarray, tuple[str, ...]],
-    df: float | None,
+    title: str = "",
 ) -> ContrastResults:
-    """Test each row, with the normal distribution if `df` is None."""
+    """Test each row.
+
+    `reference` returns standard errors (m,) and degrees of freedom (m,) of the rows of a matrix; infinite
+    ones stand for the normal distribution. `title` names the method.
+    """
     matrix, values, names = hypothesis
     nothing = np.flatnonzero(~matrix.any(axis=1))
     if len(nothing):
@@ -234,26 +249,28 @@ def t_test(
             "combination of fixed effects"
         )
     effect = matrix @ beta
-    sd = np.sqrt(np.diag(product(matrix, cov, matrix)))
+    sd, df = reference(matrix)
     z = (effect - values) / sd
-    tail = special.ndtr(-np.abs(z)) if df is None else special.stdtr(df, -np.abs(z))
-    return ContrastResults(
-        "norm" if df is None else "t", z, 2.0 * tail, effect, sd, None, df, names
-    )
+    if np.isinf(df).all():
+        p = 2.0 * special.ndtr(-np.abs(z))
+        return ContrastResults("norm", z, p, effect, sd, None, None, names, title)
+    same = float(df[0]) if np.all(df == df[0]) else df
+    return ContrastResults("t", z, t_p_values(z, df), effect, sd, None, same, names, title)
 
 
 def wald_test(
     beta: np.ndarray,
-    cov: np.ndarray,
+    reference: Callable[[np.ndarray], ReferenceDistribution],
     hypothesis: tuple[np.ndarray, np.ndarray, tuple[str, ...]],
-    df: float | None,
+    use_f: bool,
     inverse: Any = None,
     df_constraints: int | None = None,
+    title: str = "",
 ) -> ContrastResults:
-    """Test all rows jointly, with a χ² test if `df` is None, otherwise with an F test.
+    """Test all rows jointly, with an F test or, if `use_f` is false, a χ² test.
 
-    `df` is the number of denominator degrees of freedom. `inverse` (m, m) stands for the inverse covariance
-    matrix of the rows, `df_constraints` for m.
+    `reference` returns the reference distribution of the rows of a matrix. `inverse` (m, m) stands for the
+    inverse covariance matrix of the rows, `df_constraints` for m, and `title` names the method.
 
     Raises
     ------
@@ -268,8 +285,9 @@ def wald_test(
             "Remove the redundant ones"
         )
     distance = matrix @ beta - values
+    found = reference(matrix)
     if inverse is None:
-        spread = product(matrix, cov, matrix)
+        spread = found.covariance
         # As correlations, since fixed effects may have very different units.
         sd = np.sqrt(np.maximum(spread.diagonal(), 0.0))
         if not (np.isfinite(spread).all() and sd.all()) or (
@@ -286,10 +304,34 @@ def wald_test(
             raise DataValueError(f"invcov has shape {inverse.shape}; expected ({rank}, {rank})")
         statistic = float(distance @ inverse @ distance)
     m = rank if df_constraints is None else whole_number(df_constraints, "df_constraints", 1)
-    if df is None:
+    if not use_f:
         p = float(special.chdtrc(m, max(statistic, 0.0)))
-        return ContrastResults("chi2", statistic, p, None, None, m, m, names)
-    f = statistic / m
-    return ContrastResults(
-        "F", f, float(special.fdtrc(m, df, max(f, 0.0))), None, None, m, df, names
-    )
+        return ContrastResults("chi2", statistic, p, None, None, m, m, names, title)
+    f = found.scale * statistic / m
+    p = f_p_value(m, found.df, f)
+    return ContrastResults("F", f, p, None, None, m, found.df, names, title)
+
+
+def f_p_value(df_num: float, df_denom: float, f: float) -> float:
+    """Return the p-value of an F statistic; with zero denominator degrees of freedom it is 1."""
+    if np.isinf(df_denom):
+        return float(special.chdtrc(df_num, max(f * df_num, 0.0)))
+    return float(special.fdtrc(df_num, df_denom, max(f, 0.0))) if df_denom > 0.0 else 1.0
+
+
+def t_p_values(t: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Return two-sided p-values of t statistics; infinite df stand for the normal distribution."""
+    normal = np.isinf(df)
+    with np.errstate(invalid="ignore"):
+        inner = special.stdtr(np.where(normal, 1.0, df), -np.abs(t))
+    tail: np.ndarray = np.where(normal, special.ndtr(-np.abs(t)), inner)
+    return 2.0 * tail
+
+
+def t_quantile(alpha: float, df: Any) -> np.ndarray:
+    """Return the quantile of level 1 − alpha/2 of t distributions; infinite df stand for the normal."""
+    df = np.asarray(df, dtype=float)
+    normal = np.isinf(df)
+    inner = special.stdtrit(np.where(normal, 1.0, df), 1.0 - alpha / 2.0)
+    out: np.ndarray = np.where(normal, special.ndtri(1.0 - alpha / 2.0), inner)
+    return out

@@ -11,10 +11,12 @@ import pandas as pd
 from ..arguments import number, numbers
 from ..errors import DataValueError, LmmcoreWarning
 from ..fitting.fit import Fit, once
+from .choice import Choice, choice_of
+from .contrasts import t_p_values, t_quantile
 from .covariance import covariance, variances
 from .structure import one_choice_of_many
 from .unidentified import cov_fe_of
-from .wald import combine, interval, p_values
+from .wald import combine, level
 
 Series = pd.Series | np.ndarray
 Frame = pd.DataFrame | np.ndarray
@@ -162,19 +164,46 @@ def bse_re(fit: Fit) -> Series:
     return fit.spec.series(values, list(fit.layout.parameter_names))
 
 
+def _of_choice(fit: Fit, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+    """Return standard errors and degrees of freedom (k,) of `params`; covariance parameters have inf."""
+    se = np.array(bse(fit), dtype=float)
+    df = np.full(len(se), np.inf)
+    p = fit.spec.k_fe
+    if p and not (choice.is_default and choice.is_normal):
+        se[:p], df[:p] = choice.rows(fit, np.eye(p))
+    return se, df
+
+
 def tvalues(fit: Fit) -> Series:
-    """`params` divided by `bse`."""
-    return params(fit) / bse(fit)
+    """`params` divided by their standard errors.
+
+    These are `bse`. Where tests have degrees of freedom (a formula with bars, or ``fit(ddf=)``), those of
+    the fixed effects are the ones of the chosen covariance matrix, as in `summary`.
+    """
+    se, _ = _of_choice(fit, choice_of(fit))
+    return params(fit) / se
 
 
 def pvalues(fit: Fit) -> Series:
-    """Two-sided p-values of `tvalues`, from the normal distribution."""
-    return fit.spec.series(p_values(np.asarray(tvalues(fit))), fit.spec.param_names)
+    """Two-sided p-values of `tvalues`; of fixed effects with the degrees of freedom of the fit's choice."""
+    _, df = _of_choice(fit, choice_of(fit))
+    return fit.spec.series(t_p_values(np.asarray(tvalues(fit)), df), fit.spec.param_names)
 
 
-def conf_int(fit: Fit, alpha: float = 0.05) -> Frame:
-    """Return confidence limits of level 1 − alpha for `params`, from normal quantiles."""
-    limits = interval(np.asarray(params(fit)), np.asarray(bse(fit)), alpha)
+def conf_int(fit: Fit, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None) -> Frame:
+    """Return confidence limits of level 1 − alpha for `params`.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the level.
+    ddf, vcov : optional
+        As for `t_test`: degrees of freedom and covariance of the fixed effects. Limits of covariance
+        parameters have normal quantiles.
+    """
+    se, df = _of_choice(fit, choice_of(fit, ddf, vcov))
+    estimates, reach = np.asarray(params(fit)), t_quantile(level(alpha), df) * se
+    limits = np.column_stack([estimates - reach, estimates + reach])
     return pd.DataFrame(limits, index=fit.spec.param_names) if fit.spec.labeled else limits
 
 

@@ -27,12 +27,15 @@ class TermTests:
         Coefficients without standard errors, which are not tested.
     reason : str
         Why they have none.
+    method : str
+        What gave covariance and degrees of freedom, such as "Satterthwaite".
     """
 
     distribution: str
     table: pd.DataFrame
     left_out: tuple[str, ...] = ()
     reason: str = ""
+    method: str = ""
 
     @property
     def statistic(self) -> np.ndarray:
@@ -61,6 +64,8 @@ class TermTests:
 
     def __str__(self) -> str:
         text = self.summary_frame().to_string()
+        if self.method:
+            text += f"\nDegrees of freedom: {self.method}"
         if not self.left_out:
             return text
         return f"{text}\nNot tested: {', '.join(self.left_out)}, as {self.reason}"
@@ -119,10 +124,10 @@ def wald_terms(
             f"has a standard error{reason and f' ({reason})'}; expected skip_single=False, or "
             "extra_constraints"
         )
-    rows, names, distribution = [], [], "chi2"
+    rows, names, distribution, method = [], [], "chi2", ""
     for name, matrix in hypotheses:
         found = test(matrix)
-        distribution = found.distribution
+        distribution, method = found.distribution, found.method
         row = {
             "statistic": found.statistic,
             "pvalue": found.pvalue,
@@ -132,4 +137,4 @@ def wald_terms(
             row["df_denom"] = found.df_denom
         rows.append(row)
         names.append(name)
-    return TermTests(distribution, pd.DataFrame(rows, index=names), tuple(left_out), reason)
+    return TermTests(distribution, pd.DataFrame(rows, index=names), tuple(left_out), reason, method)

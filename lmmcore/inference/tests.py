@@ -10,20 +10,30 @@ from typing import Any
 import numpy as np
 
 from ..arguments import numbers
-from ..errors import DataValueError, LmmcoreWarning, users_line
+from ..errors import DataValueError, LmmcoreWarning, OptionError, users_line
+from ..extension.inference import ReferenceDistribution
 from ..fitting.fit import Fit
 from . import contrasts
+from .choice import Choice, by_name, choice_of
 from .contrasts import ContrastResults, constraints
 from .covariance import covariance
 from .delta import DeltaMethod
 from .pairwise import PairwiseTests, pairwise
-from .parameters import df_resid
 from .terms import TermTests, wald_terms
 from .unidentified import cov_fe_of, why_none
+from .wald import product
 
 
-def _df(fit: Fit, small_sample: bool | None) -> float | None:
-    return float(df_resid(fit)) if small_sample else None
+def _chosen(fit: Fit, small_sample: bool | None, name: str, ddf: Any, vcov: Any) -> Choice:
+    """Return what a test uses, by statsmodels' argument `name` or by `ddf` and `vcov`."""
+    if small_sample is None or isinstance(ddf, Choice):
+        return choice_of(fit, ddf, vcov)
+    if ddf is not None or vcov is not None:
+        raise OptionError(
+            f"{name}={small_sample!r} was given together with ddf or vcov; expected one of them. {name}=True "
+            "stands for ddf='residual', and False for 'z'"
+        )
+    return by_name("residual" if small_sample else "z")
 
 
 def _left_out(fit: Fit) -> list[str]:
@@ -37,7 +47,9 @@ def _left_out_as(fit: Fit) -> str:
     return why_none(_left_out(fit), dict(zip(fit.spec.exog_names, fit.beta)))
 
 
-def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResults:
+def t_test(
+    fit: Fit, r_matrix: Any, use_t: bool | None = None, *, ddf: Any = None, vcov: Any = None
+) -> ContrastResults:
     """Test linear hypotheses about the fixed effects, one by one.
 
     Parameters
@@ -45,17 +57,27 @@ def t_test(fit: Fit, r_matrix: Any, use_t: bool | None = None) -> ContrastResult
     r_matrix : str, list of str, array (k_fe,) or (m, k_fe), or (array, values)
         Such as ``"x1 = x2, x3 = 1"``. Right-hand sides that are not given are zero.
     use_t : bool, optional
-        Whether to use the t distribution with `df_resid` degrees of freedom. By default, the normal
-        distribution is used.
+        Whether to use the t distribution with `df_resid` degrees of freedom (``ddf="residual"``), or the
+        normal distribution (``ddf="z"``).
+    ddf : str or DegreesOfFreedom, optional
+        What gives the degrees of freedom: "satterthwaite", "kenward-roger", "residual", "z", … By default,
+        what `fit` was asked for.
+    vcov : str or DegreesOfFreedom, optional
+        What gives the covariance matrix of the fixed effects, such as "cr2", if not `ddf`.
 
     Returns
     -------
     ContrastResults
-        Standard errors are those of `bse_fe`. They are NaN for hypotheses about a coefficient that a
-        penalty sets to zero, or whose standard error the data do not identify.
+        With `sd` and `df_denom` of each row. Standard errors are NaN for hypotheses about a coefficient
+        that a penalty sets to zero, or whose standard error the data do not identify.
     """
+    choice = _chosen(fit, use_t, "use_t", ddf, vcov)
     hypothesis = constraints(r_matrix, fit.spec.exog_names)
-    found = contrasts.t_test(fit.beta, cov_fe_of(fit), hypothesis, _df(fit, use_t))
+
+    def reference(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return choice.rows(fit, matrix)
+
+    found = contrasts.t_test(fit.beta, reference, hypothesis, choice.note)
     lost = np.isnan(found.sd) if found.sd is not None else np.zeros(0, dtype=bool)
     if lost.any():
         warnings.warn(
@@ -75,6 +97,9 @@ def wald_test(
     use_f: bool | None = None,
     df_constraints: int | None = None,
     scalar: bool = True,
+    *,
+    ddf: Any = None,
+    vcov: Any = None,
 ) -> ContrastResults:
     """Test linear hypotheses about the fixed effects jointly, with a χ² or an F test; see `t_test`.
 
@@ -86,29 +111,53 @@ def wald_test(
     invcov : array (m, m), optional
         Inverse of the covariance matrix of the tested combinations. By default, it follows from `cov_fe`.
     use_f : bool, optional
-        Whether to use an F test with `df_resid` denominator degrees of freedom. By default, a χ² test is
-        used.
+        Whether to use an F test; its denominator degrees of freedom are those of `ddf`, or `df_resid` where
+        that is normal. By default, an F test is used unless `ddf` is normal.
     df_constraints : int, optional
         Numerator degrees of freedom, to use instead of m.
     scalar : bool
         Whether the statistic and the p-value are floats. If false, they are arrays of shapes (1, 1) and ().
+    ddf, vcov : optional
+        As for `t_test`.
     """
-    cov, p = cov_fe_of(fit), fit.spec.k_fe
+    p, cov = fit.spec.k_fe, None
+    choice = choice_of(fit, ddf, vcov)
+    if cov_p is not None or (use_f and choice.is_normal):
+        choice = _chosen(fit, bool(use_f), "use_f", None, None)  # statsmodels' tests
     if cov_p is not None:
         cov = numbers(cov_p, "cov_p", "a covariance matrix")
         if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or len(cov) < p:
             raise DataValueError(f"cov_p has shape {cov.shape}; expected ({p}, {p})")
         cov = cov[:p, :p]
     hypothesis = constraints(r_matrix, fit.spec.exog_names)
-    found = contrasts.wald_test(fit.beta, cov, hypothesis, _df(fit, use_f), invcov, df_constraints)
+
+    def reference(matrix: np.ndarray) -> ReferenceDistribution:
+        found = choice(fit, matrix)
+        return found if cov is None else replace(found, covariance=product(matrix, cov, matrix))
+
+    f_test = not choice.is_normal if use_f is None else bool(use_f)
+    found = contrasts.wald_test(
+        fit.beta, reference, hypothesis, f_test, invcov, df_constraints, choice.note
+    )
     if scalar:
         return found
     return replace(found, statistic=np.array([[found.statistic]]), pvalue=np.asarray(found.pvalue))
 
 
-def f_test(fit: Fit, r_matrix: Any, cov_p: Any = None, invcov: Any = None) -> ContrastResults:
-    """Test linear hypotheses jointly, with an F test of `df_resid` denominator degrees of freedom."""
-    return wald_test(fit, r_matrix, cov_p, invcov, use_f=True)
+def f_test(
+    fit: Fit,
+    r_matrix: Any,
+    cov_p: Any = None,
+    invcov: Any = None,
+    *,
+    ddf: Any = None,
+    vcov: Any = None,
+) -> ContrastResults:
+    """Test linear hypotheses jointly, with an F test; see `wald_test`.
+
+    Its denominator degrees of freedom are those of `ddf`, or `df_resid` where that is normal.
+    """
+    return wald_test(fit, r_matrix, cov_p, invcov, True, ddf=ddf, vcov=vcov)
 
 
 def wald_test_terms(
@@ -117,6 +166,9 @@ def wald_test_terms(
     extra_constraints: Sequence[tuple[str, Any]] | None = None,
     combine_terms: Sequence[str] | None = None,
     scalar: bool = True,
+    *,
+    ddf: Any = None,
+    vcov: Any = None,
 ) -> TermTests:
     """Test for each term of the formula that all its coefficients are zero.
 
@@ -128,7 +180,7 @@ def wald_test_terms(
         Further hypotheses, matrices (m, k_fe).
     combine_terms : sequence of str, optional
         Strings. For each of them, all terms whose names contain it are tested jointly.
-    scalar : bool
+    scalar, ddf, vcov
         As for `wald_test`.
 
     Returns
@@ -140,8 +192,10 @@ def wald_test_terms(
         names them.
     """
 
+    choice = choice_of(fit, ddf, vcov)
+
     def test(matrix: np.ndarray) -> ContrastResults:
-        return wald_test(fit, matrix, scalar=scalar)
+        return wald_test(fit, matrix, scalar=scalar, ddf=choice)
 
     return wald_terms(
         fit.spec, test, skip_single, extra_constraints or (), combine_terms or (), _left_out(fit),
@@ -155,6 +209,9 @@ def t_test_pairwise(
     method: str | Sequence[str] = "hs",
     alpha: float = 0.05,
     factor_labels: Sequence[str] | None = None,
+    *,
+    ddf: Any = None,
+    vcov: Any = None,
 ) -> PairwiseTests:
     """Compare the levels of a categorical variable pairwise, with p-values adjusted for multiple testing.
 
@@ -169,6 +226,8 @@ def t_test_pairwise(
         Significance level of the tests. Intervals have the level 1 − alpha, and are not adjusted.
     factor_labels : sequence of str, optional
         Names of the levels, to use instead of those in the data.
+    ddf, vcov : optional
+        As for `t_test`.
 
     Returns
     -------
@@ -176,8 +235,10 @@ def t_test_pairwise(
         Its ``result_frame`` has a row for each pair.
     """
 
+    choice = choice_of(fit, ddf, vcov)
+
     def test(matrix: np.ndarray) -> ContrastResults:
-        return t_test(fit, matrix)
+        return t_test(fit, matrix, ddf=choice)
 
     return pairwise(
         fit.spec, test, term_name, method, alpha, factor_labels, _left_out(fit), _left_out_as(fit)

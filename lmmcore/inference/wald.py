@@ -132,12 +132,17 @@ def p_values(z: np.ndarray) -> np.ndarray:
     return 2.0 * ndtr(-np.abs(z))
 
 
+def level(alpha: Any) -> float:
+    """Return a significance level that was given, checked."""
+    value = number(alpha, "alpha", "a number between 0 and 1, such as 0.05")
+    if not 0.0 < value < 1.0:
+        raise OptionError(f"alpha={value!r}; expected a number between 0 and 1, such as 0.05")
+    return value
+
+
 def interval(estimates: np.ndarray, se: np.ndarray, alpha: float) -> np.ndarray:
     """Return confidence limits (k, 2) of level 1 − alpha."""
-    alpha = number(alpha, "alpha", "a number between 0 and 1, such as 0.05")
-    if not 0.0 < alpha < 1.0:
-        raise OptionError(f"alpha={alpha!r}; expected a number between 0 and 1, such as 0.05")
-    reach = float(ndtri(1.0 - alpha / 2.0)) * se
+    reach = float(ndtri(1.0 - level(alpha) / 2.0)) * se
     return np.column_stack([estimates - reach, estimates + reach])
 
 

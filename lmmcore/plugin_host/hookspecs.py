@@ -49,3 +49,8 @@ def lmmcore_covariances(register: Register) -> None:
 @hookspec
 def lmmcore_penalties(register: Register) -> None:
     """Call ``register(name, penalty)`` for every `Penalty` of ``fit_regularized``."""
+
+
+@hookspec
+def lmmcore_ddf(register: Register) -> None:
+    """Call ``register(name, method)`` for every `DegreesOfFreedom`."""

@@ -21,10 +21,13 @@ _HOOKS = {
     "optimizer": "lmmcore_optimizers",
     "covariance": "lmmcore_covariances",
     "penalty": "lmmcore_penalties",
+    "ddf": "lmmcore_ddf",
 }
 KINDS = tuple(_HOOKS)
 # Modules of this package that implement hooks; the manager knows where they are, not what they are.
-_BUILT_IN = ("lmmcore.optimizers.plugin", "lmmcore.covariance.plugin", "lmmcore.penalties.plugin")
+_BUILT_IN = tuple(
+    f"lmmcore.{room}.plugin" for room in ("optimizers", "covariance", "penalties", "inference")
+)
 # Distribution and version by the name under which pluggy knows what an entry point brought.
 _sources: dict[str, tuple[str, str]] = {}
 

@@ -17,7 +17,7 @@ class Plugin:
 
     Attributes
     ----------
-    kind : {"optimizer", "covariance", "penalty"}
+    kind : {"optimizer", "covariance", "penalty", "ddf"}
     name : str
     target : object or str
         The implementation, or where it is ("package.module:attribute").

@@ -71,7 +71,9 @@ def test_only_built_in_plugins_import_what_authors_import():
     members = [p.numbered(2) if "{n}" in p.name else p for p in built_in]
     classes = {base for p in members for base in type(p.implementation).__mro__}
     plugins = {base.__module__ for base in classes}
-    plugins |= {f"lmmcore.{room}.plugin" for room in ("optimizers", "covariance", "penalties")}
+    plugins |= {
+        f"lmmcore.{room}.plugin" for room in ("optimizers", "covariance", "penalties", "inference")
+    }
     graph = imports_of_each(modules())
     found = {name for name, wanted in graph.items() if "lmmcore.extension" in wanted}
     assert {"lmmcore.optimizers.newton", "lmmcore.penalties.blocks"} <= found
