@@ -18,6 +18,7 @@ from .inference.profile import profile_fe, profile_re
 from .inference.structure import covariance_parameters
 from .refitting import refit
 from .row_for_row import FixedEffects
+from .spellings import refuse_attribute
 from .statsmodels import rows
 
 of_fit, of_self = method_of("fit"), method_of()
@@ -47,6 +48,10 @@ class MixedLMResults:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")
+
+    def __getattr__(self, name: str) -> Any:
+        known = () if name.startswith("_") else [n for n in dir(type(self)) if n[0] != "_"]
+        raise refuse_attribute(type(self).__name__, name, known)
 
     # What was fitted
 

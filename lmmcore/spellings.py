@@ -12,7 +12,7 @@ _GAUSSIAN = "responses are Gaussian here, and nothing stands for it"
 
 FIT_ARGUMENTS = (
     "start_params", "reml", "niter_sa", "do_cg", "fe_pen", "cov_pen", "free", "full_output", "method",
-    "callback", "maxiter",
+    "callback", "maxiter", "ddf", "vcov",
 )  # fmt: skip
 
 FORMULA_ARGUMENTS = (
@@ -69,6 +69,55 @@ MODEL = {
     "var_weights": "did you mean 'weights'?",
     "freq_weights": "there are none; weights= divides the residual variance",
 }
+
+# Attributes of results, under the names of R and other packages.
+RESULTS = {
+    "AIC": "aic",
+    "AICc": "aicc",
+    "BIC": "bic",
+    "REMLcrit": "criterion",
+    "VarCorr": "varcorr",
+    "bootMer": "bootstrap(kind='parametric')",
+    "coef": "fe_params for the fixed effects, and random_effects",
+    "coefficients": "fe_params",
+    "confint": "conf_int",
+    "contest": "f_test or t_test, with ddf=",
+    "cooks_distance": "get_influence().cooks_distance",
+    "deviance": "criterion, −2 log-likelihood",
+    "df_residual": "df_resid",
+    "emmeans": "means",
+    "emtrends": "slopes",
+    "fitted": "fittedvalues",
+    "fixef": "fe_params",
+    "formula": "model.formula",
+    "getME": "theta, model.exog, model.exog_re and the like",
+    "hatvalues": "hat_values",
+    "influence": "get_influence",
+    "intervals": "conf_int",
+    "isSingular": "convergence.boundary, which names what is singular (empty if nothing is)",
+    "is_singular": "convergence.boundary, which names what is singular (empty if nothing is)",
+    "logLik": "llf",
+    "loglik": "llf",
+    "lsmeans": "means",
+    "model_matrix": "model.exog",
+    "ngrps": "model.n_groups",
+    "r2": "r_squared",
+    "ranef": "random_effects, or random_effects_frame",
+    "rsquared": "r_squared",
+    "se_fixef": "bse_fe",
+    "se_ranef": "random_effects_cov",
+    "sigma": "scale, the residual variance σ²; its root is σ",
+    "sigma2": "scale, the residual variance σ²",
+    "tidy": "summary, or conf_int",
+    "vcov": "cov_fe",
+}
+
+
+def refuse_attribute(of: str, name: str, known: Iterable[str]) -> AttributeError:
+    """Return the error for an attribute that results do not have, with what was meant."""
+    meaning = RESULTS.get(name.replace(".", "_"))
+    ends = suggest(name, known) if meaning is None else f"; here it is called {meaning}"
+    return AttributeError(f"{of!r} object has no attribute {name!r}{ends}", name=name)
 
 
 def meant(name: str, table: dict[str, str], known: Iterable[str]) -> str:

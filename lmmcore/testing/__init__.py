@@ -1,7 +1,7 @@
 """Tools to test mixed models and plugins: a dense reference, strategies, conformance checks.
 
-`DenseModel` is a dense reference. `check_optimizer`, `check_covariance` and `check_penalty` check a
-plugin, and `plugin_checks` all plugins of a distribution. They raise `RuleBroken`.
+`DenseModel` is a dense reference. `check_optimizer`, `check_covariance`, `check_penalty` and `check_ddf`
+check a plugin, and `plugin_checks` all plugins of a distribution. They raise `RuleBroken`.
 ``lmmcore.testing.twins`` has NumPy twins of the kernels, ``lmmcore.testing.strategies`` draws models, and
 ``lmmcore.testing.objectives`` has functions with a known minimum. The checks and the strategies need
 hypothesis (the extra ``test``).
@@ -16,6 +16,7 @@ from .dense import DenseModel
 
 if find_spec("hypothesis"):
     from .check_covariance import RuleBroken, check_covariance
+    from .check_ddf import check_ddf
     from .check_optimizer import check_optimizer
     from .check_penalty import check_penalty
     from .plugin_checks import plugin_checks
@@ -24,6 +25,7 @@ __all__ = [
     "DenseModel",
     "RuleBroken",
     "check_covariance",
+    "check_ddf",
     "check_optimizer",
     "check_penalty",
     "plugin_checks",

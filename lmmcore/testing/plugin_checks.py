@@ -8,6 +8,7 @@ from typing import Any
 
 from ..extension import Plugin, find, plugins
 from .check_covariance import check_covariance
+from .check_ddf import check_ddf
 from .check_optimizer import check_optimizer
 from .check_penalty import check_penalty
 
@@ -15,6 +16,7 @@ _CHECKS: dict[str, Callable[..., None]] = {
     "optimizer": check_optimizer,
     "covariance": check_covariance,
     "penalty": check_penalty,
+    "ddf": check_ddf,
 }
 
 
