@@ -93,7 +93,7 @@ def _check_case(method: Any, results: Any, m: int, seed: int, factor: float) -> 
             require(
                 np.isclose(a, b, rtol=1e-5), "rows", f"{name} of M L is {b}", f"{a}, as of L", at
             )
-    copy = pickle.loads(pickle.dumps(method))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(method))
     other = _called(copy, fit, matrix, at)
     require(other.df == found.df, "pickling", "a pickled copy gave another result", "the same", at)
 

@@ -77,7 +77,7 @@ def test_lmmcore_knows_the_names_that_it_brings(name):
     package = name.replace("-", "_")
     code = (
         f"import json, {package}.plugin as p; out = {{}}\n"
-        "for kind in ('optimizers', 'covariances', 'penalties'):\n"
+        "for kind in ('optimizers', 'covariances', 'penalties', 'ddf'):\n"
         "    found = []\n"
         "    hook = getattr(p, 'lmmcore_' + kind, None)\n"
         "    hook and hook(register=lambda name, *rest: found.append(name))\n"
@@ -87,7 +87,12 @@ def test_lmmcore_knows_the_names_that_it_brings(name):
     path = os.pathsep.join([str(FOLDER / name), os.environ.get("PYTHONPATH", "")])
     found = json.loads(run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}))
     text = files("lmmcore.plugin_host").joinpath("known_distributions.json").read_text()
-    kinds = {"optimizers": "optimizer", "covariances": "covariance", "penalties": "penalty"}
+    kinds = {
+        "optimizers": "optimizer",
+        "covariances": "covariance",
+        "penalties": "penalty",
+        "ddf": "ddf",
+    }
     for hook, names in found.items():
         assert sorted(json.loads(text)[kinds[hook]].get(name, [])) == sorted(names)
 

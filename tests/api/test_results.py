@@ -219,7 +219,7 @@ def test_summary():
     assert all(len(line) < 130 for line in text.splitlines())
     html = fit.summary()._repr_html_()
     assert html.count("<table>") == 4
-    assert html.count("<tr>") == html.count("</tr>") == 6 + 6 + 2 + 4
+    assert html.count("<tr>") == html.count("</tr>") == 6 + 6 + 3 + 4
     assert "[0.005  0.995]" in fit.summary(alpha=0.01).as_text()
     with pytest.raises(lmmcore.LmmcoreError, match="alpha=5"):
         fit.summary(alpha=5)

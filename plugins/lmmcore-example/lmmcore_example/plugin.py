@@ -20,3 +20,8 @@ def lmmcore_penalties(register: Register) -> None:
         "lmmcore_example.nonnegative:NONNEGATIVE",
         "A price on negative coefficients.",
     )
+
+
+@hookimpl
+def lmmcore_ddf(register: Register) -> None:
+    register("groups", "lmmcore_example.groups:GROUPS", "Groups minus fixed effects.")

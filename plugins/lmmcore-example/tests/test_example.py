@@ -36,3 +36,18 @@ def test_nonnegative_moves_negative_coefficients_alone():
     point = np.array([-2.0, -0.1, 1.0])
     assert penalty.prox(point, 0.5, 1.0).tolist() == [-1.5, 0.0, 1.0]
     assert penalty.value(point, 2.0) == pytest.approx(4.2)
+
+
+def test_groups_is_exact_for_means_of_balanced_groups():
+    rng = np.random.default_rng(1)
+    x = np.repeat(rng.standard_normal(8), 4)
+    frame = {"x": x, "g": np.repeat(np.arange(8), 4)}
+    frame["y"] = x + np.repeat(rng.standard_normal(8), 4) + 0.3 * rng.standard_normal(32)
+    model = lmmcore.mixedlm("y ~ x + (1 | g)", frame)
+    ours = model.fit(ddf="groups").t_test("x")
+    assert ours.df_denom == 6.0
+    means = np.reshape(frame["y"], (8, 4)).mean(axis=1)
+    design = np.column_stack([np.ones(8), x[::4]])
+    beta, square = np.linalg.lstsq(design, means, rcond=None)[:2]
+    se = np.sqrt(square[0] / 6 * np.linalg.inv(design.T @ design)[1, 1])
+    assert ours.statistic[0] == pytest.approx(beta[1] / se, rel=1e-6)
