@@ -142,7 +142,6 @@ def default_choice(fit: Any) -> Choice:
     cheap = fit.is_plain and fit.spec.has_bars and fit.spec.k_fe > 0
     if cheap and fit.is_crossed:
         cheap = fit.likelihood.engine.columns <= CHEAP_COLUMNS
-    cheap = cheap and "satterthwaite" in names("ddf")  # TODO
     return Choice(_guarded("satterthwaite" if cheap else "z", "ddf"), None, True)
 
 

@@ -11,4 +11,5 @@ PLACE = "lmmcore.inference."
 def lmmcore_ddf(register: Register) -> None:
     """Register the built-in methods."""
     register("z", PLACE + "model_based:NORMAL")
+    register("satterthwaite", PLACE + "satterthwaite:SATTERTHWAITE")
     register("residual", PLACE + "model_based:RESIDUAL")

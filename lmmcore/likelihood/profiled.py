@@ -178,6 +178,10 @@ class ProfiledLikelihood:
             point.sums = self.engine.derivatives(point.factors, point.state, self.reml, weights)
         return point.sums
 
+    def hessian_of(self, point: Point, sums: Sums) -> np.ndarray:
+        """Return the exact Hessian in θ (m, m) from the exact sums there."""
+        return self._chain(point, *self._assembled(sums))[1]
+
     def _assembled(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
         m = float(self.n_eff)
         return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m)
