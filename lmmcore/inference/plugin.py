@@ -12,4 +12,11 @@ def lmmcore_ddf(register: Register) -> None:
     """Register the built-in methods."""
     register("z", PLACE + "model_based:NORMAL")
     register("satterthwaite", PLACE + "satterthwaite:SATTERTHWAITE")
+    for name, attribute in (
+        ("kenward-roger", "KENWARD_ROGER"),
+        ("kenward-roger-second", "KENWARD_ROGER_BENT"),
+        ("kenward-roger-sas", "KENWARD_ROGER_SAS"),
+        ("kenward-roger-sas-linear", "KENWARD_ROGER_SAS_LINEAR"),
+    ):
+        register(name, f"{PLACE}kenward_roger:{attribute}")
     register("residual", PLACE + "model_based:RESIDUAL")

@@ -102,6 +102,12 @@ class Engine(Protocol):
         outer_c the lower triangle of [B s]'E_c[B s].
         """
 
+    def adjustment(self, factors: Roots, state: State) -> np.ndarray:
+        """Return the sums B'E_cCE_dB (m, m, p, p) in the metric of the state, for all pairs of γ.
+
+        They are what the adjusted covariance of β̂ of Kenward and Roger needs beside `derivatives`.
+        """
+
     def scoring(
         self, factors: Roots, state: State, reml: bool, sigma2: float
     ) -> tuple[np.ndarray, np.ndarray]:

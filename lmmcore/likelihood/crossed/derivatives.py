@@ -127,14 +127,17 @@ class Derivatives:
         return out
 
     def _quadratic_forms(self, factors: Sequence[np.ndarray], s: np.ndarray) -> np.ndarray:
-        """Return (E_c s)'C(E_d s) (m, m) for a vector s (columns,)."""
-        x = np.zeros((self.system.columns, self.system.n_coordinates))
+        """Return (E_c s_i)'C(E_d s_j) (m r, m r) for vectors s (columns, r) or one (columns,): m, i by row."""
+        s = s.reshape(len(s), -1)
+        m, r = self.system.n_coordinates, s.shape[1]
+        x = np.zeros((self.system.columns, m, r))
         for term, at in zip(self.system.terms, self.system.index):
             rows, cols = lower_indices(term.k)
             for c, (a, b) in enumerate(zip(rows, cols), start=term.coordinates.start):
                 x[at[:, a], c] += s[at[:, b]]
                 if a != b:
                     x[at[:, b], c] += s[at[:, a]]
+        x = x.reshape(-1, m * r)
         zx = self.workspace.multiply(x)
         forms: np.ndarray = x.T @ zx
         if not vanish(factors):
@@ -142,6 +145,14 @@ class Derivatives:
             self.workspace.forward(zx)
             forms -= zx.T @ zx
         return forms
+
+    def adjustment(self, factors: Sequence[np.ndarray], state: State) -> np.ndarray:
+        """Return B'E_cCE_dB (m, m, p, p); see `Engine.adjustment`."""
+        m, p = self.system.n_coordinates, self.system.p
+        if not p:
+            return np.zeros((m, m, 0, 0))
+        forms = self._quadratic_forms(factors, self._products(factors, state)[:, :p])
+        return forms.reshape(m, p, m, p).transpose(0, 2, 1, 3)
 
     def _plain_blocks(self) -> list[np.ndarray]:
         """Return Σ_ℓ Z_ℓ'Z_ℓ of each term: C where there are no random effects."""

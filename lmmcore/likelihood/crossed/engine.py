@@ -148,6 +148,10 @@ class CrossedEngine:
         """Return the exact sums (trace, quad, outer); see `Engine.derivatives`."""
         return self._derivatives.derivatives(factors, state, reml, weights, with_quad)
 
+    def adjustment(self, factors: Roots, state: State) -> np.ndarray:
+        """Return B'E_cCE_dB (m, m, p, p); see `Engine.adjustment`."""
+        return self._derivatives.adjustment(factors, state)
+
     def scoring(
         self, factors: Roots, state: State, reml: bool, sigma2: float
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from ..moments import spread
 from ..products import ProductDerivative
 from ..state import SMALLEST, State, TermShape, state_without_effects, zero_words
 from . import _groups
+from .adjustment import adjustment_of_groups
 from .classes import compress
 from .products import product_derivative
 
@@ -309,6 +310,20 @@ class IndependentEngine:
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
         return _groups.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
+
+    def adjustment(self, factors: Sequence[np.ndarray], state: State) -> np.ndarray:
+        """Return B'E_cCE_dB (m, m, p, p); see `Engine.adjustment`."""
+        m, p = self.n_coordinates, self.p
+        out = np.zeros((m, m, p, p))
+        index = None if self._whole else np.append(self._cp.basis.kept, len(self._cp.basis.order))
+        for block in self._cp.blocks:
+            if block.s.shape[1]:
+                levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
+                w = block.w if index is None else block.w[:, :, index]
+                r, white, _ = compress(block.s, *self.whitened(block, w)[:2])
+                lam = self.factor(levels, factors)
+                adjustment_of_groups(r, white, lam, levels, self.terms, state, out)
+        return out
 
     def ranks(self) -> tuple[int, int]:
         """Return the ranks of Z and of [Z X]; columns of X have length one."""
