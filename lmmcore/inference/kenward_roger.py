@@ -176,7 +176,7 @@ class KenwardRoger:
 
 def _moments(found: Pieces, w: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
     """Return the df and the scale of F for the rows of LΦ^½ (q, p)."""
-    vectors, values, own = np.linalg.svd(rows, full_matrices=False)
+    _, values, own = np.linalg.svd(rows, full_matrices=False)
     own = own[values > 1e-10 * values[0]]
     rank = len(own)
     inside = np.einsum("qi,rij,tj->rqt", own, found.first, own)
@@ -185,17 +185,21 @@ def _moments(found: Pieces, w: np.ndarray, rows: np.ndarray) -> tuple[float, flo
     a2 = float(np.einsum("rs,rqt,stq->", w, inside, inside))
     if not a2 > 0.0:
         return np.inf, 1.0
+    if rank == 1:
+        return 2.0 / a2, 1.0  # what the formulas below come to
     b = (a1 + 6.0 * a2) / (2.0 * rank)
     g = ((rank + 1) * a1 - (rank + 4) * a2) / ((rank + 2) * a2)
     below = 3.0 * rank + 2.0 * (1.0 - g)
     c1, c2, c3 = g / below, (rank - g) / below, (rank + 2 - g) / below
-    mean = 1.0 / (1.0 - a2 / rank)
-    variance = 2.0 / rank * (1.0 + c1 * b) / ((1.0 - c2 * b) ** 2 * (1.0 - c3 * b))
-    ratio = variance / (2.0 * mean**2)
-    df = 4.0 + (rank + 2.0) / (rank * ratio - 1.0)
-    if rank == 1:
-        return df, 1.0
-    return df, df / (mean * (df - 2.0))
+    # The reciprocal of the mean of F, 1 − A₂/q, and a factor of its variance vanish together.
+    inverse_mean, factor = 1.0 - a2 / rank, 1.0 - c2 * b
+    vanish = abs(inverse_mean) < 1e-10 and abs(factor) < 1e-10
+    square = 1.0 if vanish else (inverse_mean / factor) ** 2
+    ratio = square * (1.0 + c1 * b) / (1.0 - c3 * b)  # q variance / (2 mean²)
+    df = 4.0 + (rank + 2.0) / (ratio - 1.0)
+    # At df = 2, df − 2 vanishes with 1 − A₂/q.
+    scale = 1.0 if vanish and abs(df - 2.0) < 1e-8 else df * inverse_mean / (df - 2.0)
+    return df, scale
 
 
 KENWARD_ROGER = KenwardRoger("Kenward-Roger")

@@ -127,7 +127,7 @@ class Derivatives:
         return out
 
     def _quadratic_forms(self, factors: Sequence[np.ndarray], s: np.ndarray) -> np.ndarray:
-        """Return (E_c s_i)'C(E_d s_j) (m r, m r) for vectors s (columns, r) or one (columns,): m, i by row."""
+        """Return (E_c s_i)'C(E_d s_j) (m r, m r) for vectors s (columns, r), or one (columns,)."""
         s = s.reshape(len(s), -1)
         m, r = self.system.n_coordinates, s.shape[1]
         x = np.zeros((self.system.columns, m, r))
