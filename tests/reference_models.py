@@ -45,3 +45,11 @@ def frame(name: str) -> pd.DataFrame:
     for column, levels in factors.items():
         out[column] = pd.Categorical(out[column], categories=levels)
     return out
+
+
+@cache
+def inference_reference(kind: str) -> dict[str, Any]:
+    """Return stored results of tests and predictions: of one kind, by model."""
+    text = (FOLDER / f"inference_{kind}.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -26,7 +26,7 @@ from .wald import product
 
 def _chosen(fit: Fit, small_sample: bool | None, name: str, ddf: Any, vcov: Any) -> Choice:
     """Return what a test uses, by statsmodels' argument `name` or by `ddf` and `vcov`."""
-    if small_sample is None or isinstance(ddf, Choice):
+    if small_sample is None:
         return choice_of(fit, ddf, vcov)
     if ddf is not None or vcov is not None:
         raise OptionError(
