@@ -19,4 +19,6 @@ def lmmcore_ddf(register: Register) -> None:
         ("kenward-roger-sas-linear", "KENWARD_ROGER_SAS_LINEAR"),
     ):
         register(name, f"{PLACE}kenward_roger:{attribute}")
+    register("between-within", PLACE + "design_df:BETWEEN_WITHIN")
+    register("containment", PLACE + "design_df:CONTAINMENT")
     register("residual", PLACE + "model_based:RESIDUAL")

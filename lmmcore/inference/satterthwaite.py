@@ -8,7 +8,8 @@ the same first two moments, of ``2 f² / Var(f)`` degrees of freedom (Satterthwa
 
 where m = n − p (ML: n), because Var(log σ̂²) = 2/m at given θ. Several rows: the df of the uncorrelated
 combinations ν_i give E = Σ ν_i/(ν_i − 2), the mean of q F, and df = 2E/(E − q) (Fai and Cornelius 1996,
-J. Stat. Comput. Simul. 54, 363–378), as in lmerTest and SAS (DDFM=SATTERTHWAITE).
+J. Stat. Comput. Simul. 54, 363–378), as in lmerTest and SAS (DDFM=SATTERTHWAITE). The combinations are the
+eigenvectors of L cov(β̂) L', so that the df of several rows depend a little on how L is written.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def test_use_t_is_residual(bars):
 def test_an_unknown_name_is_suggested(bars, call):
     with pytest.raises(OptionError, match=r"ddf 'satterthwait' is not known.*'satterthwaite'"):
         getattr(bars, call)("Days", ddf="satterthwait")
-    with pytest.raises(OptionError, match="ddf=3; expected one of z, residual"):
+    with pytest.raises(OptionError, match="ddf=3; expected one of z, satterthwaite"):
         bars.summary(ddf=3)
 
 
