@@ -13,6 +13,7 @@ from .display.summary import summary
 from .display.varcorr import varcorr
 from .fitting.fit import Fit
 from .inference import facts, parameters, tests
+from .inference.anova import anova
 from .inference.bootstrap import bootstrap
 from .inference.profile import profile_fe, profile_re
 from .inference.structure import covariance_parameters
@@ -111,6 +112,7 @@ class MixedLMResults:
     wald_test_terms = of_inference(tests.wald_test_terms)
     t_test_pairwise = of_inference(tests.t_test_pairwise)
     get_nlfun = of_fit(tests.get_nlfun)
+    anova = of_inference(anova)
 
     # Random effects and rows
 
