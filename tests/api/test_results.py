@@ -210,7 +210,7 @@ def test_summary():
     fit = sleepstudy()
     text = fit.summary().as_text()
     for part in (
-        "Method:                REML", "Reaction ~ Days + (Days | Subject)", "180", "Mean group size:",
+        "Method:                  REML", "Reaction ~ Days + (Days | Subject)", "180", "Mean group size:",
         "1743.6283", "Subject: Intercept    612.09  24.740", "0.066", "Residual", "6.825", "36.838",
         "288.783", "Converged to an interior optimum",
     ):  # fmt: skip

@@ -271,7 +271,7 @@ def test_standard_errors_of_variances(formula, reml, expected):
 
 def test_arguments_of_the_summary():
     fit = lmmcore.mixedlm(
-        "Reaction ~ Days + (1 | Subject)", lmmcore.datasets.load_sleepstudy()
+        "Reaction ~ Days", lmmcore.datasets.load_sleepstudy(), groups="Subject"
     ).fit()
     summary = fit.summary("RT", ["a", "b"], ["v"], "A title", 0.1)
     assert summary.title == "A title"

@@ -185,7 +185,7 @@ def test_objects_of_statsmodels_are_read():
 def test_table_of_a_test():
     fit = lmmcore.mixedlm(
         "Reaction ~ Days + (Days | Subject)", lmmcore.datasets.load_sleepstudy()
-    ).fit()
+    ).fit(ddf="z")
     test = fit.t_test(np.eye(2))
     table = test.summary(xname=["base", "slope"], alpha=0.1, title="Two")
     lines = table.as_text().splitlines()
