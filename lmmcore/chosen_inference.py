@@ -42,15 +42,26 @@ def of_inference(
     function: Callable[Concatenate[Any, P], R],
 ) -> Callable[Concatenate[Any, P], R]:
     """Return a method that calls ``function(self.fit, …)``, `ddf` and `vcov` bound to the model's rows."""
+    return _method(function, "fit")
 
+
+def of_rows_and_inference(
+    function: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], R]:
+    """Return a method that calls ``function(self, …)``, `ddf` and `vcov` bound to the model's rows."""
+    return _method(function, "")
+
+
+def _method(
+    function: Callable[Concatenate[Any, P], R], attribute: str
+) -> Callable[Concatenate[Any, P], R]:
     @wraps(function)
     def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-        choice = bound_choice(
-            self.model, self.fit, kwargs.pop("ddf", None), kwargs.pop("vcov", None)
-        )
+        ddf, vcov = kwargs.pop("ddf", None), kwargs.pop("vcov", None)
+        choice = bound_choice(self.model, self.fit, ddf, vcov)
         if choice is not None:
             kwargs["ddf"] = choice
-        return function(self.fit, *args, **kwargs)
+        return function(getattr(self, attribute) if attribute else self, *args, **kwargs)
 
     signature = inspect.signature(function)
     first, *others = signature.parameters.values()

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import leverage, prediction, storage
 from . import random_effects as effects
-from .chosen_inference import of_inference
+from .chosen_inference import of_inference, of_rows_and_inference
 from .delegation import Value, method_of
 from .display.summary import summary
 from .display.varcorr import varcorr
@@ -17,6 +17,7 @@ from .inference.anova import anova
 from .inference.bootstrap import bootstrap
 from .inference.profile import profile_fe, profile_re
 from .inference.structure import covariance_parameters
+from .means.means import means, slopes
 from .refitting import refit
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
@@ -113,6 +114,8 @@ class MixedLMResults:
     t_test_pairwise = of_inference(tests.t_test_pairwise)
     get_nlfun = of_fit(tests.get_nlfun)
     anova = of_inference(anova)
+    means = of_rows_and_inference(means)
+    slopes = of_rows_and_inference(slopes)
 
     # Random effects and rows
 

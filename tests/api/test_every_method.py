@@ -388,6 +388,15 @@ def analysis_of_variance(fit, dense):
     close(table.F["f"], beta[at] @ np.linalg.solve(cov[np.ix_(at, at)], beta[at]) / 2)
 
 
+def marginal_means(fit, dense):
+    if dense.kind != "plain":
+        return
+    pairs = fit.means("f", ddf="z").pairs("none").frame()
+    close(-pairs.difference, [dense.beta[1], dense.beta[2], dense.beta[2] - dense.beta[1]])
+    i = dense.names.index("a")
+    close(fit.slopes("a").frame()[["slope", "se"]], [[dense.beta[i], dense.cov_fe()[i, i] ** 0.5]])
+
+
 def hess_diag(fit, dense):
     if dense.kind == "joint":
         with pytest.raises(OptionError, match="use cov_params"):
@@ -561,6 +570,7 @@ TABLE = {
         "t_test", "wald_test", "f_test", "wald_test_terms", "t_test_pairwise", "get_nlfun", "df_resid",
     ],
     analysis_of_variance: ["anova"],
+    marginal_means: ["means", "slopes"],
     hess_diag: ["hess_diag"],
     bootstrap: ["bootstrap"],
     refits: ["refit"],
@@ -577,7 +587,15 @@ TABLE = {
 
 
 ONLY = {
-    "plain": {"anova", "profile_fe", "hat_values", "effective_df", "weight_derivative"},
+    "plain": {
+        "anova",
+        "means",
+        "slopes",
+        "profile_fe",
+        "hat_values",
+        "effective_df",
+        "weight_derivative",
+    },
     "joint": {"rounds"},
 }
 OF_A_PENALTY = {"penalty", "gap", "residual", "df", "rounds"}
