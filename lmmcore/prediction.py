@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .arguments import numbers
+from .arguments import generator, numbers
 from .design.alignment import check_alignment
 from .design.build import as_frame
 from .design.columns import stack
@@ -19,7 +19,10 @@ from .design.levels import Levels, levels_of
 from .design.new_rows import fixed_columns, labels_of_rows, offset_of, random_columns
 from .design.spec import ModelSpec
 from .errors import DataValueError, OptionError, counted
+from .inference.choice import Choice, choice_of
+from .linalg.matrices import semidefinite_cholesky
 from .params import has_parameters
+from .prediction_errors import Located, covariance_of_factor, interval_frame
 from .random_effects import (
     component_effects,
     crossed_effects_of,
@@ -55,14 +58,14 @@ def linear_predictor(model: Any, params: Any, exog: Any = None) -> np.ndarray:
 
 def random_part(
     results: Any, exog: Any, groups: Any, exog_re: Any, new_groups: str,
-    terms: frozenset[int],
-) -> np.ndarray:  # fmt: skip
-    """Return Z b̂ (m,) of some terms for new rows; see ``MixedLMResults.predict``."""
+    terms: frozenset[int], rng: Any = None,
+) -> tuple[np.ndarray, list[Located]]:  # fmt: skip
+    """Return Z b̂ (m,) of some terms for new rows, and its levels; see ``MixedLMResults.predict``."""
     spec = results.model.spec
-    if new_groups not in ("error", "zero"):
+    if new_groups not in ("error", "zero", "draw"):
         raise OptionError(
-            f"new_groups={new_groups!r}; expected 'error', or 'zero' (random effects of zero for groups that "
-            "the model does not know)"
+            f"new_groups={new_groups!r}; expected 'error', 'zero' (random effects of zero for groups that "
+            "the model does not know) or 'draw' (drawn ones)"
         )
     by_name = groups.items() if isinstance(groups, Mapping) else [("", groups)]
     labels = [(f"groups[{name!r}]" if name else "groups", given) for name, given in by_name]
@@ -71,16 +74,19 @@ def random_part(
     n = len(exog) if frame is None else len(frame)
     z = random_columns(spec, frame, exog_re, n, terms)
     components = terms - set(range(len(spec.terms)))
+    if components and new_groups == "draw":
+        raise OptionError(
+            "new_groups='draw' with variance components; expected 'zero', or a model whose components are "
+            "written as bars, such as (1 | g:a)"
+        )
     used = {spec.terms[t].factor for t in terms - components} | ({0} if components else set())
     by_factor = {f: labels_of_rows(spec, f, frame, groups, n) for f in sorted(used)}
     keep = ~np.any([missing_labels(v) for pairs in by_factor.values() for _, v in pairs], axis=0)
     if not keep.all():
-        out = np.full(n, np.nan)
-        if keep.any():
-            x, labels, re = (_rows(given, keep) for given in (exog, groups, exog_re))
-            out[keep] = random_part(results, x, labels, re, new_groups, terms)
-        return out
-    out = np.zeros(n)
+        return _without_missing(
+            results, (exog, groups, exog_re), new_groups, terms, rng, n, np.asarray(keep)
+        )
+    out, located = np.zeros(n), []
     for f, pairs in by_factor.items():
         known = spec.factors[f]
         mine = [t for t in z if spec.terms[t].factor == f]
@@ -90,11 +96,42 @@ def random_part(
         if components:
             out += _component_part(results, frame, grouping, at, new_groups, components)
         if mine:
-            effects = np.vstack([_means(results, f), np.zeros(_width(spec, f))])
+            fresh = np.zeros((1, _width(spec, f)))
+            if new_groups == "draw" and (at < 0).any():
+                fresh = _drawn(results.fit, f, int((at < 0).sum()), rng)
+                at = np.where(at < 0, known.n_levels + np.cumsum(at < 0) - 1, at)
+            effects = np.vstack([_means(results, f), fresh])
             columns = np.concatenate([_columns_within(spec, t) for t in mine])
             values = np.column_stack([z[t] for t in mine])
             out += np.sum(values * effects[at][:, columns][grouping.codes], axis=1)
-    return out
+            levels = np.where((at < 0) | (at >= known.n_levels), -1, at)[grouping.codes]
+            located.append(Located(f, levels, columns, values))
+    return out, located
+
+
+def _without_missing(
+    results: Any, given: tuple[Any, Any, Any], new_groups: str, terms: frozenset[int], rng: Any,
+    n: int, keep: np.ndarray,
+) -> tuple[np.ndarray, list[Located]]:  # fmt: skip
+    """Return the random part where some labels are missing: NaN in these rows."""
+    out = np.full(n, np.nan)
+    if not keep.any():
+        return out, []
+    exog, groups, exog_re = (_rows(part, keep) for part in given)
+    out[keep], parts = random_part(results, exog, groups, exog_re, new_groups, terms, rng)
+    located = []
+    for part in parts:
+        levels, values = np.full(n, -1), np.zeros((n, part.values.shape[1]))
+        levels[keep], values[keep] = part.levels, part.values
+        located.append(Located(part.factor, levels, part.columns, values))
+    return out, located
+
+
+def _drawn(fit: Any, f: int, number: int, rng: Any) -> np.ndarray:
+    """Return random effects (number, k) of new levels, drawn from N(0, σ² G)."""
+    root = semidefinite_cholesky(fit.scale * covariance_of_factor(fit, f))
+    drawn: np.ndarray = generator(rng).standard_normal((number, len(root))) @ root.T
+    return drawn
 
 
 def _means(results: Any, f: int) -> np.ndarray:
@@ -215,7 +252,13 @@ def predict(
     groups: Any = None,
     exog_re: Any = None,
     new_groups: str = "error",
-) -> Series:
+    interval: str | None = None,
+    level: float = 0.95,
+    weights: Any = None,
+    rng: Any = None,
+    ddf: Any = None,
+    vcov: Any = None,
+) -> Any:
     """Return predictions: X β̂ (m,) by the fixed effects, or X β̂ + Z b̂ with random effects.
 
     Parameters
@@ -233,14 +276,35 @@ def predict(
         the grouping factors. With several grouping factors, give a mapping ``{name: labels}``.
     exog_re : array_like (m, k_re), optional
         Columns of the random coefficients. By default, the formula computes them from the frame.
-    new_groups : {"error", "zero"}
-        What to do with groups that are not in the model: raise an error, or set their random effects to
-        zero.
+    new_groups : {"error", "zero", "draw"}
+        What to do with groups that are not in the model: raise an error, set their random effects to zero,
+        or draw them.
+    interval : {"confidence", "prediction"}, optional
+        Return a frame with columns fit, se, lower and upper. "confidence" is for x'β + z'b: the uncertainty
+        of β̂ and b̂ together (`lmmcore.prediction_errors` has the formula), and that of new groups.
+        "prediction" is for a new observation: it adds σ²/weight.
+    level : float
+        Of the interval.
+    weights : array_like (m,), optional
+        Prior weights of new observations; by default 1.
+    rng : Generator, RandomState or int, optional
+        For ``new_groups="draw"``.
+    ddf, vcov : optional
+        As for `t_test`, for intervals without random effects. With random effects, normal quantiles are used.
+
+    Returns
+    -------
+    Series, array or DataFrame
+        A DataFrame with `interval`.
     """
     fit = results.fit
     terms = chosen_terms(results.model, random_effects)
     if not transform and exog is not None:
         exog = numbers(exog, "exog", "the columns of exog, as transform=False")
+    if interval is not None:
+        choice = choice_of(fit, ddf, vcov) if fit.is_plain else None
+        asked = (groups, exog_re, new_groups, interval, level, weights)
+        return _with_interval(results, exog, terms, choice, *asked)
     if exog is None:
         if terms:
             every = len(fit.layout.terms)
@@ -252,5 +316,55 @@ def predict(
     if not isinstance(exog, np.ndarray):
         values = values + offset_of(fit.spec, exog)
     if terms:
-        values = values + random_part(results, exog, groups, exog_re, new_groups, terms)
+        values = values + random_part(results, exog, groups, exog_re, new_groups, terms, rng)[0]
     return pd.Series(values, exog.index) if hasattr(exog, "index") else values
+
+
+def _with_interval(
+    results: Any, exog: Any, terms: frozenset[int], choice: Choice | None, groups: Any, exog_re: Any,
+    new_groups: str, interval: str, level: float, weights: Any,
+) -> pd.DataFrame:  # fmt: skip
+    """Return predictions with standard errors and limits."""
+    fit, model = results.fit, results.model
+    if choice is None:
+        raise OptionError(
+            f"interval={interval!r} of a penalized fit: its coefficients are biased, and have no such "
+            "intervals. Use bootstrap"
+        )
+    if new_groups == "draw":
+        raise OptionError(
+            f"interval={interval!r} with new_groups='draw'; expected new_groups='zero', whose interval has "
+            "the variance of new groups"
+        )
+    if any(t >= len(fit.spec.terms) for t in terms):
+        raise OptionError(
+            f"interval={interval!r} with random effects of variance components; expected "
+            "random_effects='none', or a model whose components are written as bars, such as (1 | g:a)"
+        )
+    if exog is None:
+        x, index = np.asarray(model.exog), model.design.row_labels
+        values, located = np.asarray(predict(results, random_effects=False)), []
+        if terms:
+            values, located = np.asarray(fitted(results, terms)), _own_rows(results, terms)
+        weights = model.design.weights if weights is None else weights
+    else:
+        x = fixed_columns(fit.spec, exog)
+        index = exog.index if hasattr(exog, "index") else None
+        values, located = np.asarray(predict(results, exog)), []
+        if terms:
+            part, located = random_part(results, exog, groups, exog_re, new_groups, terms)
+            values = values + part
+    return interval_frame(fit, choice, values, x, located, interval, level, weights, index)
+
+
+def _own_rows(results: Any, terms: frozenset[int]) -> list[Located]:
+    """Return where the levels of the model's own rows are."""
+    spec, design = results.fit.spec, results.model.design
+    out = []
+    for f, grouping in enumerate(design.groupings):
+        mine = [t for t in sorted(terms) if spec.terms[t].factor == f]
+        if mine:
+            columns = np.concatenate([_columns_within(spec, t) for t in mine])
+            values = stack((c for t in mine for c in design.columns_of(t)), design.n_rows)
+            out.append(Located(f, grouping.codes, columns, values))
+    return out

@@ -18,6 +18,7 @@ from .inference.bootstrap import bootstrap
 from .inference.profile import profile_fe, profile_re
 from .inference.structure import covariance_parameters
 from .means.means import means, slopes
+from .prediction_errors import random_effects_se
 from .refitting import refit
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
@@ -122,10 +123,11 @@ class MixedLMResults:
     random_effects = cached_property(effects.random_effects)
     random_effects_cov = cached_property(effects.random_effects_cov)
     random_effects_frame = cached_property(effects.random_effects_frame)
+    random_effects_se = cached_property(random_effects_se)
     random_effects_cov_frame = cached_property(effects.random_effects_cov_frame)
     fittedvalues = cached_property(prediction.fittedvalues)
     resid = cached_property(prediction.resid)
-    predict = of_self(prediction.predict)
+    predict = of_rows_and_inference(prediction.predict)
     hat_values = cached_property(leverage.hat_values)
     effective_df = Value(leverage.effective_df, "fit")
     weight_derivative = cached_property(leverage.weight_derivative)
