@@ -397,6 +397,20 @@ def marginal_means(fit, dense):
     close(fit.slopes("a").frame()[["slope", "se"]], [[dense.beta[i], dense.cov_fe()[i, i] ** 0.5]])
 
 
+def errors_of_random_effects(fit, dense):
+    if dense.kind != "plain":
+        return
+    one = fit.predict(
+        table().iloc[:1].assign(t=0.0), random_effects="all", interval="confidence", ddf="z"
+    )
+    found = fit.random_effects_se
+    assert found.shape == (30, 2)
+    known_beta = np.sqrt([np.diag(c) for c in fit.random_effects_cov.values()])
+    assert (found.to_numpy() > known_beta).all()
+    assert found.to_numpy() == pytest.approx(known_beta, rel=0.6)
+    assert np.isfinite(one.se).all()
+
+
 def hess_diag(fit, dense):
     if dense.kind == "joint":
         with pytest.raises(OptionError, match="use cov_params"):
@@ -571,6 +585,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    errors_of_random_effects: ["random_effects_se"],
     hess_diag: ["hess_diag"],
     bootstrap: ["bootstrap"],
     refits: ["refit"],
@@ -588,6 +603,7 @@ TABLE = {
 
 ONLY = {
     "plain": {
+        "random_effects_se",
         "anova",
         "means",
         "slopes",
