@@ -16,6 +16,7 @@ from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
 from .fitting.certificate import Convergence
+from .inference.robust import cluster_robust
 from .model import MixedLM
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
@@ -33,6 +34,7 @@ __all__ = [
     "MixedLMParams",
     "MixedLMResults",
     "VCSpec",
+    "cluster_robust",
     "compare_optimizers",
     "datasets",
     "get_threads",

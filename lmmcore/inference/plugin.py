@@ -21,4 +21,6 @@ def lmmcore_ddf(register: Register) -> None:
         register(name, f"{PLACE}kenward_roger:{attribute}")
     register("between-within", PLACE + "design_df:BETWEEN_WITHIN")
     register("containment", PLACE + "design_df:CONTAINMENT")
+    for name in ("cr0", "cr1", "cr1s", "cr2", "cr3"):
+        register(name, f"{PLACE}robust:{name.upper()}", help="Cluster-robust covariance matrix.")
     register("residual", PLACE + "model_based:RESIDUAL")
