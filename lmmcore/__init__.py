@@ -11,6 +11,7 @@ except ImportError as exc:
 from . import datasets
 from .api import mixedlm
 from .compare import compare_optimizers
+from .comparison import anova
 from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
@@ -34,6 +35,7 @@ __all__ = [
     "MixedLMParams",
     "MixedLMResults",
     "VCSpec",
+    "anova",
     "cluster_robust",
     "compare_optimizers",
     "datasets",

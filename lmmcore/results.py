@@ -23,6 +23,7 @@ from .refitting import refit
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
 from .statsmodels import rows
+from .variance_explained import conditional_aic, icc, r_squared
 
 of_fit, of_self = method_of("fit"), method_of()
 
@@ -77,6 +78,7 @@ class MixedLMResults:
     llf = Value(facts.llf, "fit")
     aic = Value(parameters.aic, "fit")
     bic = Value(parameters.bic, "fit")
+    aicc = Value(parameters.aicc, "fit")
     df_modelwc = Value(parameters.df_modelwc, "fit")
     df_resid = Value(parameters.df_resid, "fit")
     hist = Value(facts.hist)
@@ -123,6 +125,9 @@ class MixedLMResults:
     random_effects = cached_property(effects.random_effects)
     random_effects_cov = cached_property(effects.random_effects_cov)
     random_effects_frame = cached_property(effects.random_effects_frame)
+    r_squared = of_self(r_squared)
+    icc = of_self(icc)
+    conditional_aic = cached_property(conditional_aic)
     random_effects_se = cached_property(random_effects_se)
     random_effects_cov_frame = cached_property(effects.random_effects_cov_frame)
     fittedvalues = cached_property(prediction.fittedvalues)

@@ -241,3 +241,21 @@ def aic(fit: Fit) -> float:
 def bic(fit: Fit) -> float:
     """Schwarz's criterion, k log n − 2 log-likelihood; NaN under REML, with a warning."""
     return information_criterion(fit, float(np.log(fit.spec.nobs)), "bic")
+
+
+def aicc(fit: Fit) -> float:
+    """Akaike's criterion with the correction of second order; NaN under REML, with a warning.
+
+    ``aic + 2 k (k + 1)/(n − k − 1)`` for k parameters and n rows (Hurvich and Tsai 1989, Biometrika
+    76, 297–307).
+    """
+    k = fit.df + fit.likelihood.n_parameters + 1
+    rest = fit.spec.nobs - k - 1
+    if rest <= 0:
+        warnings.warn(
+            f"aicc is infinite: {fit.spec.nobs} rows for {k:g} parameters; expected at least two more",
+            LmmcoreWarning,
+            stacklevel=3,
+        )
+        return float("inf")
+    return information_criterion(fit, 2.0, "aicc") + 2.0 * k * (k + 1.0) / rest

@@ -397,6 +397,21 @@ def marginal_means(fit, dense):
     close(fit.slopes("a").frame()[["slope", "se"]], [[dense.beta[i], dense.cov_fe()[i, i] ** 0.5]])
 
 
+def explained(fit, dense):
+    if dense.kind != "plain":
+        return
+    fixed = np.var(dense.x @ dense.beta, ddof=1)
+    z = np.column_stack([np.ones(len(dense.y)), dense.frame.t])
+    random = np.mean(np.einsum("ia,ab,ib->i", z, np.asarray(fit.cov_re), z))
+    close(fit.r_squared().marginal, fixed / (fixed + random + dense.scale))
+    close(fit.icc().adjusted, random / (random + dense.scale))
+    k, n = 11, len(dense.y)
+    close(fit.aicc, fit.aic + 2 * k * (k + 1) / (n - k - 1))
+    square = np.sum(np.asarray(fit.resid) ** 2)
+    own = n * np.log(2 * np.pi * dense.scale) + square / dense.scale
+    close(fit.conditional_aic, own + 2 * (fit.effective_df + 1))
+
+
 def errors_of_random_effects(fit, dense):
     if dense.kind != "plain":
         return
@@ -585,6 +600,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    explained: ["r_squared", "icc", "conditional_aic", "aicc"],
     errors_of_random_effects: ["random_effects_se"],
     hess_diag: ["hess_diag"],
     bootstrap: ["bootstrap"],
@@ -604,6 +620,10 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "r_squared",
+        "icc",
+        "conditional_aic",
+        "aicc",
         "anova",
         "means",
         "slopes",
