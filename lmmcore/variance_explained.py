@@ -48,7 +48,8 @@ def icc(results: Any) -> pd.Series:
     """Return the intraclass correlations.
 
     ``adjusted = V_r / (V_r + V_e)``, given the fixed effects, and ``unadjusted = V_r / (V_f + V_r + V_e)``,
-    with the variances of `r_squared` (Nakagawa, Johnson and Schielzeth 2017, J. R. Soc. Interface 14, 20170213).
+    with the variances of `r_squared` (Nakagawa, Johnson and Schielzeth 2017, J. R. Soc. Interface 14,
+    20170213).
     """
     fixed, random, residual = _variances(results)
     return pd.Series(

@@ -58,6 +58,7 @@ def test_pages_with_code():
         "docs/data.md",
         "docs/formulas.md",
         "docs/from_statsmodels.md",
+        "docs/inference.md",
         "docs/optimizers.md",
         "docs/penalties.md",
         "docs/write_a_plugin.md",
