@@ -397,6 +397,13 @@ def marginal_means(fit, dense):
     close(fit.slopes("a").frame()[["slope", "se"]], [[dense.beta[i], dense.cov_fe()[i, i] ** 0.5]])
 
 
+def variance_test(fit, dense):
+    if dense.kind != "plain":
+        return
+    with pytest.raises(OptionError, match="has several coefficients"):
+        fit.rlrt()
+
+
 def explained(fit, dense):
     if dense.kind != "plain":
         return
@@ -600,6 +607,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    variance_test: ["rlrt"],
     explained: ["r_squared", "icc", "conditional_aic", "aicc"],
     errors_of_random_effects: ["random_effects_se"],
     hess_diag: ["hess_diag"],
@@ -620,6 +628,7 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "rlrt",
         "r_squared",
         "icc",
         "conditional_aic",
