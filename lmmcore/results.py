@@ -16,6 +16,7 @@ from .inference import facts, parameters, tests
 from .inference.anova import anova
 from .inference.bootstrap import bootstrap
 from .inference.profile import profile_fe, profile_re
+from .inference.ranova import ranova
 from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
 from .means.means import means, slopes
@@ -119,6 +120,7 @@ class MixedLMResults:
     get_nlfun = of_fit(tests.get_nlfun)
     anova = of_inference(anova)
     rlrt = of_fit(rlrt)
+    ranova = of_fit(ranova)
     means = of_rows_and_inference(means)
     slopes = of_rows_and_inference(slopes)
 

@@ -402,6 +402,9 @@ def variance_test(fit, dense):
         return
     with pytest.raises(OptionError, match="has several coefficients"):
         fit.rlrt()
+    row = fit.ranova().table.loc["t in (1 + t | id)"]
+    without = lmmcore.mixedlm(FORMULA.replace("1 + t |", "1 |"), dense.frame).fit(reml=False)
+    close(row.chisq, 2 * (fit.llf - without.llf), 1e-5)
 
 
 def explained(fit, dense):
@@ -607,7 +610,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
-    variance_test: ["rlrt"],
+    variance_test: ["rlrt", "ranova"],
     explained: ["r_squared", "icc", "conditional_aic", "aicc"],
     errors_of_random_effects: ["random_effects_se"],
     hess_diag: ["hess_diag"],
@@ -628,6 +631,7 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "ranova",
         "rlrt",
         "r_squared",
         "icc",
