@@ -16,6 +16,7 @@ from .inference import facts, parameters, tests
 from .inference.anova import anova
 from .inference.bootstrap import bootstrap
 from .inference.profile import profile_fe, profile_re
+from .inference.profiles import profile
 from .inference.ranova import ranova
 from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
@@ -150,6 +151,7 @@ class MixedLMResults:
     hess_diag = Value(parameters.hess_diag, "fit")
     profile_re = of_fit(profile_re)
     profile_fe = of_fit(profile_fe)
+    profile = of_fit(profile)
     remove_data = of_self(storage.remove_data)
 
     @classmethod

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ..arguments import number, numbers
-from ..errors import DataValueError, LmmcoreWarning
+from ..errors import DataValueError, LmmcoreWarning, OptionError
 from ..fitting.fit import Fit, once
 from .choice import Choice, choice_of
 from .contrasts import t_p_values, t_quantile
 from .covariance import covariance, variances
+from .profiles import profile
 from .structure import one_choice_of_many
 from .unidentified import cov_fe_of
 from .wald import combine, level
@@ -190,17 +191,32 @@ def pvalues(fit: Fit) -> Series:
     return fit.spec.series(t_p_values(np.asarray(tvalues(fit)), df), fit.spec.param_names)
 
 
-def conf_int(fit: Fit, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None) -> Frame:
+def conf_int(
+    fit: Fit,
+    alpha: float = 0.05,
+    *,
+    method: str = "wald",
+    ddf: Any = None,
+    vcov: Any = None,
+) -> Frame:
     """Return confidence limits of level 1 − alpha for `params`.
 
     Parameters
     ----------
     alpha : float
         One minus the level.
+    method : {"wald", "profile"}
+        "profile": limits from the profile likelihood (ML), for the fixed effects, standard deviations,
+        correlations and σ; see `profile`.
     ddf, vcov : optional
         As for `t_test`: degrees of freedom and covariance of the fixed effects. Limits of covariance
         parameters have normal quantiles.
     """
+    if method == "profile":
+        found = profile(fit, level=1.0 - level(alpha)).frame()[["lower", "upper"]]
+        return found.set_axis([0, 1], axis=1) if fit.spec.labeled else found.to_numpy()
+    if method != "wald":
+        raise OptionError(f"method={method!r}; expected 'wald' or 'profile'")
     se, df = _of_choice(fit, choice_of(fit, ddf, vcov))
     estimates, reach = np.asarray(params(fit)), t_quantile(level(alpha), df) * se
     limits = np.column_stack([estimates - reach, estimates + reach])

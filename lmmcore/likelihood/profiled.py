@@ -182,6 +182,17 @@ class ProfiledLikelihood:
         """Return the exact Hessian in θ (m, m) from the exact sums there."""
         return self._chain(point, *self._assembled(sums))[1]
 
+    def log_scale_derivatives(
+        self, point: Point, sums: Sums, of_log_det: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (m,) and Hessian (m, m) of log σ̂² in θ under ML, from the exact sums.
+
+        `of_log_det` is ∂²log|V|/∂γ∂γ, which leaves n ∂² log σ̂²/∂γ∂γ of the criterion's Hessian.
+        """
+        slope = -sums[2][:, -1]
+        bent = (self._assembled(sums)[1] - of_log_det) / self.n_eff
+        return self._chain(point, slope, bent)
+
     def _assembled(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
         m = float(self.n_eff)
         return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m)

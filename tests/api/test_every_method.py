@@ -407,6 +407,15 @@ def variance_test(fit, dense):
     close(row.chisq, 2 * (fit.llf - without.llf), 1e-5)
 
 
+def all_profiles(fit, dense):
+    if dense.kind != "plain":
+        return
+    found = fit.profile(["a", "sigma"]).frame()
+    wald = fit.conf_int().loc["a"].to_numpy()
+    close(found.loc["a", ["lower", "upper"]].to_numpy(dtype=float), wald, 0.1, 0.02)
+    close(found.estimate["sigma"], np.sqrt(dense.scale))
+
+
 def explained(fit, dense):
     if dense.kind != "plain":
         return
@@ -610,6 +619,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    all_profiles: ["profile"],
     variance_test: ["rlrt", "ranova"],
     explained: ["r_squared", "icc", "conditional_aic", "aicc"],
     errors_of_random_effects: ["random_effects_se"],
@@ -631,6 +641,7 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "profile",
         "ranova",
         "rlrt",
         "r_squared",
