@@ -127,6 +127,27 @@ def _without_missing(
     return out, located
 
 
+def drawn_random_part(results: Any, frame: pd.DataFrame, rng: Any) -> np.ndarray:
+    """Return Z b (m,) of new rows, with b drawn for every group; NaN where a label is missing."""
+    spec, n = results.model.spec, len(frame)
+    z = random_columns(spec, frame, None, n, frozenset(range(len(spec.terms))))
+    out = np.zeros(n)
+    for f in range(len(spec.factors)):
+        mine = [t for t in z if spec.terms[t].factor == f]
+        if not mine:
+            continue
+        pairs = labels_of_rows(spec, f, frame, None, n)
+        lost = np.any([missing_labels(values) for _, values in pairs], axis=0)
+        factors = [code_groups(_rows(values, ~lost), name) for name, values in pairs]
+        grouping = factors[0] if len(factors) == 1 else interaction(factors)
+        effects = _drawn(results.fit, f, grouping.factor.n_levels, rng)
+        columns = np.concatenate([_columns_within(spec, t) for t in mine])
+        values = np.column_stack([z[t] for t in mine])[~lost]
+        out[lost] = np.nan
+        out[~lost] += np.sum(values * effects[:, columns][grouping.codes], axis=1)
+    return out
+
+
 def _drawn(fit: Any, f: int, number: int, rng: Any) -> np.ndarray:
     """Return random effects (number, k) of new levels, drawn from N(0, σ² G)."""
     root = semidefinite_cholesky(fit.scale * covariance_of_factor(fit, f))

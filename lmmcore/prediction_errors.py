@@ -163,6 +163,11 @@ def random_effects_se(results: Any) -> Any:
     with a row for each group, or a dict of such frames for several grouping factors.
     """
     fit, spec = results.fit, results.fit.spec
+    if spec.has_components:
+        raise OptionError(
+            "random_effects_se of a model with variance components of vc_formula; expected components that "
+            "are written as bars, such as (1 | g:a)"
+        )
     found = {}
     for f, factor in enumerate(spec.factors):
         at = fit.layout.columns_of_factor(f)

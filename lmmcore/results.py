@@ -23,6 +23,7 @@ from .inference.structure import covariance_parameters
 from .means.means import means, slopes
 from .prediction_errors import random_effects_se
 from .refitting import refit
+from .residuals import residuals, simulate
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
 from .statsmodels import rows
@@ -137,6 +138,8 @@ class MixedLMResults:
     random_effects_cov_frame = cached_property(effects.random_effects_cov_frame)
     fittedvalues = cached_property(prediction.fittedvalues)
     resid = cached_property(prediction.resid)
+    residuals = of_self(residuals)
+    simulate = of_self(simulate)
     predict = of_rows_and_inference(prediction.predict)
     hat_values = cached_property(leverage.hat_values)
     effective_df = Value(leverage.effective_df, "fit")

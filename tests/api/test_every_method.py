@@ -416,6 +416,16 @@ def all_profiles(fit, dense):
     close(found.estimate["sigma"], np.sqrt(dense.scale))
 
 
+def kinds_of_residuals(fit, dense):
+    if dense.kind != "plain":
+        return
+    close(fit.residuals(), fit.resid)
+    close(fit.residuals("marginal"), dense.y - dense.x @ dense.beta)
+    spread = np.sqrt(dense.scale * (1 - fit.hat_values))
+    close(fit.residuals("standardized"), fit.resid / spread)
+    assert fit.simulate(3, rng=1).shape == (180, 3)
+
+
 def explained(fit, dense):
     if dense.kind != "plain":
         return
@@ -619,6 +629,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    kinds_of_residuals: ["residuals", "simulate"],
     all_profiles: ["profile"],
     variance_test: ["rlrt", "ranova"],
     explained: ["r_squared", "icc", "conditional_aic", "aicc"],
@@ -641,6 +652,8 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "residuals",
+        "simulate",
         "profile",
         "ranova",
         "rlrt",
