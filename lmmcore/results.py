@@ -20,6 +20,7 @@ from .inference.profiles import profile
 from .inference.ranova import ranova
 from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
+from .means.for_packages import design_matrix, reference_grid, term_map
 from .means.means import means, slopes
 from .prediction_errors import random_effects_se
 from .refitting import refit
@@ -138,6 +139,9 @@ class MixedLMResults:
     random_effects_cov_frame = cached_property(effects.random_effects_cov_frame)
     fittedvalues = cached_property(prediction.fittedvalues)
     resid = cached_property(prediction.resid)
+    design_matrix = of_self(design_matrix)
+    term_map = of_self(term_map)
+    reference_grid = of_self(reference_grid)
     residuals = of_self(residuals)
     simulate = of_self(simulate)
     predict = of_rows_and_inference(prediction.predict)

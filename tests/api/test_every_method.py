@@ -426,6 +426,21 @@ def kinds_of_residuals(fit, dense):
     assert fit.simulate(3, rng=1).shape == (180, 3)
 
 
+def for_packages(fit, dense):
+    if dense.kind != "plain":
+        return
+    close(fit.design_matrix(), dense.x)
+    new = dense.frame.iloc[:5]
+    close(fit.design_matrix(new) @ fit.fe_params, fit.predict(new))
+    terms = fit.term_map()
+    assert terms.term["f[T.v]"] == "f"
+    assert terms.variables["a"] == ("a",)
+    assert terms.variables["Intercept"] == ()
+    grid = fit.reference_grid({"a": [0.0, 1.0]})
+    assert len(grid) == 6
+    close(grid.b, dense.frame.b.mean())
+
+
 def explained(fit, dense):
     if dense.kind != "plain":
         return
@@ -629,6 +644,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    for_packages: ["design_matrix", "term_map", "reference_grid"],
     kinds_of_residuals: ["residuals", "simulate"],
     all_profiles: ["profile"],
     variance_test: ["rlrt", "ranova"],
@@ -652,6 +668,9 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "design_matrix",
+        "term_map",
+        "reference_grid",
         "residuals",
         "simulate",
         "profile",
