@@ -1,4 +1,4 @@
-"""Kenward–Roger in small samples beside SAS, JMP (observed information) and lmerTest with pbkrtest (expected).
+"""Kenward–Roger beside SAS, JMP (observed information) and lmerTest with pbkrtest (expected), small samples.
 
 SAS stops up to about 1e-4 of a standard error before the optimum.
 """
