@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from .delegation import as_method
 from .errors import OptionError
 from .fitting.fit import Fit
 from .inference.choice import Choice, chosen_choice
@@ -63,9 +63,5 @@ def _method(
             kwargs["ddf"] = choice
         return function(getattr(self, attribute) if attribute else self, *args, **kwargs)
 
-    signature = inspect.signature(function)
-    first, *others = signature.parameters.values()
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[first.replace(name="self", annotation=first.empty), *others]
-    )
+    as_method(method, function)
     return method

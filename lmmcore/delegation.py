@@ -16,6 +16,15 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+def as_method(method: Any, function: Callable[..., Any]) -> None:
+    """Give a method the signature of a function, whose first parameter is called self."""
+    signature = inspect.signature(function)
+    first, *others = signature.parameters.values()
+    method.__signature__ = signature.replace(
+        parameters=[first.replace(name="self", annotation=first.empty), *others]
+    )
+
+
 def method_of(
     attribute: str = "",
 ) -> Callable[[Callable[Concatenate[Any, P], R]], Callable[Concatenate[Any, P], R]]:
@@ -26,11 +35,7 @@ def method_of(
         def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
             return function(getattr(self, attribute) if attribute else self, *args, **kwargs)
 
-        signature = inspect.signature(function)
-        first, *others = signature.parameters.values()
-        method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[first.replace(name="self", annotation=first.empty), *others]
-        )
+        as_method(method, function)
         return method
 
     return of

@@ -94,11 +94,11 @@ def _sequential(
     return {name: rows[where[name]] for name in wanted}
 
 
-def _variables(spec: ModelSpec, name: str) -> tuple[frozenset[int], frozenset[int]]:
+def _variables(spec: ModelSpec, name: str) -> tuple[frozenset[Any], frozenset[Any]]:
     """Return the categorical and the numeric variables of a term."""
     info = spec.fixed_info
-    if not isinstance(info, Encoding):
-        return frozenset(), frozenset([hash(name)])
+    if not isinstance(info, Encoding):  # columns of numbers, each a term
+        return frozenset(), frozenset([name])
     term = next(t for t in info.terms if t.name == name)
     used = {v for product in term.products for v in product.variables}
     factors = frozenset(v for v in used if info.variables[v].levels is not None)

@@ -72,12 +72,14 @@ def _tangent(fit: Fit, t: int, theta: np.ndarray) -> np.ndarray:
 def _linear_space(fit: Fit, t: int) -> np.ndarray | None:
     """Return a basis (entries, m_t) of the space of a structure's matrices; None if it is curved."""
     theta = fit.likelihood.parts(fit.point.theta)[t]
-    k, entries = fit.likelihood.terms[t].k, fit.likelihood.terms[t].k
+    k = fit.likelihood.terms[t].k
     entries = k * (k + 1) // 2
     if not len(theta):
         return np.zeros((entries, 0))
     if len(theta) == entries and not isinstance(fit.likelihood.structures[t], InUsersColumns):
         return np.eye(entries)
+    # Tangents at several points span a linear space of as many dimensions as there are parameters only if
+    # the matrices lie in it.
     rng = np.random.default_rng(0)
     near = [theta + 0.3 * rng.standard_normal(len(theta)) for _ in range(4)]
     spanned = np.hstack([_tangent(fit, t, x) for x in near])

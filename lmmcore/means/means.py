@@ -113,7 +113,7 @@ class Estimates:
         if self.log:
             estimate, low, high = np.exp(estimate), np.exp(low), np.exp(high)
             se = se * estimate
-        name = {"mean": "mean", "slope": "slope"}.get(self.what, self.what)
+        name = self.what
         if self.log:
             name = "ratio" if self.what == "difference" else "response"
         return out.assign(
