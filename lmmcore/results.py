@@ -20,6 +20,7 @@ from .inference.profiles import profile
 from .inference.ranova import ranova
 from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
+from .influence import get_influence
 from .means.for_packages import design_matrix, reference_grid, term_map
 from .means.means import means, slopes
 from .prediction_errors import random_effects_se
@@ -139,6 +140,7 @@ class MixedLMResults:
     random_effects_cov_frame = cached_property(effects.random_effects_cov_frame)
     fittedvalues = cached_property(prediction.fittedvalues)
     resid = cached_property(prediction.resid)
+    get_influence = of_self(get_influence)
     design_matrix = of_self(design_matrix)
     term_map = of_self(term_map)
     reference_grid = of_self(reference_grid)

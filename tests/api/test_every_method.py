@@ -441,6 +441,16 @@ def for_packages(fit, dense):
     close(grid.b, dense.frame.b.mean())
 
 
+def deletions(fit, dense):
+    if dense.kind != "plain":
+        return
+    found = fit.get_influence()
+    rest = dense.frame[dense.frame.id != 3]
+    again = lmmcore.mixedlm(FORMULA, rest).fit(reml=False)
+    close(fit.fe_params - again.fe_params, found.dfbeta.loc[3], 1e-4, 1e-6)
+    close(found.parameters.scale[3], again.scale, 1e-6)
+
+
 def explained(fit, dense):
     if dense.kind != "plain":
         return
@@ -644,6 +654,7 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
+    deletions: ["get_influence"],
     for_packages: ["design_matrix", "term_map", "reference_grid"],
     kinds_of_residuals: ["residuals", "simulate"],
     all_profiles: ["profile"],
@@ -668,6 +679,7 @@ TABLE = {
 ONLY = {
     "plain": {
         "random_effects_se",
+        "get_influence",
         "design_matrix",
         "term_map",
         "reference_grid",
