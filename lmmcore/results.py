@@ -20,7 +20,7 @@ from .inference.profiles import profile
 from .inference.ranova import ranova
 from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
-from .influence import get_influence
+from .influence.diagnostics import get_influence
 from .means.for_packages import design_matrix, reference_grid, term_map
 from .means.means import means, slopes
 from .prediction_errors import random_effects_se

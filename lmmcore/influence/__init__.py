@@ -1,0 +1,1 @@
+"""What changes when groups or rows are left out."""
