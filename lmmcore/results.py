@@ -9,6 +9,7 @@ from . import leverage, prediction, storage
 from . import random_effects as effects
 from .chosen_inference import of_inference, of_rows_and_inference
 from .delegation import Value, method_of
+from .diagnostics import diagnostics
 from .display.summary import summary
 from .display.varcorr import varcorr
 from .fitting.fit import Fit
@@ -21,6 +22,7 @@ from .inference.ranova import ranova
 from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
 from .influence.diagnostics import get_influence
+from .influence.scores import scores
 from .means.for_packages import design_matrix, reference_grid, term_map
 from .means.means import means, slopes
 from .prediction_errors import random_effects_se
@@ -141,6 +143,8 @@ class MixedLMResults:
     fittedvalues = cached_property(prediction.fittedvalues)
     resid = cached_property(prediction.resid)
     get_influence = of_self(get_influence)
+    scores = of_self(scores)
+    diagnostics = of_self(diagnostics)
     design_matrix = of_self(design_matrix)
     term_map = of_self(term_map)
     reference_grid = of_self(reference_grid)

@@ -41,3 +41,30 @@ class Robust:
 
     def time_cr2(self) -> None:
         self.fit.t_test("x", vcov="cr2")
+
+
+class Influence:
+    """Deletion of each of 10,000 groups, beside model and fit."""
+
+    params = ("exact", "one-step", "fixed", "model and fit")
+    param_names = ("method",)
+
+    def setup(self, method: str) -> None:
+        rng = np.random.default_rng(0)
+        g, x = np.repeat(np.arange(10_000), 10), rng.standard_normal(100_000)
+        b = rng.standard_normal((10_000, 2)) * [1.0, 0.5]
+        self.data = {
+            "g": g,
+            "x": x,
+            "y": b[g, 0] + (1.0 + b[g, 1]) * x + rng.standard_normal(len(g)),
+        }
+        self.fit = self._fitted()
+
+    def _fitted(self) -> lmmcore.MixedLMResults:
+        return lmmcore.mixedlm("y ~ x + (1 + x | g)", self.data).fit()
+
+    def time_influence(self, method: str) -> None:
+        if method == "model and fit":
+            self._fitted()
+        else:
+            self.fit.get_influence(method=method)

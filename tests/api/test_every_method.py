@@ -424,6 +424,9 @@ def kinds_of_residuals(fit, dense):
     spread = np.sqrt(dense.scale * (1 - fit.hat_values))
     close(fit.residuals("standardized"), fit.resid / spread)
     assert fit.simulate(3, rng=1).shape == (180, 3)
+    values = fit.resid / spread
+    skewness = np.mean((values - values.mean()) ** 3) / np.std(values) ** 3
+    close(fit.diagnostics().normality.skewness["residuals"], skewness)
 
 
 def for_packages(fit, dense):
@@ -449,6 +452,7 @@ def deletions(fit, dense):
     again = lmmcore.mixedlm(FORMULA, rest).fit(reml=False)
     close(fit.fe_params - again.fe_params, found.dfbeta.loc[3], 1e-4, 1e-6)
     close(found.parameters.scale[3], again.scale, 1e-6)
+    close(fit.scores().sum(), np.zeros(11), 1e-3, 1e-3)
 
 
 def explained(fit, dense):
@@ -654,9 +658,9 @@ TABLE = {
     ],
     analysis_of_variance: ["anova"],
     marginal_means: ["means", "slopes"],
-    deletions: ["get_influence"],
+    deletions: ["get_influence", "scores"],
     for_packages: ["design_matrix", "term_map", "reference_grid"],
-    kinds_of_residuals: ["residuals", "simulate"],
+    kinds_of_residuals: ["residuals", "simulate", "diagnostics"],
     all_profiles: ["profile"],
     variance_test: ["rlrt", "ranova"],
     explained: ["r_squared", "icc", "conditional_aic", "aicc"],
@@ -680,6 +684,8 @@ ONLY = {
     "plain": {
         "random_effects_se",
         "get_influence",
+        "scores",
+        "diagnostics",
         "design_matrix",
         "term_map",
         "reference_grid",
