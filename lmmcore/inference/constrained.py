@@ -21,6 +21,7 @@ from ..likelihood.state import State
 
 STEPS = 60  # of Newton's method for one value
 CLOSE = 1e-9  # decrement of the Lagrangian at which it stops
+KICKS, KICK = 3, 0.05  # how often, and how far, it leaves a saddle point
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +107,12 @@ class Deviance:
         ConvergenceError
             Newton's method does not reach it.
         """
-        psi, multiplier = start.copy(), 0.0
+        psi, multiplier, kicks = start.copy(), 0.0, 0
         for step in range(STEPS):
-            value, gradient, hessian = self.second(psi)
             found, a = c(psi)
+            if not np.isfinite(self.value(psi)) or not np.isfinite(a).all():
+                break
+            value, gradient, hessian = self.second(psi)
             if step == 0:
                 multiplier = float(gradient @ a / (a @ a))
             rest = gradient - multiplier * a
@@ -123,7 +126,12 @@ class Deviance:
             change, multiplier = move[:m], -float(move[m])
             decrement = abs(float(change @ rest)) + abs(target - found) * (abs(multiplier) + 1.0)
             if decrement < CLOSE and abs(target - found) < 1e-10:
-                return Held(psi, value, multiplier)
+                away = _falling(hessian - multiplier * self._curvature(c, psi), a)
+                if away is None or kicks == KICKS:
+                    return Held(psi, value, multiplier)
+                kicks += 1  # a saddle point, such as a variance of zero that should not be
+                psi = psi + KICK * max(1.0, float(np.abs(psi[:-1]).max(initial=0.0))) * away
+                continue
             psi = self._damped(c, psi, change, target, value, abs(multiplier))
         raise ConvergenceError(
             f"the profile did not converge at {target:.6g}; expected a smooth likelihood. Use the parametric "
@@ -159,6 +167,16 @@ class Deviance:
             e[i] = h
             out[i] = (c(psi + e)[1] - c(psi - e)[1]) / (2.0 * h)
         return 0.5 * (out + out.T)
+
+
+def _falling(hessian: np.ndarray, a: np.ndarray) -> np.ndarray | None:
+    """Return a direction orthogonal to a of negative curvature, or None."""
+    q = np.linalg.qr(np.column_stack([a, np.eye(len(a))]))[0][:, 1 : len(a)]
+    values, vectors = np.linalg.eigh(q.T @ hessian @ q)
+    if not len(values) or values[0] > -1e-5 * max(float(np.abs(values).max()), 1e-300):
+        return None
+    out: np.ndarray = q @ vectors[:, 0]
+    return out
 
 
 def _positive_on(hessian: np.ndarray, a: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +11,16 @@ import pandas as pd
 from scipy.special import ndtri
 
 from ..crossproducts.held_column import with_held_column
-from ..errors import ConvergenceError, OptionError, suggest
+from ..errors import OptionError, suggest
 from ..fitting.equations import Equations
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit, once
 from ..fitting.options import chosen_optimizers
 from ..likelihood.start import raised
 from .constrained import Deviance
+from .profile_limits import CLOSE, STEPS, followed
+from .profiled_parameters import Parameter, covariance_parameters, function_of
 from .wald import level as checked_level
-
-CLOSE = 1e-6  # of ζ at a limit
-STEPS = 30
-NEAR = 2.5  # distance, on the same scale, from which a slope can be that towards the boundary
-FAR = (
-    9.0  # atanh of a correlation, or −log of an SD relative to its estimate, taken as the boundary
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,22 +84,12 @@ class Profiles:
         return self.frame().to_html()
 
 
-@dataclass(frozen=True, eq=False)
-class _Parameter:
-    """A covariance parameter: a function of ψ on an unbounded scale, and the way back.
-
-    ``function`` gives value and gradient; ``back`` the parameter; ``edges`` the limits of its range. A
-    correlation is ``of`` two standard deviations.
-    """
-
-    name: str
-    function: Callable[[np.ndarray], tuple[float, np.ndarray]]
-    back: Callable[[float], float]
-    edges: tuple[float, float]
-    of: tuple[str, ...] = ()
-
-
-def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
+def profile(
+    fit: Fit,
+    which: Any = None,
+    level: float = 0.95,
+    functions: Mapping[str, Callable[[dict[str, float]], float]] | None = None,
+) -> Profiles:
     """Return profile likelihoods with the intervals of one level.
 
     For each value of a parameter the others are at their optimum. The likelihood is that of maximum
@@ -117,6 +102,9 @@ def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
         Names of parameters: fixed effects, "sigma", "sd(x | g)", "corr(x, y | g)"; by default all.
     level : float
         Of the intervals.
+    functions : dict of str to callable, optional
+        Smooth functions of the covariance parameters, which are given as a dict by name. With them alone,
+        `which` is empty by default.
 
     Returns
     -------
@@ -125,10 +113,14 @@ def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
     Raises
     ------
     OptionError
-        An unknown name; a parameter that is held fixed; a singular fit, whose covariance parameters have no
-        regular profile.
+        An unknown name; a parameter that is held fixed; a function that returns no finite number.
     ConvergenceError
         A profile could not be followed.
+
+    Notes
+    -----
+    Where an estimate is at the edge of its range (an SD of zero, a correlation of ±1), the interval begins
+    there. Its other limit is that of the profile.
 
     References
     ----------
@@ -141,6 +133,12 @@ def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
     >>> fit = lmmcore.mixedlm("Reaction ~ Days + (Days | Subject)", data).fit()
     >>> fit.profile("sigma").frame().round(3).loc["sigma"].tolist()
     [25.592, 22.898, 28.858]
+    >>> fit = lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data).fit()
+    >>> def icc(p):
+    ...     between = p["sd(Intercept | Subject)"] ** 2
+    ...     return between / (between + p["sigma"] ** 2)
+    >>> fit.profile(functions={"icc": icc}).frame().round(2).loc["icc"].tolist()
+    [0.57, 0.39, 0.77]
     """
     z = float(ndtri(1.0 - checked_level(1.0 - level) / 2.0))
     if fit.held is not None:
@@ -149,21 +147,18 @@ def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
         )
     ml = _by_ml(fit)
     fixed = list(fit.spec.exog_names)
-    names = [*_covariance_names(ml), *fixed]
-    asked = names if which is None else [which] if isinstance(which, str) else list(which)
+    parameters = {p.name: p for p in covariance_parameters(ml)}
+    names = [*parameters, *fixed]
+    if which is None:
+        asked = [] if functions else names
+    else:
+        asked = [which] if isinstance(which, str) else list(which)
     for name in asked:
         if name not in names:
             raise OptionError(
                 f"which has {name!r}{suggest(str(name), names)}; expected some of {', '.join(names)}"
             )
-    if any(name not in fixed for name in asked) and ml.certificate.boundary:
-        raise OptionError(
-            "the fit is singular "
-            f"({'; '.join(ml.certificate.boundary)}): its covariance parameters have no regular profile. Use "
-            "bootstrap(kind='parametric'), or profile the fixed effects alone with which="
-        )
     curves: dict[str, Profile] = {}
-    parameters = {p.name: p for p in _parameters(ml)}
     deviance = Deviance(ml)
     known: dict[str, Profile] = {}
 
@@ -171,7 +166,8 @@ def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
         if name not in known:
             parameter = parameters[name]
             if any(of_covariance(sd).lower == 0.0 for sd in parameter.of):
-                at = float(parameter.back(parameter.function(deviance.best)[0]))
+                with np.errstate(invalid="ignore"):
+                    at = float(parameter.back(parameter.function(deviance.best)[0]))
                 known[name] = Profile(name, at, np.array([at]), np.zeros(1), *parameter.edges)
             else:
                 known[name] = _of_covariance(deviance, parameter, z)
@@ -182,7 +178,16 @@ def profile(fit: Fit, which: Any = None, level: float = 0.95) -> Profiles:
             curves[name] = of_covariance(name)
         else:
             curves[name] = _of_fixed(ml, fixed.index(name), name, z)
+    for name, function in (functions or {}).items():
+        parameter = function_of(name, function, list(parameters.values()), deviance.best)
+        curves[name] = _of_covariance(deviance, parameter, z)
     return Profiles(curves, level)
+
+
+def _of_covariance(deviance: Deviance, parameter: Parameter, z: float) -> Profile:
+    estimate_, points, limits = followed(deviance, parameter, z)
+    values, zeta = (np.array(column) for column in zip(*points))
+    return Profile(parameter.name, estimate_, values, zeta, *limits)
 
 
 @once
@@ -200,132 +205,6 @@ def _estimated(fit: Fit, likelihood: Any, start: list[np.ndarray]) -> Any:
     theta = likelihood.parameters(raised(likelihood, start)) if likelihood.n_parameters else None
     layout = fit.layout
     return estimate(likelihood, optimizers, layout.names, layout.groups, None, options, None, theta)
-
-
-def _shown(fit: Fit, t: int) -> list[str]:
-    group = fit.layout.groups[t]
-    return ["Intercept" if name == group else name for name in fit.layout.names[t]]
-
-
-def _covariance_names(fit: Fit) -> list[str]:
-    return [p.name for p in _parameters(fit)]
-
-
-def _parameters(fit: Fit) -> Iterator[_Parameter]:
-    """Yield the covariance parameters: standard deviations and correlations of each term, then σ."""
-    likelihood = fit.likelihood
-    for t, term in enumerate(likelihood.terms):
-        names, group = _shown(fit, t), fit.layout.groups[t]
-        for i in range(term.k):
-            sd = _Parameter(
-                f"sd({names[i]} | {group})", _sd(likelihood, t, i), np.exp, (0.0, np.inf)
-            )
-            yield sd
-        for i in range(term.k):
-            for j in range(i):
-                label = f"corr({names[j]}, {names[i]} | {group})"
-                of = (f"sd({names[j]} | {group})", f"sd({names[i]} | {group})")
-                function = _correlation(likelihood, t, i, j)
-                yield _Parameter(label, function, np.tanh, (-1.0, 1.0), of)
-    m = likelihood.n_parameters
-
-    def sigma(psi: np.ndarray) -> tuple[float, np.ndarray]:
-        gradient = np.zeros(m + 1)
-        gradient[m] = 0.5
-        return 0.5 * float(psi[m]), gradient
-
-    yield _Parameter("sigma", sigma, np.exp, (0.0, np.inf))
-
-
-def _users(likelihood: Any, t: int, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return G_t (k, k) in the user's columns and ∂G_t/∂θ (m, k, k)."""
-    term, structure, at = likelihood.terms[t], likelihood.structures[t], likelihood.slices[t]
-    root = structure.factor(theta[at], term.k)
-    half = structure.factor_derivative(theta[at], term.k) @ root.T
-    slopes = np.zeros((len(theta), term.k, term.k))
-    slopes[at] = term.basis @ (half + half.swapaxes(1, 2)) @ term.basis.T
-    return term.to_user(root @ root.T), slopes
-
-
-def _sd(likelihood: Any, t: int, i: int) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    def function(psi: np.ndarray) -> tuple[float, np.ndarray]:
-        g, slopes = _users(likelihood, t, psi[:-1])
-        value = 0.5 * (np.log(g[i, i]) + psi[-1])
-        return float(value), np.append(0.5 * slopes[:, i, i] / g[i, i], 0.5)
-
-    return function
-
-
-def _correlation(
-    likelihood: Any, t: int, i: int, j: int
-) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    def function(psi: np.ndarray) -> tuple[float, np.ndarray]:
-        g, slopes = _users(likelihood, t, psi[:-1])
-        r = g[i, j] / np.sqrt(g[i, i] * g[j, j])
-        own = slopes[:, i, j] / np.sqrt(g[i, i] * g[j, j])
-        own = own - 0.5 * r * (slopes[:, i, i] / g[i, i] + slopes[:, j, j] / g[j, j])
-        return float(np.arctanh(r)), np.append(own / (1.0 - r * r), 0.0)
-
-    return function
-
-
-def _of_covariance(deviance: Deviance, parameter: _Parameter, z: float) -> Profile:
-    """Follow the profile of a covariance parameter to both limits."""
-    at, a = parameter.function(deviance.best)
-    _, _, hessian = deviance.second(deviance.best)
-    direction = np.linalg.lstsq(hessian, a, rcond=None)[0]
-    spread = float(a @ direction)
-    points = [(at, 0.0)]
-    limits = []
-    for sign in (-1.0, 1.0):
-        limits.append(_limit(deviance, parameter, at, direction / spread, spread, sign, z, points))
-    points.sort()
-    values = np.array([parameter.back(v) for v, _ in points])
-    zeta = np.array([u for _, u in points])
-    return Profile(
-        parameter.name, float(parameter.back(at)), values, zeta, limits[0], limits[1]
-    )  # fmt: skip
-
-
-def _limit(
-    deviance: Deviance, parameter: _Parameter, at: float, direction: np.ndarray, spread: float,
-    sign: float, z: float, points: list[tuple[float, float]],
-) -> float:  # fmt: skip
-    """Return one limit; the points on the way are added to `points`."""
-    reach = min(z * float(np.sqrt(2.0 * spread)), 3.0)
-    v, psi, last = at + sign * reach, deviance.best, at
-    below, above = at, at + sign * np.inf
-    for _ in range(STEPS):
-        start = psi + (v - last) * direction
-        try:
-            found = deviance.held(parameter.function, v, start)
-        except ConvergenceError:
-            above, v = v, 0.5 * (below + v)
-            if abs(v - below) < 1e-6:
-                raise
-            continue
-        psi, last = found.psi, v
-        zeta = float(np.sqrt(max(0.0, found.value - deviance.criterion)))
-        points.append((v, sign * zeta))
-        if abs(zeta - z) < CLOSE:
-            return float(parameter.back(v))
-        if zeta < z:
-            below = v
-            # Near an edge the drop is proportional to the distance from it or to its square, so that
-            # the slope bounds what is left.
-            flat = zeta**2 + 1.5 * abs(found.slope) < z**2
-            if abs(v - at) > FAR or (flat and abs(v - at) > NEAR):
-                return parameter.edges[0 if sign < 0 else 1]
-        else:
-            above = v
-        slope = sign * found.slope / (2.0 * zeta) if zeta > 0.0 else 0.0
-        step = (z - zeta) / slope if slope > 1e-8 else reach
-        new = v + sign * min(step, 3.0)
-        inside = min(below, above) < new < max(below, above)
-        v = new if inside else 0.5 * (below + above)
-    raise ConvergenceError(
-        f"the profile of {parameter.name} did not reach its limit; use bootstrap(kind='parametric')"
-    )
 
 
 def _of_fixed(fit: Fit, j: int, name: str, z: float) -> Profile:

@@ -9,7 +9,7 @@ from reference_models import frame, inference_reference
 from scipy import optimize, stats
 
 import lmmcore
-from lmmcore.errors import OptionError
+from lmmcore.errors import LmmcoreError, OptionError
 
 REFERENCE = inference_reference("profile")
 # Here lme4 follows a local optimum: an SD of zero is inside of its interval, where any correlation has the
@@ -121,10 +121,134 @@ def test_errors(sleep):
     with pytest.raises(OptionError, match="method='boot'"):
         sleep.conf_int(method="boot")
     singular = lmmcore.mixedlm("Yield ~ 1 + (1 | Batch)", lmmcore.datasets.load_dyestuff2()).fit()
-    with pytest.raises(OptionError, match="the fit is singular"):
-        singular.profile()
     assert np.isfinite(singular.profile("Intercept").frame().to_numpy()).all()
+    for function, words in (
+        (3, "expected a function of a dict"),
+        (lambda p: p["sd"], "asks for 'sd'; expected some of sd"),
+        (lambda p: np.inf, "is inf at the estimates"),
+        (lambda p: "x", "expected a finite number"),
+    ):
+        with pytest.raises(LmmcoreError, match=words):
+            sleep.profile(functions={"f": function})
     free = lmmcore.MixedLMParams.from_components(np.ones(2), np.eye(2))
     held = sleep.model.fit(free=free)
     with pytest.raises(OptionError, match="that are held fixed"):
         held.profile()
+
+
+def _deviance(x, z, y, same):
+    n = len(y)
+
+    def deviance(cov, sigma2):
+        v = (z @ cov @ z.T) * same + sigma2 * np.eye(n)
+        sign, logdet = np.linalg.slogdet(v)
+        if sign <= 0:
+            return np.inf
+        inverse = np.linalg.inv(v)
+        e = y - x @ np.linalg.solve(x.T @ inverse @ x, x.T @ inverse @ y)
+        return n * np.log(2 * np.pi) + logdet + e @ inverse @ e
+
+    return deviance
+
+
+def test_a_variance_at_zero_has_a_half_open_interval():
+    data = lmmcore.datasets.load_dyestuff2()
+    fit = lmmcore.mixedlm("Yield ~ 1 + (1 | Batch)", data).fit()
+    profiles = fit.profile()
+    curve = profiles["sd(Intercept | Batch)"]
+    assert (curve.estimate, curve.lower) == (0.0, 0.0)
+    codes = data.Batch.astype("category").cat.codes.to_numpy()
+    ones = np.ones((len(data), 1))
+    deviance = _deviance(ones, ones, data.Yield.to_numpy(), codes[:, None] == codes[None, :])
+    best = fit.model.fit(reml=False)
+    z = stats.norm.ppf(0.975)
+
+    def drop(cov, log_sigma2):
+        return deviance(np.array([[cov]]), np.exp(log_sigma2)) + 2 * best.llf
+
+    upper = optimize.minimize_scalar(
+        lambda s: drop(curve.upper**2, s), bounds=(0, 6), method="bounded"
+    )
+    assert upper.fun == pytest.approx(z**2, abs=1e-4)
+    sigma = profiles["sigma"]
+    for limit in (sigma.lower, sigma.upper):
+        s = np.log(limit**2)
+        found = optimize.minimize_scalar(
+            lambda v, s=s: drop(v**2, s), bounds=(0, 20), method="bounded"
+        )
+        assert min(found.fun, drop(0.0, s)) == pytest.approx(z**2, abs=1e-4)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000))
+def test_singular_fits_by_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(9), 4)
+    data = pd.DataFrame({"g": g, "x": rng.standard_normal(36)})
+    b = rng.standard_normal(9)
+    data["y"] = b[g] * (1.0 + 0.6 * data.x) + rng.standard_normal(36)
+    fit = lmmcore.mixedlm("y ~ x + (1 + x | g)", data).fit(reml=False)
+    if not fit.convergence.boundary:
+        return
+    x = np.column_stack([np.ones(36), data.x])
+    deviance = _deviance(x, x, data.y.to_numpy(), g[:, None] == g[None, :])
+    z = stats.norm.ppf(0.975)
+    curves = list(fit.profile().curves.values())[:4]
+    back = [np.exp, np.exp, np.tanh, np.exp]
+    for held, curve in enumerate(curves):
+        assert curve.lower <= curve.estimate <= curve.upper or np.isnan(curve.estimate)
+        for limit in (curve.lower, curve.upper):
+            if limit in (0.0, -1.0, 1.0):
+                continue
+
+            def value(t, held=held, limit=limit):
+                p = np.insert(
+                    [back[i](u) for i, u in zip([i for i in range(4) if i != held], t)], held, limit
+                )
+                cov = np.outer(p[:2], p[:2]) * np.array([[1.0, p[2]], [p[2], 1.0]])
+                return deviance(cov, p[3] ** 2)
+
+            starts = [
+                (a, b_, c) for a in (-3.0, 0.0) for b_ in (-2.0, 0.0, 2.0) for c in (-0.5, 0.2)
+            ]
+            options = {"xatol": 1e-6, "fatol": 1e-8, "maxiter": 2000}
+            found = min(
+                optimize.minimize(value, t, method="Nelder-Mead", options=options).fun
+                for t in starts
+            )
+            assert found + 2 * fit.llf == pytest.approx(z**2, abs=2e-3), (curve.name, limit)
+
+
+def test_functions_of_parameters(sleep):
+    profiles = sleep.profile(
+        functions={
+            "variance": lambda p: p["sigma"] ** 2,
+            "ratio": lambda p: p["sigma"] / p["sd(Days | Subject)"],
+        }
+    )
+    assert list(profiles.curves) == ["variance", "ratio"]
+    sigma = sleep.profile("sigma")["sigma"]
+    assert profiles["variance"].lower == pytest.approx(sigma.lower**2, rel=1e-6)
+    assert profiles["variance"].upper == pytest.approx(sigma.upper**2, rel=1e-6)
+    assert profiles["variance"].estimate == pytest.approx(sigma.estimate**2)
+
+
+def test_icc_by_brute_force():
+    data = lmmcore.datasets.load_dyestuff()
+    fit = lmmcore.mixedlm("Yield ~ 1 + (1 | Batch)", data).fit(reml=False)
+
+    def icc(p):
+        between = p["sd(Intercept | Batch)"] ** 2
+        return between / (between + p["sigma"] ** 2)
+
+    curve = fit.profile(functions={"icc": icc})["icc"]
+    codes = data.Batch.astype("category").cat.codes.to_numpy()
+    ones = np.ones((len(data), 1))
+    deviance = _deviance(ones, ones, data.Yield.to_numpy(), codes[:, None] == codes[None, :])
+    z = stats.norm.ppf(0.975)
+    for limit in (curve.lower, curve.upper):
+        found = optimize.minimize_scalar(
+            lambda s, limit=limit: deviance(np.array([[limit * np.exp(s)]]), (1 - limit) * np.exp(s)),
+            bounds=(4, 14), method="bounded", options={"xatol": 1e-9},
+        )  # fmt: skip
+        assert found.fun + 2 * fit.llf == pytest.approx(z**2, abs=1e-4)
