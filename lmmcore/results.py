@@ -15,7 +15,6 @@ from .display.varcorr import varcorr
 from .fitting.fit import Fit
 from .inference import facts, parameters, tests
 from .inference.anova import anova
-from .inference.bootstrap import bootstrap
 from .inference.profile import profile_fe, profile_re
 from .inference.profiles import profile
 from .inference.ranova import ranova
@@ -23,10 +22,13 @@ from .inference.rlrt import rlrt
 from .inference.structure import covariance_parameters
 from .influence.diagnostics import get_influence
 from .influence.scores import scores
+from .intervals import conf_int
 from .means.for_packages import design_matrix, reference_grid, term_map
 from .means.means import means, slopes
 from .prediction_errors import random_effects_se
 from .refitting import refit
+from .resampling.bootstrap import bootstrap
+from .resampling.permutation import permutation_test
 from .residuals import residuals, simulate
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
@@ -117,7 +119,7 @@ class MixedLMResults:
     bse_re = Value(parameters.bse_re, "fit")
     tvalues = Value(parameters.tvalues, "fit")
     pvalues = Value(parameters.pvalues, "fit")
-    conf_int = of_inference(parameters.conf_int)
+    conf_int = of_rows_and_inference(conf_int)
     t_test = of_inference(tests.t_test)
     wald_test = of_inference(tests.wald_test)
     f_test = of_inference(tests.f_test)
@@ -159,6 +161,7 @@ class MixedLMResults:
 
     refit = of_self(refit)
     bootstrap = of_self(bootstrap)
+    permutation_test = of_self(permutation_test)
     save = of_self(storage.save)
     summary = of_inference(summary)
     hess_diag = Value(parameters.hess_diag, "fit")

@@ -216,7 +216,7 @@ def conf_int(
         found = profile(fit, level=1.0 - level(alpha)).frame()[["lower", "upper"]]
         return found.set_axis([0, 1], axis=1) if fit.spec.labeled else found.to_numpy()
     if method != "wald":
-        raise OptionError(f"method={method!r}; expected 'wald' or 'profile'")
+        raise OptionError(f"method={method!r}; expected 'wald', 'profile' or 'boot'")
     se, df = _of_choice(fit, choice_of(fit, ddf, vcov))
     estimates, reach = np.asarray(params(fit)), t_quantile(level(alpha), df) * se
     limits = np.column_stack([estimates - reach, estimates + reach])

@@ -156,7 +156,7 @@ def profile(
     for name in asked:
         if name not in names:
             raise OptionError(
-                f"which has {name!r}{suggest(str(name), names)}; expected some of {', '.join(names)}"
+                f"which has {name!r}{suggest(str(name), names)}; expected names of parameters"
             )
     curves: dict[str, Profile] = {}
     deviance = Deviance(ml)

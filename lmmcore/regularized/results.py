@@ -12,10 +12,10 @@ from ..display.summary import summary
 from ..display.varcorr import varcorr
 from ..errors import OptionError
 from ..inference import facts, parameters, tests
-from ..inference.bootstrap import bootstrap
 from ..inference.profile import profile_re
 from ..inference.structure import covariance_parameters
 from ..refitting import refit
+from ..resampling.bootstrap import bootstrap
 from ..row_for_row import FixedEffects
 from ..statsmodels import rows
 from .fits import HeldFit, JointFit, PenalizedFit, SmoothFit

@@ -499,12 +499,16 @@ def bootstrap(fit, dense):
         se = np.sqrt(np.diag(dense.cov_fe()))
         assert (np.abs(mean[:7] - dense.beta) < 4 * se / np.sqrt(4000)).all()
         close(sd[:7] / se, 1.0, 0.06)
+        tests = fit.permutation_test("f", 19, rng=1)
+        at = [dense.names.index(name) for name in dense.names if name.startswith("f[")]
+        b, cov = dense.beta[at], dense.cov_fe()[np.ix_(at, at)]
+        close(tests.statistic, b @ np.linalg.solve(cov, b) / 2, 1e-4)
         return
     mean, sd, values = fit.bootstrap(3, rng=5, kind="parametric", store=True)
     close(fit.bootstrap_results, values)
     close(mean, values.mean(axis=0))
     close(sd, values.std(axis=0))
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(np.random.SeedSequence(5).spawn(1)[0])  # of the first chunk
     for row in values:
         y = fit.model.get_distribution(fit.params_object, fit.scale).rvs(rng=rng)
         again = make(dense.kind, data=dense.frame.assign(y=y))
@@ -666,7 +670,7 @@ TABLE = {
     explained: ["r_squared", "icc", "conditional_aic", "aicc"],
     errors_of_random_effects: ["random_effects_se"],
     hess_diag: ["hess_diag"],
-    bootstrap: ["bootstrap"],
+    bootstrap: ["bootstrap", "permutation_test"],
     refits: ["refit"],
     profile: ["profile_re"],
     profile_of_beta: ["profile_fe"],
@@ -685,6 +689,7 @@ ONLY = {
         "random_effects_se",
         "get_influence",
         "scores",
+        "permutation_test",
         "diagnostics",
         "design_matrix",
         "term_map",

@@ -1,0 +1,1 @@
+"""Bootstrap and permutation: refits of resampled groups, of drawn responses, of permuted residuals."""
