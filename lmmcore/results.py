@@ -12,6 +12,8 @@ from .delegation import Value, method_of
 from .diagnostics import diagnostics
 from .display.summary import summary
 from .display.varcorr import varcorr
+from .elimination.drop1 import drop1
+from .elimination.step import step
 from .fitting.fit import Fit
 from .inference import facts, parameters, tests
 from .inference.anova import anova
@@ -33,7 +35,7 @@ from .residuals import residuals, simulate
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
 from .statsmodels import rows
-from .variance_explained import conditional_aic, icc, r_squared
+from .variance_explained import conditional_aic, icc, partial_r_squared, r_squared
 
 of_fit, of_self = method_of("fit"), method_of()
 
@@ -129,6 +131,8 @@ class MixedLMResults:
     anova = of_inference(anova)
     rlrt = of_fit(rlrt)
     ranova = of_fit(ranova)
+    drop1 = of_rows_and_inference(drop1)
+    step = of_self(step)
     means = of_rows_and_inference(means)
     slopes = of_rows_and_inference(slopes)
 
@@ -138,6 +142,7 @@ class MixedLMResults:
     random_effects_cov = cached_property(effects.random_effects_cov)
     random_effects_frame = cached_property(effects.random_effects_frame)
     r_squared = of_self(r_squared)
+    partial_r_squared = of_self(partial_r_squared)
     icc = of_self(icc)
     conditional_aic = cached_property(conditional_aic)
     random_effects_se = cached_property(random_effects_se)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .errors import OptionError
 from .leverage import effective_df
 
 
@@ -42,6 +43,32 @@ def r_squared(results: Any) -> pd.Series:
     fixed, random, residual = _variances(results)
     total = fixed + random + residual
     return pd.Series({"marginal": fixed / total, "conditional": (fixed + random) / total})
+
+
+def partial_r_squared(results: Any, *, ddf: Any = None, vcov: Any = None) -> pd.Series:
+    """Return the partial R² of each term of the fixed effects.
+
+    ``R² = q F/ν / (1 + q F/ν)`` from the F test of the term, of type 3, with q and ν degrees of freedom
+    (Edwards et al. 2008, Statistics in Medicine 27, 6137–6157, who take those of Kenward and Roger).
+
+    Parameters
+    ----------
+    ddf, vcov : optional
+        As for `t_test`.
+
+    Raises
+    ------
+    OptionError
+        ``ddf="z"``, which has no finite ν.
+    """
+    table = results.anova(3, ddf=ddf, vcov=vcov).table
+    if not np.isfinite(table.df_denom).all():
+        raise OptionError(
+            f"partial_r_squared with ddf={ddf!r}, whose degrees of freedom are infinite; expected others, "
+            "such as 'kenward-roger'"
+        )
+    ratio = table.df_num * table.F / table.df_denom
+    return (ratio / (1.0 + ratio)).rename("partial R²")
 
 
 def icc(results: Any) -> pd.Series:

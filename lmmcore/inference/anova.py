@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from ..errors import DesignError
 from ..fitting.fit import Fit
 from . import contrasts
-from .choice import choice_of
+from .choice import Choice, f_choice
 from .hypotheses import hypotheses
 
 
@@ -92,9 +93,20 @@ def anova(fit: Fit, type: int | str = 3, *, ddf: Any = None, vcov: Any = None) -
             "the model has no fixed-effects term but the intercept; expected one to test. Use t_test for the "
             "intercept"
         )
-    choice = choice_of(fit, ddf, vcov)
-    if choice.is_default and choice.is_normal:
-        choice = choice_of(fit, "satterthwaite")
+    choice = f_choice(fit, ddf, vcov)
+    table = f_tests(fit, choice, found)
+    note = ""
+    if fit.spec.dropped:
+        note = (
+            f"Columns left out, because others determine them: {', '.join(fit.spec.dropped)}. The tests are "
+            "of the columns that remain, and depend on their coding"
+        )
+    number = {"I": 1, "II": 2, "III": 3}.get(str(type), type)
+    return AnovaTable(table, int(number), choice.title, note)
+
+
+def f_tests(fit: Fit, choice: Choice, found: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Return F tests of hypotheses by name, as `AnovaTable.table` has them."""
     rows = {}
     for name, matrix in found.items():
         tested = contrasts.wald_test(
@@ -106,12 +118,4 @@ def anova(fit: Fit, type: int | str = 3, *, ddf: Any = None, vcov: Any = None) -
         f, q = float(tested.statistic), len(matrix)
         rows[name] = (f * q * fit.scale, f * fit.scale, q, tested.df_denom, f, tested.pvalue)
     columns = ["sum_sq", "mean_sq", "df_num", "df_denom", "F", "pvalue"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    note = ""
-    if fit.spec.dropped:
-        note = (
-            f"Columns left out, because others determine them: {', '.join(fit.spec.dropped)}. The tests are "
-            "of the columns that remain, and depend on their coding"
-        )
-    number = {"I": 1, "II": 2, "III": 3}.get(str(type), type)
-    return AnovaTable(table, int(number), choice.title, note)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

@@ -159,3 +159,11 @@ def _guarded(given: Any, argument: str) -> GuardedDegreesOfFreedom:
             f"{argument}={given!r}; expected one of {', '.join(names('ddf'))}, or a DegreesOfFreedom"
         )
     return GuardedDegreesOfFreedom(given, f"{argument} {type(given).__qualname__}")
+
+
+def f_choice(fit: Any, ddf: Any = None, vcov: Any = None) -> Choice:
+    """Return the choice for F tests: Satterthwaite's df where the default is normal."""
+    choice = choice_of(fit, ddf, vcov)
+    if choice.is_default and choice.is_normal:
+        choice = choice_of(fit, "satterthwaite")
+    return choice

@@ -116,7 +116,7 @@ def ranova(fit: Fit) -> RandomEffectsTable:
     llf = -0.5 * fit.criterion
     rows = {"<none>": (whole, llf, 2.0 * whole - 2.0 * llf, np.nan, np.nan, np.nan, np.nan)}
     for t, term in enumerate(fit.layout.terms):
-        for name, structure in _deletions(fit, t, term.title):
+        for name, structure in deletions(fit, t, term.title):
             criterion, count = _fitted(fit, t, structure)
             npar = fit.spec.k_fe + count + 1
             df, statistic = whole - npar, max(0.0, criterion - fit.criterion)
@@ -131,7 +131,7 @@ def ranova(fit: Fit) -> RandomEffectsTable:
     return RandomEffectsTable(table, f"Deletions of random effects, {method}.")
 
 
-def _deletions(fit: Fit, t: int, title: str) -> list[tuple[str, Any]]:
+def deletions(fit: Fit, t: int, title: str) -> list[tuple[str, Any]]:
     """Return name and covariance structure of each deletion of a term."""
     shape, structure = fit.likelihood.terms[t], fit.equations.structures[t]
     entries = shape.k * (shape.k + 1) // 2

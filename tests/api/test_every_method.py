@@ -405,6 +405,9 @@ def variance_test(fit, dense):
     row = fit.ranova().table.loc["t in (1 + t | id)"]
     without = lmmcore.mixedlm(FORMULA.replace("1 + t |", "1 |"), dense.frame).fit(reml=False)
     close(row.chisq, 2 * (fit.llf - without.llf), 1e-5)
+    smaller = lmmcore.mixedlm(FORMULA.replace("d + ", ""), dense.frame).fit(reml=False)
+    close(fit.drop1("chi2").table.llf["d"], smaller.llf, 1e-7)
+    assert "(1 + t | id)" in fit.step().formula
 
 
 def all_profiles(fit, dense):
@@ -462,6 +465,9 @@ def explained(fit, dense):
     z = np.column_stack([np.ones(len(dense.y)), dense.frame.t])
     random = np.mean(np.einsum("ia,ab,ib->i", z, np.asarray(fit.cov_re), z))
     close(fit.r_squared().marginal, fixed / (fixed + random + dense.scale))
+    table = fit.anova(ddf="residual").table
+    ratio = table.df_num * table.F / (len(dense.y) - 7)
+    close(fit.partial_r_squared(ddf="residual"), ratio / (1 + ratio))
     close(fit.icc().adjusted, random / (random + dense.scale))
     k, n = 11, len(dense.y)
     close(fit.aicc, fit.aic + 2 * k * (k + 1) / (n - k - 1))
@@ -666,8 +672,8 @@ TABLE = {
     for_packages: ["design_matrix", "term_map", "reference_grid"],
     kinds_of_residuals: ["residuals", "simulate", "diagnostics"],
     all_profiles: ["profile"],
-    variance_test: ["rlrt", "ranova"],
-    explained: ["r_squared", "icc", "conditional_aic", "aicc"],
+    variance_test: ["rlrt", "ranova", "drop1", "step"],
+    explained: ["r_squared", "partial_r_squared", "icc", "conditional_aic", "aicc"],
     errors_of_random_effects: ["random_effects_se"],
     hess_diag: ["hess_diag"],
     bootstrap: ["bootstrap", "permutation_test"],
@@ -689,6 +695,9 @@ ONLY = {
         "random_effects_se",
         "get_influence",
         "scores",
+        "partial_r_squared",
+        "drop1",
+        "step",
         "permutation_test",
         "diagnostics",
         "design_matrix",

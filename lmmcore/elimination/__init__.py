@@ -1,0 +1,1 @@
+"""Models without one of their terms, and the tests that decide which."""
