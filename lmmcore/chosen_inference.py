@@ -25,7 +25,7 @@ def bound_choice(model: Any, fit: Any, ddf: Any, vcov: Any) -> Choice | None:
             f"ddf={ddf!r}, vcov={vcov!r}: a penalized fit has no such inference; expected neither. Its tests "
             "use the normal distribution"
         )
-    return chosen_choice(ddf, vcov).bound(model, fit)
+    return chosen_choice(ddf, vcov, getattr(fit, "inference", None)).bound(model, fit)
 
 
 def with_inference(model: Any, fit: Fit, ddf: Any, vcov: Any) -> Fit:

@@ -79,7 +79,8 @@ def with_response(model: Any, y: np.ndarray, equations: Any) -> Any:
     new = object.__new__(type(model))
     own = ("endog", "endog_li", "crossproducts", "equations")
     new.__dict__.update({k: v for k, v in model.__dict__.items() if k not in own})
-    new.rows = replace(model.design, endog=y, table=None)
+    design = model.design
+    new.rows = replace(design, endog=y, table=None, source=design.source or design)
     new.__dict__.update(crossproducts=equations.crossproducts, equations=equations)
     _readers[new] = reader_of(model)
     return new

@@ -66,3 +66,50 @@ def restricted(v, x, y):
     beta = np.linalg.solve(h, x.T @ inverse @ y)
     e = y - x @ beta
     return np.linalg.slogdet(v)[1] + np.linalg.slogdet(h)[1] + e @ inverse @ e
+
+
+def kenward_roger_of(x, y, covariance, psi, observed, bent):
+    """Return Φ_A for V = covariance(ψ), any smooth function; derivatives by complex steps."""
+    h = 1e-30
+    m, n = len(psi), len(y)
+
+    def slopes_at(at):
+        return [covariance(at + 1j * h * e).imag / h for e in np.eye(m)]
+
+    v, slopes = covariance(psi).real, slopes_at(psi)
+    step = 1e-4 * np.maximum(np.abs(psi), 0.1)
+    second = np.empty((m, m, n, n))
+    for j in range(m):
+        e = np.eye(m)[j] * step[j]
+        far, near = (
+            [
+                (a - b) / (2 * s * step[j])
+                for a, b in zip(slopes_at(psi + s * e), slopes_at(psi - s * e))
+            ]
+            for s in (2.0, 1.0)
+        )
+        second[j] = (4.0 * np.array(near) - np.array(far)) / 3.0
+    inverse = np.linalg.inv(v)
+    phi = np.linalg.inv(x.T @ inverse @ x)
+    left = [inverse @ s for s in slopes]
+    p = [-x.T @ a @ inverse @ x for a in left]
+    q = [[x.T @ a @ b @ inverse @ x for b in left] for a in left]
+    r = [[x.T @ inverse @ second[i, j] @ inverse @ x for j in range(m)] for i in range(m)]
+    projected = inverse - inverse @ x @ phi @ x.T @ inverse
+    py = projected @ y
+    information = np.empty((m, m))
+    for i in range(m):
+        for j in range(m):
+            expected = np.trace(projected @ slopes[i] @ projected @ slopes[j])
+            information[i, j] = expected
+            if observed:
+                square = py @ slopes[i] @ projected @ slopes[j] @ py
+                curve = np.trace(projected @ second[i, j]) - py @ second[i, j] @ py
+                information[i, j] = -expected + 2.0 * square + curve
+    w = 2.0 * np.linalg.inv(information)
+    inner = sum(
+        w[i, j] * (q[i][j] - p[i] @ phi @ p[j] - (0.25 * r[i][j] if bent else 0.0))
+        for i in range(m)
+        for j in range(m)
+    )
+    return phi + 2.0 * phi @ inner @ phi

@@ -15,6 +15,16 @@ from .components import Components
 from .groups import Grouping
 
 
+def variables_of_fixed(info: Any) -> list[str]:
+    """Return the columns of the data that the fixed part of a formula uses, in its order."""
+    variables = getattr(info, "variables", None)
+    if variables is not None:
+        found = [c for v in variables for c in v.expression.columns]
+    else:
+        found = list(getattr(info, "plain", ()) or ())
+    return list(dict.fromkeys(found))
+
+
 @dataclass(frozen=True)
 class RandomTerm:
     """A random-effects term ``(columns | group)``: coefficients with one covariance matrix.
@@ -92,6 +102,10 @@ class Design:
         The table in which the formula was evaluated. `rows` are positions in the data
         before the subset was taken; `in_table` are positions in this table.
     in_table : integer array (n,) or None
+    source : Design or None
+        The design of the data, if the response is another one.
+    variables : pandas.DataFrame or None
+        The variables of the fixed part in the rows used, where `table` is not kept: in files.
     fixed_built : int array or None
         The columns that are in `fixed`, among those given to the
         model or made by `fixed_info`; None for all.
@@ -121,12 +135,30 @@ class Design:
     rows: np.ndarray | None = None
     table: pd.DataFrame | None = None
     in_table: np.ndarray | None = None
+    source: Design | None = None
+    variables: pd.DataFrame | None = None
     fixed_built: np.ndarray | None = None
     fixed_given: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the table out of files: it may have many more columns than the model."""
-        return {**self.__dict__, "table": None, "in_table": None}
+        """Leave the table out of files but for the fixed part: it may have many more columns."""
+        gone = {"table": None, "in_table": None, "source": None}
+        return {**self.__dict__, **gone, "variables": self.fixed_table}
+
+    @property
+    def fixed_table(self) -> pd.DataFrame | None:
+        """The variables of the fixed part in the rows used; None without a formula."""
+        if self.variables is not None or self.fixed_info is None:
+            return self.variables
+        if self.source is not None:
+            return self.source.fixed_table
+        if self.table is None:
+            return None
+        names = variables_of_fixed(self.fixed_info)
+        if not all(name in self.table.columns for name in names):
+            return None
+        found = self.table[names]
+        return found if self.in_table is None else found.iloc[self.in_table]
 
     @property
     def n_rows(self) -> int:

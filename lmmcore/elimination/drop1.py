@@ -77,7 +77,7 @@ def drop1(results: Any, test: str = "F", *, ddf: Any = None, vcov: Any = None) -
     if test not in ("F", "chi2"):
         raise OptionError(f"test={test!r}; expected 'F' or 'chi2'")
     fit = results.fit
-    names = droppable_terms(fit.spec)
+    names = droppable_terms(fit)
     if not names:
         raise DesignError(
             "the model has no fixed-effects term but the intercept; expected one to drop"

@@ -12,13 +12,14 @@ from ..design.design import Design
 from ..design.encoding import Encoding
 from ..design.spec import ModelSpec
 from ..errors import DesignError, LmmcoreWarning, OptionError
+from ..fitting.fit import Fit
 from ..inference.hypotheses import in_order
-from ..inference.terms import columns_of_terms
+from ..inference.terms import columns_of_terms, tested_terms
 
 
-def droppable_terms(spec: ModelSpec) -> list[str]:
+def droppable_terms(fit: Fit) -> list[str]:
     """Return the fixed-effects terms whose variables are not all in another term; not the intercept."""
-    names = [n for n, at in columns_of_terms(spec).items() if n != "Intercept" and len(at)]
+    spec, names = fit.spec, list(tested_terms(fit))
     used = {name: _variables(spec, name) for name in names}
     return in_order(spec, [n for n in names if not any(used[n] < used[o] for o in names)])
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ..arguments import number
 from ..errors import OptionError, suggest
 from ..inference.ranova import deletions, ranova
-from ..inference.terms import columns_of_terms
+from ..inference.terms import columns_of_terms, tested_terms
 from .reduced import droppable_terms, refuse, without_fixed, without_random
 
 
@@ -89,7 +89,7 @@ def step(
     kept = [keep] if isinstance(keep, str) else list(keep)
     known = [name for t, term in enumerate(results.fit.layout.terms)
              for name, _ in deletions(results.fit, t, term.title)]  # fmt: skip
-    known += [n for n in columns_of_terms(results.fit.spec) if n != "Intercept"]
+    known += list(tested_terms(results.fit))
     for name in kept:
         if name not in known:
             raise OptionError(
@@ -141,7 +141,7 @@ def _fixed(
     rows: list[pd.Series] = []
     empty = pd.DataFrame(columns=["sum_sq", "mean_sq", "df_num", "df_denom", "F", "pvalue"])
     table = empty
-    while droppable_terms(results.fit.spec):
+    while droppable_terms(results.fit):
         table = results.drop1(ddf=ddf, vcov=vcov).table
         open_ = [n for n in table.index if n not in kept]
         worst = max(open_, key=lambda n: table.pvalue[n], default=None)

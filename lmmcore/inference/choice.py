@@ -38,6 +38,11 @@ class Choice:
     is_default: bool = False
 
     @property
+    def of_vcov(self) -> GuardedDegreesOfFreedom | None:
+        """What was chosen by `vcov`, if anything."""
+        return self.ddf if self.vcov is None and self.ddf.own_ddf else self.vcov
+
+    @property
     def title(self) -> str:
         """What tables print, such as "Satterthwaite"."""
         if self.vcov is None:
@@ -105,7 +110,7 @@ def choice_of(fit: Any, ddf: Any = None, vcov: Any = None) -> Choice:
             f"ddf={ddf!r}, vcov={vcov!r}: a penalized fit has no such inference; expected neither. Its tests "
             "use the normal distribution"
         )
-    chosen = chosen_choice(ddf, vcov)
+    chosen = chosen_choice(ddf, vcov, getattr(fit, "inference", None))
     for method in (chosen.ddf, chosen.vcov):
         if method is not None and method.needs_rows:
             raise OptionError(
@@ -115,12 +120,22 @@ def choice_of(fit: Any, ddf: Any = None, vcov: Any = None) -> Choice:
     return chosen
 
 
-def chosen_choice(ddf: Any, vcov: Any) -> Choice:
-    """Return the choice that names or objects stand for, not yet bound to rows."""
+def chosen_choice(ddf: Any, vcov: Any, of_fit: Choice | None = None) -> Choice:
+    """Return the choice that names or objects stand for, not yet bound to rows.
+
+    `ddf` alone keeps the covariance matrix that the fit was asked for, where the two go together. A method
+    with a covariance of its own, such as Kenward and Roger's, replaces it.
+    """
     if isinstance(ddf, Choice):
         return ddf
     if vcov is None:
-        return Choice(_guarded(ddf, "ddf"))
+        kept = None if of_fit is None else of_fit.of_vcov
+        if kept is None:
+            return Choice(_guarded(ddf, "ddf"))
+        if isinstance(ddf, str) and ddf.lower() == kept.own_ddf:
+            return Choice(kept)
+        df = _guarded(ddf, "ddf")
+        return Choice(df, kept) if df.of_design else Choice(df)
     covariance = _guarded(vcov, "vcov")
     if ddf is None or (isinstance(ddf, str) and ddf.lower() == covariance.own_ddf):
         return Choice(covariance)

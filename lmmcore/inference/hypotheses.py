@@ -13,7 +13,7 @@ from ..design.encoding import Encoding
 from ..design.spec import ModelSpec
 from ..errors import OptionError
 from ..fitting.fit import Fit
-from .terms import columns_of_terms
+from .terms import columns_of_terms, tested_terms
 
 SMALL = 1e-12
 
@@ -36,9 +36,9 @@ def hypotheses(fit: Fit, kind: Any) -> dict[str, np.ndarray]:
     if isinstance(kind, bool) or kind not in (1, 2, 3):
         raise OptionError(f"type={kind!r}; expected 1, 2 or 3")
     columns = columns_of_terms(fit.spec)
-    constant = [name for name in columns if name == "Intercept" or len(columns[name]) == 0]
-    terms = in_order(fit.spec, [name for name in columns if name not in constant])
-    first = [name for name in constant if len(columns[name])]
+    tested = tested_terms(fit)
+    terms = in_order(fit.spec, list(tested))
+    first = [name for name in columns if name not in tested and len(columns[name])]
     gram = _gram(fit)
     if kind == 3:
         found = _by_deviations(fit.spec, terms, columns)

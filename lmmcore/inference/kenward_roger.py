@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError
+from ..errors import DesignError, OptionError
 from ..extension.inference import ReferenceDistribution
 from ..fitting.fit import Fit, once
 from .natural_parameters import Natural, natural_parameters
@@ -82,8 +82,10 @@ def pieces(fit: Fit) -> Pieces:
     traces[-1, -1] = fit.spec.nobs
     bent = None
     if natural.curvature is not None:
-        bent = np.zeros((m, m, p, p))
-        bent[:-1, :-1] = np.tensordot(natural.curvature, order.patterns, 1)
+        # V bends in the parameters of σ²G, which move with those of G and with log σ².
+        change = np.column_stack([np.eye(m - 1), natural.scaling])
+        own = np.tensordot(natural.curvature, order.patterns, 1)
+        bent = np.einsum("ri,rsab,sj->ijab", change, own, change)
     return Pieces(order.half, first, cross, traces, bent, _observed(fit, natural))
 
 
@@ -138,6 +140,8 @@ class KenwardRoger:
         ------
         OptionError
             The fit is by maximum likelihood.
+        DesignError
+            The sample is so small that no F distribution has the moments of the test.
         """
         if not fit.reml:
             raise OptionError(
@@ -149,7 +153,20 @@ class KenwardRoger:
         rows = L @ found.half.T
         covariance = fit.scale * rows @ self.adjusted(found, w) @ rows.T
         df, scale = _moments(found, w, rows)
+        if not (df > 0.0 and scale > 0.0):
+            raise DesignError(
+                f"ddf={self.title!r}: no F distribution has the moments of this test of {len(L)} rows "
+                f"(df = {df:.3g}), because the sample is too small for it; expected fewer rows, or more "
+                "groups. Use ddf='satterthwaite'"
+            )
         return ReferenceDistribution(covariance, df, scale)
+
+    def covariance(self, fit: Any) -> np.ndarray:
+        """Return Φ_A, the adjusted covariance matrix of β̂ (p, p)."""
+        found = pieces(fit)
+        adjusted = self.adjusted(found, self.spread(found))
+        out: np.ndarray = fit.scale * found.half.T @ adjusted @ found.half
+        return out
 
     def spread(self, found: Pieces) -> np.ndarray:
         """Return W (m, m)."""

@@ -24,10 +24,15 @@ class Natural:
         ∂γ/∂φ.
     curvature : array (m, m, n_coordinates) or None
         ∂²γ/∂φ∂φ; None where all structures are linear.
+    scaling : array (m,)
+        ∂φ/∂ log s for the matrices s G: φ for a variance, zero for a correlation. Parameters of the matrices
+        σ²G, which are not relative, move with φ and log σ² by ``δφ + scaling δ log σ²``. It is zero in linear
+        spaces, where it is not needed.
     """
 
     slopes: np.ndarray
     curvature: np.ndarray | None
+    scaling: np.ndarray
 
 
 def natural_parameters(fit: Fit) -> Natural:
@@ -40,23 +45,24 @@ def natural_parameters(fit: Fit) -> Natural:
     """
     likelihood = fit.likelihood
     n = likelihood.engine.n_coordinates
-    parts: list[tuple[slice, np.ndarray, np.ndarray | None]] = []
+    parts: list[tuple[slice, np.ndarray, np.ndarray | None, np.ndarray]] = []
     for t, term in enumerate(likelihood.terms):
         basis = _linear_space(fit, t)
         if basis is not None:
-            parts.append((term.coordinates, basis, None))
+            parts.append((term.coordinates, basis, None, np.zeros(basis.shape[1])))
         else:
             parts.append((term.coordinates, *_curved(fit, t)))
-    m = sum(slopes.shape[1] for _, slopes, _ in parts)
-    slopes, curvature = np.zeros((n, m)), np.zeros((m, m, n))
+    m = sum(slopes.shape[1] for _, slopes, _, _ in parts)
+    slopes, curvature, scaling = np.zeros((n, m)), np.zeros((m, m, n)), np.zeros(m)
     at = 0
-    for where, own, bent in parts:
+    for where, own, bent, scaled in parts:
         mine = slice(at, at + own.shape[1])
-        slopes[where, mine] = own
+        slopes[where, mine], scaling[mine] = own, scaled
         if bent is not None:
             curvature[mine, mine, where] = bent
         at = mine.stop
-    return Natural(slopes, None if all(bent is None for _, _, bent in parts) else curvature)
+    linear = all(bent is None for _, _, bent, _ in parts)
+    return Natural(slopes, None if linear else curvature, scaling)
 
 
 def _tangent(fit: Fit, t: int, theta: np.ndarray) -> np.ndarray:
@@ -89,14 +95,14 @@ def _linear_space(fit: Fit, t: int) -> np.ndarray | None:
     return np.asarray(vectors[:, :rank]) if rank <= len(theta) else None
 
 
-def _curved(fit: Fit, t: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return ∂γ/∂φ (entries, m_t) and ∂²γ/∂φ∂φ (m_t, m_t, entries) of a curved structure."""
+def _curved(fit: Fit, t: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Return ∂γ/∂φ (entries, m_t), ∂²γ/∂φ∂φ (m_t, m_t, entries) and the scaling of a curved structure."""
     theta = fit.likelihood.parts(fit.point.theta)[t]
     own = _tangent(fit, t, theta)
     named = _named(fit, t, theta)
     m = len(theta)
     if len(named) != m:
-        return own, None
+        return own, None, np.zeros(m)
     size = STEP * np.maximum(np.abs(theta), 0.1)
     slopes, bent_named = np.empty((m, m)), np.empty((m, m, m))
     bent_own = np.empty((m, m, len(own)))
@@ -117,12 +123,23 @@ def _curved(fit: Fit, t: int) -> tuple[np.ndarray, np.ndarray | None]:
             ]
             bent_named[i, j] = bent_named[j, i] = np.sum(corners, axis=0) / (4.0 * h * size[i])
     if not np.linalg.cond(slopes) < 1e10:
-        return own, None
+        return own, None, np.zeros(m)
     back = np.linalg.inv(slopes)  # ∂θ/∂φ
     natural = own @ back
     # γ(θ(φ)): ∂²γ/∂φ∂φ = back' (∂²γ/∂θ∂θ − Σ ∂γ/∂φ_r ∂²φ_r/∂θ∂θ) back
     curved = 0.5 * (bent_own + bent_own.swapaxes(0, 1)) - bent_named @ natural.T
-    return natural, np.einsum("ir,ijc,js->rsc", back, curved, back)
+    return natural, np.einsum("ir,ijc,js->rsc", back, curved, back), _scaling(fit, t, theta)
+
+
+def _scaling(fit: Fit, t: int, theta: np.ndarray) -> np.ndarray:
+    """Return ∂φ/∂ log s for the matrices s G (m_t,)."""
+    structure, k = fit.likelihood.structures[t], fit.likelihood.terms[t].k
+    root = structure.factor(theta, k)
+    up, down = (
+        _named(fit, t, structure.parameters(np.exp(h) * root @ root.T)) for h in (STEP, -STEP)
+    )
+    out: np.ndarray = (up - down) / (2.0 * STEP)
+    return out
 
 
 def _named(fit: Fit, t: int, theta: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ def lmmcore_ddf(register: Register) -> None:
     register("satterthwaite", PLACE + "satterthwaite:SATTERTHWAITE")
     for name, attribute, words in (
         ("kenward-roger", "KENWARD_ROGER", "as pbkrtest."),
+        ("kenward-roger-linear", "KENWARD_ROGER", "the same."),
         ("kenward-roger-second", "KENWARD_ROGER_BENT", "with second derivatives."),
         ("kenward-roger-sas", "KENWARD_ROGER_SAS", "as SAS' DDFM=KR and JMP."),
         ("kenward-roger-sas-linear", "KENWARD_ROGER_SAS_LINEAR", "as SAS' DDFM=KR(LINEAR)."),

@@ -90,6 +90,19 @@ def columns_of_terms(spec: ModelSpec) -> dict[str, np.ndarray]:
     }
 
 
+def tested_terms(fit: Any) -> dict[str, np.ndarray]:
+    """Return the columns of each term that has any, without the intercept, whatever its name is."""
+    basis, coordinates = fit.equations.crossproducts.basis, fit.likelihood.coordinates
+    # Only beside a constant column, which then is the first of the basis, are the others shifted.
+    constant = int(basis.order[0]) if np.any(basis.shift) else -1
+    at = np.flatnonzero(coordinates.columns == constant)
+    return {
+        name: own
+        for name, own in columns_of_terms(fit.spec).items()
+        if name != "Intercept" and len(own) and own.tolist() != at.tolist()
+    }
+
+
 def wald_terms(
     spec: ModelSpec,
     test: Callable[[np.ndarray], ContrastResults],

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..design.columns import stack
+from ..design.design import variables_of_fixed
 from ..design.encoding import Encoding
 from ..design.new_rows import fixed_columns
 from ..design.spec import ModelSpec
@@ -73,15 +74,13 @@ def reference_grid(results: Any, at: Mapping[str, Any] | None = None) -> Grid:
         `at` names no variable of the fixed part, or a level that the data do not have.
     """
     spec, design = results.fit.spec, results.model.design
-    table: pd.DataFrame | None = design.table
+    table: pd.DataFrame | None = design.fixed_table
     if table is None or spec.fixed_info is None:
         raise DesignError(
-            "means need the variables of a formula, and this model was given arrays or another response; "
-            "build it with mixedlm(formula, data), or use t_test with a matrix"
+            "means need the variables of a formula, and this model was given arrays; build it with "
+            "mixedlm(formula, data), or use t_test with a matrix"
         )
-    if design.in_table is not None:
-        table = table.iloc[design.in_table]
-    names = variables_of(spec)
+    names = variables_of_fixed(spec.fixed_info)
     categorical = _categorical(spec, table, names)
     given = dict(at or {})
     for name in given:
@@ -119,16 +118,6 @@ def reference_grid(results: Any, at: Mapping[str, Any] | None = None) -> Grid:
     return Grid(
         spec, frame, factors, covariates, _counts(table, frame, list(factors)), _null(results)
     )
-
-
-def variables_of(spec: ModelSpec) -> list[str]:
-    """Return the columns of the data that the fixed part of the formula uses, in its order."""
-    info = spec.fixed_info
-    if isinstance(info, Encoding):
-        found = [c for v in info.variables for c in v.expression.columns]
-    else:
-        found = list(getattr(info, "plain", ()) or ())
-    return list(dict.fromkeys(found))
 
 
 def _categorical(spec: ModelSpec, table: pd.DataFrame, names: Sequence[str]) -> list[str]:

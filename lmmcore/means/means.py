@@ -328,7 +328,7 @@ def slopes(
         )
     names = _listed(by or [], "by")
     _refuse_unknown(grid, names, at)
-    column = results.model.design.table[covariate].astype(float)
+    column = results.model.design.fixed_table[covariate].astype(float)
     h = STEP * float(np.ptp(column.dropna())) or STEP
     base = grid.frame[covariate].astype(float)
     ends = [grid.matrix(grid.frame.assign(**{covariate: base + step})) for step in (h, -h)]

@@ -100,8 +100,11 @@ def of_rows(design: Design, rows: np.ndarray, groupings: list[Grouping]) -> Desi
     def take(columns: tuple[Column, ...]) -> tuple[Column, ...]:
         return tuple(None if c is None else c[rows] for c in columns)
 
+    variables = design.fixed_table if design.table is None else None
     return replace(
         design,
+        source=None,
+        variables=None if variables is None else variables.iloc[rows],
         endog=design.endog[rows],
         fixed=take(design.fixed),
         random=take(design.random),

@@ -151,3 +151,20 @@ def test_built_in_methods_keep_the_rules(check):
 def test_names_of_r_lead_to_ours(bars, name, meant):
     with pytest.raises(AttributeError, match=meant):
         getattr(bars, name)
+
+
+def test_later_degrees_of_freedom_keep_the_covariance_of_the_fit(data):
+    fit = lmmcore.mixedlm("Reaction ~ Days + (1 | Subject)", data).fit(vcov="cr2")
+    whole = fit.t_test("Days")
+    for ddf in ("residual", "z", "containment", "between-within"):
+        found = fit.t_test("Days", ddf=ddf)
+        assert found.sd == pytest.approx(whole.sd)
+        assert found.df_denom != whole.df_denom
+        both = fit.model.fit().t_test("Days", ddf=ddf, vcov="cr2")
+        assert (found.sd, found.df_denom) == (both.sd, both.df_denom)
+    assert fit.t_test("Days", ddf="satterthwaite").df_denom == whole.df_denom
+    own = fit.t_test("Days", ddf="kenward-roger")  # which has a covariance matrix of its own
+    assert own.sd == fit.model.fit().t_test("Days", ddf="kenward-roger").sd
+    assert fit.t_test("Days", vcov="cr0").sd != whole.sd
+    both = fit.model.fit(vcov="cr2", ddf="residual")
+    assert both.t_test("Days", ddf="z").sd == pytest.approx(whole.sd)

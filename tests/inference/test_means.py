@@ -7,7 +7,13 @@ from reference_models import frame, inference_reference
 from scipy import stats
 
 import lmmcore
-from lmmcore.errors import DataValueError, DesignError, OptionError, RankDeficientWarning
+from lmmcore.errors import (
+    DataValueError,
+    DesignError,
+    LmmcoreError,
+    OptionError,
+    RankDeficientWarning,
+)
 
 REFERENCE = inference_reference("means")
 DDF = ("satterthwaite", "kenward_roger")
@@ -200,3 +206,27 @@ def test_errors(machines):
     ).fit()
     with pytest.raises(DesignError, match="given arrays"):
         arrays.means("x")
+
+
+def test_after_a_refit_a_file_and_missing_rows(tmp_path):
+    data = lmmcore.datasets.load_machines().copy()
+    data["z"] = np.random.default_rng(0).standard_normal(len(data))
+    data.loc[3, "score"] = np.nan
+    formula = "score ~ Machine * z + (1 | Worker)"
+    fit = lmmcore.mixedlm(formula, data).fit()
+    known, slopes = fit.means("Machine").frame(), fit.slopes("z", by="Machine").frame()
+    fit.save(tmp_path / "fit.pickle")
+    loaded = lmmcore.MixedLMResults.load(tmp_path / "fit.pickle")
+    pd.testing.assert_frame_equal(loaded.means("Machine").frame(), known)
+    pd.testing.assert_frame_equal(loaded.slopes("z", by="Machine").frame(), slopes)
+    y = data.score.dropna() * 2.0
+    for again in (fit.refit(y.to_numpy()), loaded.refit(y.to_numpy())):
+        found = again.means("Machine").frame()
+        np.testing.assert_allclose(found["mean"], 2.0 * known["mean"], rtol=1e-6)
+        assert again.refit(y.to_numpy() + 1.0).means("Machine").frame().shape == known.shape
+    drawn = []
+    loaded.bootstrap(2, rng=1, fun=lambda f: drawn.append(f.means("Machine")) or 1.0)
+    assert len(drawn) == 3
+    fit.remove_data()
+    with pytest.raises(LmmcoreError, match="remove_data"):
+        fit.means("Machine")
