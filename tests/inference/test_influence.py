@@ -16,7 +16,7 @@ CASES = [(n, k) for n, m in REFERENCE.items() for k in ("by_level", "by_row") if
 def test_r(name, which):
     known = REFERENCE[name]
     fit = lmmcore.mixedlm(known["formula"], frame(known["data"])).fit()
-    level = "row" if which == "by_row" else None
+    level = "row" if which == "by_row" else known.get("level")
     for method, key in (("exact", "exact"), ("fixed", "theta_and_sigma_fixed")):
         found = fit.get_influence(level, method).measures
         if known[which]["deleted"] is not None:
