@@ -1,6 +1,6 @@
 """Kenward–Roger beside SAS, JMP (observed information) and lmerTest with pbkrtest (expected), small samples.
 
-SAS stops up to about 1e-4 of a standard error before the optimum. Satterthwaite's degrees of freedom are SAS' too.
+SAS stops up to about 1e-4 of a standard error before the optimum. Satterthwaite's df are SAS' too.
 """
 
 import numpy as np
