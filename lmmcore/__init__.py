@@ -22,6 +22,9 @@ from .model import MixedLM
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
 from .plugin_host.manager import plugins
+from .repeated.model import RepeatedLM, gls, mmrm
+from .repeated.results import RepeatedResults
+from .repeated.terms import structure as residual_structure
 from .results import MixedLMResults
 from .version import __version__ as __version__
 
@@ -34,13 +37,18 @@ __all__ = [
     "MixedLM",
     "MixedLMParams",
     "MixedLMResults",
+    "RepeatedLM",
+    "RepeatedResults",
     "VCSpec",
     "anova",
     "cluster_robust",
     "compare_optimizers",
     "datasets",
     "get_threads",
+    "gls",
     "mixedlm",
+    "mmrm",
     "plugins",
+    "residual_structure",
     "set_threads",
 ]

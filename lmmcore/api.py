@@ -10,6 +10,7 @@ from typing import Any
 
 from .model import MixedLM
 from .params import MixedLMParams
+from .repeated.model import RepeatedLM
 
 __all__ = ["MixedLM", "MixedLMParams", "mixedlm"]
 
@@ -22,9 +23,24 @@ def mixedlm(
     subset: Any = None,
     use_sparse: bool = False,
     missing: str = "none",
+    *,
+    residual: Any = None,
+    variance: Any = None,
     **keywords: Any,
-) -> MixedLM:
+) -> Any:
     """Build a model from a formula; see `MixedLM.from_formula`.
+
+    Parameters
+    ----------
+    residual : str or ResidualTerm, optional
+        Correlation of the residuals within groups, such as ``"ar1(visit | subject)"``.
+    variance : str, optional
+        How their variance depends on a column, such as ``"by(sex)"`` or ``"power(pressure)"``.
+
+    Returns
+    -------
+    MixedLM
+        With `residual` or `variance`, a `RepeatedLM`.
 
     Examples
     --------
@@ -34,6 +50,9 @@ def mixedlm(
     >>> fit.fe_params.round(3).to_dict()
     {'Intercept': 251.405, 'Days': 10.467}
     """
-    return MixedLM.from_formula(
+    model = MixedLM.from_formula(
         formula, data, re_formula, vc_formula, subset, use_sparse, missing, _depth=2, **keywords
     )
+    if residual is None and variance is None:
+        return model
+    return RepeatedLM(model, residual, variance)

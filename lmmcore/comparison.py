@@ -148,7 +148,7 @@ def _check_arguments(results: Sequence[Any], test: str) -> None:
 
 
 def _size(fit: MixedLMResults) -> int:
-    return int(fit.k_fe + fit.fit.likelihood.n_parameters + 1)
+    return int(fit.k_fe + fit.fit.n_variances)
 
 
 def _row(fit: MixedLMResults) -> dict[str, Any]:

@@ -53,3 +53,9 @@ def inference_reference(kind: str) -> dict[str, Any]:
     text = (FOLDER / f"inference_{kind}.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+@cache
+def repeated_reference(kind: str) -> Any:
+    """Return stored results of models with residual structures: "nlme", "sas", "kr" or "opposites"."""
+    return json.loads((FOLDER / f"repeated_{kind}.json").read_text(encoding="utf-8"))

@@ -38,11 +38,16 @@ def cross_products(design: Design) -> CrossProducts:
     counts = np.bincount(codes, minlength=design.grouping.n_levels)
     term_columns = tuple(t.names for t in design.terms)
     z_map: np.ndarray | None = None
-    if design.components is None:
+    blocks: tuple[GroupBlock, ...]
+    if not design.random and design.components is None:  # no random effects
+        q, c = design.grouping.n_levels, len(shift)
+        total = _total(raw, shift, matrix, weights, n)
+        blocks = (GroupBlock((), np.arange(q), np.zeros((q, 0, 0)), np.zeros((q, 0, c)), counts),)
+    elif design.components is None:
         z = _rows.Columns(design.random, n)
         z_shift, z_map = center(z, design.random[0] is None)
         total, s, w = grouped(n, raw, shift, matrix, weights, z, z_shift, design.grouping)
-        blocks: tuple[GroupBlock, ...] = (
+        blocks = (
             GroupBlock(
                 tuple(len(c) for c in term_columns),
                 np.arange(design.grouping.n_levels),

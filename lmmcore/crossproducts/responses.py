@@ -291,6 +291,8 @@ def _z_of(design: Design, cp: CrossProducts | CrossedProducts) -> list[_Levels |
             _Levels(f.grouping.codes, f.grouping.n_levels, f.columns, _shift(part.z_map))
             for f, part in zip(factors, cp.factors)
         ]
+    if not design.random and design.components is None:
+        return []
     if design.components is None:
         z_map = np.eye(len(design.random)) if cp.z_map is None else cp.z_map
         grouping = design.grouping

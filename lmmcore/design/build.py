@@ -71,6 +71,7 @@ def from_formula(
     subset: Any = None,
     frame: FrameType | None = None,
     drop_missing: bool = True,
+    random: bool = True,
 ) -> Design:
     """Build the design of a formula, with bars or with groups, re_formula and vc_formula.
 
@@ -80,6 +81,9 @@ def from_formula(
     drop_missing : bool
         Whether to find rows with missing values and leave them out. If false, missing values
         are an error, which may be raised only when the cross-products are formed.
+    random : bool
+        Whether the model has random effects. If false, `groups` are independent groups of rows; by default
+        all rows are one group.
 
     Raises
     ------
@@ -99,13 +103,15 @@ def from_formula(
     if not len(table):
         of = "data" if subset is None else "the subset of data"
         raise DataValueError(f"{of} has no rows; expected a row for each observation")
+    if groups is None and not random:
+        groups = np.zeros(len(table), dtype=np.int64)
     groups = column_of(groups, table)
     labeled = [("data", table)] if is_labeled(data) else []
     check_alignment([*labeled, ("groups", groups), ("weights", weights)])
     parsed, slopes, formulas = _parsed(
         formula, re_formula, vc_formula, groups, weights, table, frame
     )
-    bars = _bars(parsed, groups, slopes, formulas)
+    bars = _bars(parsed, groups, slopes, formulas) if random else _no_bars(parsed)
     given = _group_variables(parsed, bars, groups, table)
     w = _weights(weights, table)
     labels = [pair for factor in given for pair in factor]
@@ -122,7 +128,7 @@ def from_formula(
         for factor, variables in zip(given, _variables(parsed, given, groups, table))
     ]
     y, endog_info, endog_name, fixed, fixed_names, info = env.fixed_part(parsed)
-    terms, random = _random_part(bars, groupings, env)
+    terms, columns_of_z = _random_part(bars, groupings, env)
     components, component_info = components_of(formulas, groupings[0], env)
     offset, offset_info = _offset(parsed, env)
     if keep is not None:
@@ -131,14 +137,15 @@ def from_formula(
     return check(
         Design(
             y if offset is None else y - offset,
-            endog_name, fixed, fixed_names, groupings[0], terms, random,
+            endog_name, fixed, fixed_names, groupings[0], terms, columns_of_z,
             endog_info=endog_info, components=components, component_info=component_info, weights=w,
             offset=offset, offset_info=offset_info, others=tuple(groupings[1:]), fixed_info=info,
             row_labels=table.index if keep is None else table.index[keep], rows=rows,
             table=table, in_table=None if keep is None else np.flatnonzero(keep),
             n_dropped=0 if keep is None else int((~keep).sum()),
             missing={} if missing is None else missing.counts,
-        )
+        ),
+        random,
     )  # fmt: skip
 
 
@@ -281,6 +288,15 @@ def _bars(
     if columns is None:
         return () if components else (Bar(parse_terms("1"), ()),)
     return (Bar(columns, ()),)
+
+
+def _no_bars(parsed: MixedFormula) -> tuple[Bar, ...]:
+    if parsed.bars:
+        raise FormulaError(
+            "the formula has random-effects terms in bars; expected fixed effects alone. Use mixedlm with "
+            "residual= for both"
+        )
+    return ()
 
 
 def _group_variables(

@@ -194,8 +194,13 @@ class Design:
         return stack(self.random, self.n_rows)
 
 
-def check(design: Design) -> Design:
+def check(design: Design, random: bool = True) -> Design:
     """Check what can be checked without a pass over the rows; return the design.
+
+    Parameters
+    ----------
+    random : bool
+        Whether it should have random effects.
 
     Raises
     ------
@@ -215,7 +220,7 @@ def check(design: Design) -> Design:
             else ""
         )
         raise DataValueError(f"there are no rows{why}; expected at least one row per group")
-    if not design.terms and design.components is None:
+    if random and not design.terms and design.components is None:
         raise DesignError(
             "the model has no random effects; add a term such as (1 | group), or fit a linear "
             "model by least squares"

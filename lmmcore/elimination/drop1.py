@@ -100,5 +100,5 @@ def drop1(results: Any, test: str = "F", *, ddf: Any = None, vcov: Any = None) -
 
 
 def _sizes(results: Any) -> tuple[int, float, float]:
-    npar = int(results.k_fe + results.fit.likelihood.n_parameters + 1)
+    npar = int(results.k_fe + results.fit.n_variances)
     return npar, float(results.llf), 2.0 * npar - 2.0 * float(results.llf)

@@ -163,6 +163,7 @@ def _row(table: pd.DataFrame, name: str, order: int) -> pd.Series:
 
 def _table(rows: list[pd.Series], last: pd.DataFrame) -> pd.DataFrame:
     kept = last.drop(index=[r.name for r in rows if r.name in last.index]).assign(eliminated=0)
-    out = pd.concat([pd.DataFrame(rows), kept]) if rows else kept
+    parts = [frame for frame in (pd.DataFrame(rows), kept) if len(frame)]
+    out = pd.concat(parts) if parts else kept
     out["eliminated"] = np.asarray(out["eliminated"], dtype=int)
     return out[["eliminated", *(c for c in out.columns if c != "eliminated")]]

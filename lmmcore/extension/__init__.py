@@ -15,10 +15,12 @@ from .inference import DegreesOfFreedom, ReferenceDistribution
 from .options import take_options
 from .penalties import Blockwise, Coefficients
 from .protocols import CovarianceStructure, Objective, OptimizeOutcome, Optimizer, Penalty
+from .residuals import BoundResidual, Positions, ResidualStructure
 from .structures import DerivedStructure, analytic_cholesky, sd_and_correlations
 
 __all__ = [
     "Blockwise",
+    "BoundResidual",
     "Coefficients",
     "CovarianceStructure",
     "DataValueError",
@@ -31,8 +33,10 @@ __all__ = [
     "OptionError",
     "Penalty",
     "Plugin",
+    "Positions",
     "ReferenceDistribution",
     "Register",
+    "ResidualStructure",
     "analytic_cholesky",
     "cholesky_inverse",
     "eigh",

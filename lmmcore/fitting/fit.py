@@ -41,6 +41,9 @@ class Fit:
         A mask of covariance parameters that were held fixed.
     inference : Choice or None
         The degrees of freedom and the covariance of β̂ that tests use, if `fit` was asked for any.
+    residual : FittedResidual or None
+        The residual structure, if the model has one. The cross-products of `equations` are those at its
+        estimates.
     """
 
     spec: ModelSpec
@@ -51,6 +54,7 @@ class Fit:
     certificate: Convergence
     held: MixedLMParams | None = None
     inference: Any = None
+    residual: Any = None
     kept: dict[Any, Any] = field(default_factory=dict, repr=False)  # of functions made by `once`
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,6 +101,12 @@ class Fit:
     def df(self) -> float:
         """Degrees of freedom of the fixed effects: their number."""
         return self.spec.k_fe
+
+    @property
+    def n_variances(self) -> int:
+        """Number of covariance parameters, σ² and those of a residual structure among them."""
+        own = 0 if self.residual is None else len(self.residual.u)
+        return self.likelihood.n_parameters + own + 1
 
     @property
     def theta_hessian(self) -> np.ndarray | None:
@@ -146,12 +156,11 @@ class Fit:
         """Parameters of the structures of the relative covariance matrices, for the columns as given."""
         likelihood = self.likelihood
         parts = likelihood.parts(self.point.theta)
-        return np.concatenate(
-            [
-                part if isinstance(s, InUsersColumns) else s.parameters(g)
-                for s, part, g in zip(likelihood.structures, parts, self.relative)
-            ]
-        )
+        own = [
+            part if isinstance(s, InUsersColumns) else s.parameters(g)
+            for s, part, g in zip(likelihood.structures, parts, self.relative)
+        ]
+        return np.concatenate([np.zeros(0), *own])
 
     @cached_property
     def held_positions(self) -> np.ndarray:

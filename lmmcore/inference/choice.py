@@ -154,7 +154,8 @@ def default_choice(fit: Any) -> Choice:
     Statsmodels' spelling (``groups=``) keeps statsmodels' default. Second derivatives cost little in a
     model with one grouping factor, and in one with several and at most 1,500 random effects.
     """
-    cheap = fit.is_plain and fit.spec.has_bars and fit.spec.k_fe > 0
+    of_formula = fit.spec.has_bars or getattr(fit, "residual", None) is not None
+    cheap = fit.is_plain and of_formula and fit.spec.k_fe > 0
     if cheap and fit.is_crossed:
         cheap = fit.likelihood.engine.columns <= CHEAP_COLUMNS
     return Choice(_guarded("satterthwaite" if cheap else "z", "ddf"), None, True)

@@ -148,6 +148,11 @@ class KenwardRoger:
                 f"ddf={self.title!r} of a fit by maximum likelihood; expected one by REML, for which the "
                 "approximation is defined. Fit with reml=True, or use ddf='satterthwaite'"
             )
+        if fit.residual is not None:
+            raise OptionError(
+                f"ddf={self.title!r} of a model with a residual structure is not offered; expected "
+                "'satterthwaite', which knows of its parameters, or 'residual', 'between-within', 'z'"
+            )
         found = pieces(fit)
         w = self.spread(found)
         rows = L @ found.half.T

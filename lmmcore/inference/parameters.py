@@ -246,7 +246,7 @@ def information_criterion(fit: Fit, price: float, name: str) -> float:
             stacklevel=4,
         )
         return float("nan")
-    return fit.criterion + price * (fit.df + fit.likelihood.n_parameters + 1)
+    return fit.criterion + price * (fit.df + fit.n_variances)
 
 
 def aic(fit: Fit) -> float:
@@ -265,7 +265,7 @@ def aicc(fit: Fit) -> float:
     ``aic + 2 k (k + 1)/(n − k − 1)`` for k parameters and n rows (Hurvich and Tsai 1989, Biometrika
     76, 297–307).
     """
-    k = fit.df + fit.likelihood.n_parameters + 1
+    k = fit.df + fit.n_variances
     rest = fit.spec.nobs - k - 1
     if rest <= 0:
         warnings.warn(

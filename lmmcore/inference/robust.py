@@ -144,6 +144,11 @@ class ClusterRobust:
         OptionError
             Random effects are not nested in the clusters; an unknown column; fewer than two clusters.
         """
+        if fit.residual is not None:
+            raise OptionError(
+                f"vcov={self.title!r} of a model with a residual structure is not offered; expected none. "
+                "Leave residual= and variance= out for a robust covariance matrix"
+            )
         codes = _clusters(model, self.cluster)
         j, n, p = int(codes.max()) + 1, len(codes), fit.spec.k_fe
         if j < 2:

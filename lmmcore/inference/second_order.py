@@ -63,8 +63,27 @@ def second_order(fit: Fit) -> SecondOrder:
     outer = _symmetric(outer, p + 1)
     half = fit.state.inverse[:p, :p] @ coordinates.matrix.T * coordinates.y_scale
     jacobian = gamma_slopes(fit)
+    if fit.residual is not None:
+        return _with_residual(fit, outer, half, jacobian)
     hessian = exact_hessian(fit, sums)
     return SecondOrder(half, outer[:, :p, :p], -outer[:, p, p], jacobian, 2.0 * _inverse(hessian))
+
+
+def _with_residual(
+    fit: Fit, outer: np.ndarray, half: np.ndarray, jacobian: np.ndarray
+) -> SecondOrder:
+    """Return the same with the parameters u of the residual structure beside θ, and after γ."""
+    p, residual = fit.spec.k_fe, fit.residual
+    effects = fit.likelihood.engine.effects_of_columns(fit.point.factors)
+    moved = residual.products.moved(residual.u, effects, fit.equations.crossproducts.basis.kept)
+    metric = fit.state.inverse
+    outer = np.concatenate([outer, metric @ moved @ metric.T])
+    both = np.zeros((len(outer), jacobian.shape[1] + len(moved)))
+    both[: len(jacobian), : jacobian.shape[1]] = jacobian
+    both[len(jacobian) :, jacobian.shape[1] :] = np.eye(len(moved))
+    return SecondOrder(
+        half, outer[:, :p, :p], -outer[:, p, p], both, 2.0 * _inverse(residual.hessian)
+    )
 
 
 def _symmetric(packed: np.ndarray, size: int) -> np.ndarray:

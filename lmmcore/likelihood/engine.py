@@ -119,6 +119,12 @@ class Engine(Protocol):
     def with_response(self, cp: Any) -> Engine:
         """Return the engine of the same design with another response, from its cross-products."""
 
+    def with_products(self, cp: Any) -> Engine:
+        """Return the engine for other cross-products of the same columns, in the same units."""
+
+    def effects_of_columns(self, factors: Roots) -> list[np.ndarray]:
+        """Return K Z'[X y] (q, k, p + 1) of each block of groups, or factor, for the stored columns."""
+
     def moments(self) -> list[np.ndarray] | None:
         """Return first estimates of the G_t that cost no factorization; None to use `scoring`."""
 

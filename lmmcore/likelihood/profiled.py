@@ -131,7 +131,9 @@ class ProfiledLikelihood:
     def parameters(self, covariances: Sequence[np.ndarray]) -> np.ndarray:
         """Return θ for positive semidefinite G_t in the engine's units."""
         parts = [s.parameters(g) for s, g in zip(self.structures, covariances)]
-        return np.array(parts[0], dtype=float) if len(parts) == 1 else np.concatenate(parts)
+        if len(parts) == 1:
+            return np.array(parts[0], dtype=float)
+        return np.concatenate([np.zeros(0), *parts])
 
     def point(self, theta: np.ndarray, order: int = 0) -> Point:
         """Return the criterion (order 0) with gradient (order 1) and Hessian (order 2) at θ."""

@@ -54,3 +54,8 @@ def lmmcore_penalties(register: Register) -> None:
 @hookspec
 def lmmcore_ddf(register: Register) -> None:
     """Call ``register(name, method)`` for every `DegreesOfFreedom`."""
+
+
+@hookspec
+def lmmcore_residuals(register: Register) -> None:
+    """Call ``register(name, structure)`` for every `ResidualStructure`."""

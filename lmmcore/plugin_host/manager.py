@@ -22,11 +22,13 @@ _HOOKS = {
     "covariance": "lmmcore_covariances",
     "penalty": "lmmcore_penalties",
     "ddf": "lmmcore_ddf",
+    "residual": "lmmcore_residuals",
 }
 KINDS = tuple(_HOOKS)
 # Modules of this package that implement hooks; the manager knows where they are, not what they are.
 _BUILT_IN = tuple(
-    f"lmmcore.{room}.plugin" for room in ("optimizers", "covariance", "penalties", "inference")
+    f"lmmcore.{room}.plugin"
+    for room in ("optimizers", "covariance", "penalties", "inference", "residual")
 )
 # Distribution and version by the name under which pluggy knows what an entry point brought.
 _sources: dict[str, tuple[str, str]] = {}

@@ -1,7 +1,7 @@
 """Tools to test mixed models and plugins: a dense reference, strategies, conformance checks.
 
-`DenseModel` is a dense reference. `check_optimizer`, `check_covariance`, `check_penalty` and `check_ddf`
-check a plugin, and `plugin_checks` all plugins of a distribution. They raise `RuleBroken`.
+`DenseModel` is a dense reference. `check_optimizer`, `check_covariance`, `check_penalty`, `check_ddf` and
+`check_residual` check a plugin, and `plugin_checks` all plugins of a distribution. They raise `RuleBroken`.
 ``lmmcore.testing.twins`` has NumPy twins of the kernels, ``lmmcore.testing.strategies`` draws models, and
 ``lmmcore.testing.objectives`` has functions with a known minimum. The checks and the strategies need
 hypothesis (the extra ``test``).
@@ -19,6 +19,7 @@ if find_spec("hypothesis"):
     from .check_ddf import check_ddf
     from .check_optimizer import check_optimizer
     from .check_penalty import check_penalty
+    from .check_residual import check_residual
     from .plugin_checks import plugin_checks
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "check_ddf",
     "check_optimizer",
     "check_penalty",
+    "check_residual",
     "plugin_checks",
 ]
 

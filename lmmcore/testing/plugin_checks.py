@@ -11,12 +11,14 @@ from .check_covariance import check_covariance
 from .check_ddf import check_ddf
 from .check_optimizer import check_optimizer
 from .check_penalty import check_penalty
+from .check_residual import check_residual
 
 _CHECKS: dict[str, Callable[..., None]] = {
     "optimizer": check_optimizer,
     "covariance": check_covariance,
     "penalty": check_penalty,
     "ddf": check_ddf,
+    "residual": check_residual,
 }
 
 

@@ -72,7 +72,8 @@ def test_only_built_in_plugins_import_what_authors_import():
     classes = {base for p in members for base in type(p.implementation).__mro__}
     plugins = {base.__module__ for base in classes}
     plugins |= {
-        f"lmmcore.{room}.plugin" for room in ("optimizers", "covariance", "penalties", "inference")
+        f"lmmcore.{room}.plugin"
+        for room in ("optimizers", "covariance", "penalties", "inference", "residual")
     }
     graph = imports_of_each(modules())
     found = {name for name, wanted in graph.items() if "lmmcore.extension" in wanted}

@@ -73,6 +73,13 @@ class CrossedEngine:
         new._take(self.system.with_response(cp))
         return new
 
+    def with_products(self, cp: CrossedProducts) -> CrossedEngine:
+        """Return the engine for other cross-products of the same columns, in the same units."""
+        new = object.__new__(CrossedEngine)
+        new._take(System(cp, [t.k for t in self.terms], self.system.shifted, self.system))
+        new._of_thread = threading.local()
+        return new
+
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_of_thread"}
 
@@ -176,6 +183,14 @@ class CrossedEngine:
         return product_derivative(
             self.system, self.workspace, factors, state, of_fixed, of_residual
         )
+
+    def effects_of_columns(self, factors: Roots) -> list[np.ndarray]:
+        """Return K Z'[X y] (q, k, p + 1) of each grouping factor, for the stored columns."""
+        solution, system = self.workspace.solution(factors), self.system
+        return [
+            unit @ solution[at[:, None] + np.arange(f.k)]
+            for at, f, unit in zip(system.plan.starts, system.factors, system.column_maps)
+        ]
 
     # Random effects
 

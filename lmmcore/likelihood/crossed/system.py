@@ -37,6 +37,8 @@ class System:
         Columns per level of each term.
     centered : bool
         Whether columns may stay shifted along a constant first one, as they were read.
+    units : System, optional
+        Equations of other products of the same columns, whose units are kept.
 
     Attributes
     ----------
@@ -70,8 +72,9 @@ class System:
     """
 
     def __init__(
-        self, cp: CrossedProducts, term_sizes: Sequence[int], centered: bool = False
-    ) -> None:
+        self, cp: CrossedProducts, term_sizes: Sequence[int], centered: bool = False,
+        units: System | None = None,
+    ) -> None:  # fmt: skip
         self.n = cp.n
         self.kept = cp.basis.kept
         self.p = len(self.kept)
@@ -79,7 +82,12 @@ class System:
         self.factors = cp.factors
         self.shifted = centered
         self.pairs = cp.pairs
-        self.terms, self.column_maps = self._shapes_and_maps(cp, term_sizes)
+        self.terms: list[TermShape]
+        self.column_maps: list[np.ndarray]
+        if units is None:
+            self.terms, self.column_maps = self._shapes_and_maps(cp, term_sizes)
+        else:
+            self.terms, self.column_maps = units.terms, units.column_maps
         self.place = self._place()
         self.n_coordinates = self.terms[-1].coordinates.stop
         ks = [f.k for f in cp.factors]

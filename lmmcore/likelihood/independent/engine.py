@@ -53,7 +53,7 @@ class IndependentEngine:
     ) -> None:
         self._shifted = centered and cp.z_map is not None and len(term_sizes) == 1
         self.terms = self._term_shapes(cp, term_sizes)
-        self.n_coordinates = self.terms[-1].coordinates.stop
+        self.n_coordinates = self.terms[-1].coordinates.stop if self.terms else 0
         self._read(cp)
 
     def _read(self, cp: CrossProducts) -> None:
@@ -102,6 +102,10 @@ class IndependentEngine:
         new = copy(self)
         new._read(cp)
         return new
+
+    def with_products(self, cp: CrossProducts) -> IndependentEngine:
+        """Return the engine for other cross-products of the same columns, in the same units."""
+        return self.with_response(cp)
 
     def _term_shapes(self, cp: CrossProducts, sizes: Sequence[int]) -> list[TermShape]:
         shapes: list[TermShape] = []
@@ -335,6 +339,20 @@ class IndependentEngine:
         """Return None: a step of scoring gives first estimates."""
         return None
 
+    def effects_of_columns(self, factors: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return K Z'[X y] (G, k, p + 1) of each block of groups, for the stored columns."""
+        out, kept = [], np.append(self._cp.basis.kept, len(self._cp.basis.order))
+        for block in self._cp.blocks:
+            levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
+            root = (
+                self.unit(block) @ self.factor(levels, factors)
+                if block.s.shape[1]
+                else np.zeros((0, 0))
+            )
+            inner = root.T @ symmetric(block.s) @ root + np.eye(root.shape[1])
+            out.append(root @ np.linalg.solve(inner, root.T @ block.w[:, :, kept]))
+        return out
+
     def product_derivative(
         self, factors: Sequence[np.ndarray], state: State, of_fixed: float, of_residual: float
     ) -> ProductDerivative:
@@ -343,7 +361,7 @@ class IndependentEngine:
             self.unit(b)
             @ self.factor(tuple(w // t.k for w, t in zip(b.widths, self.terms)), factors)
             for b in self._cp.blocks
-        ]
+        ] if self.terms else [np.zeros((0, 0))] * len(self._cp.blocks)  # fmt: skip
         return product_derivative(self._cp, roots, state, of_fixed, of_residual)
 
 

@@ -25,3 +25,10 @@ def lmmcore_penalties(register: Register) -> None:
 @hookimpl
 def lmmcore_ddf(register: Register) -> None:
     register("groups", "lmmcore_example.groups:GROUPS", "Groups minus fixed effects.")
+
+
+@hookimpl
+def lmmcore_residuals(register: Register) -> None:
+    register(
+        "fading", "lmmcore_example.fading:FADING", "Correlation that fades as one over distance."
+    )

@@ -51,3 +51,16 @@ def test_groups_is_exact_for_means_of_balanced_groups():
     beta, square = np.linalg.lstsq(design, means, rcond=None)[:2]
     se = np.sqrt(square[0] / 6 * np.linalg.inv(design.T @ design)[1, 1])
     assert ours.statistic[0] == pytest.approx(beta[1] / se, rel=1e-6)
+
+
+def test_fading_is_found_and_fitted():
+    rng = np.random.default_rng(2)
+    frame = {"g": np.repeat(np.arange(30), 5), "t": np.tile(np.arange(5), 30)}
+    distance = np.abs(np.subtract.outer(np.arange(5), np.arange(5)))
+    root = np.linalg.cholesky(1 / (1 + 0.8 * distance))
+    frame["y"] = (rng.standard_normal((30, 5)) @ root.T).ravel()
+    fit = lmmcore.gls("y ~ t", frame, "fading(t | g)").fit()
+    assert fit.converged
+    correlation = fit.residual_correlation().to_numpy()
+    decay = fit.covariance_parameters.estimate[0]
+    np.testing.assert_allclose(correlation, 1 / (1 + decay * distance))

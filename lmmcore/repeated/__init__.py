@@ -1,0 +1,1 @@
+"""Models whose residuals are correlated within groups, or have unequal variances."""

@@ -1,0 +1,209 @@
+"""The fit of a model with a residual structure: all covariance parameters together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConvergenceError
+from ..extension.protocols import Optimizer
+from ..fitting.candidate import DECREMENT, rounding
+from ..fitting.certificate import Convergence
+from ..fitting.equations import Equations
+from ..fitting.estimate import estimate
+from ..fitting.fit import Fit
+from ..fitting.options import optimizers_of
+from ..fitting.run import warn_of
+from ..influence.deletions import Rows
+from ..likelihood.start import start_values
+from ..linalg.matrices import eigh
+from .likelihood import JointLikelihood
+from .products import ResidualProducts
+from .structure import Structure
+
+ROUNDS = 4  # how often the search goes on from a better optimum in θ
+FLAT = 1e-7  # eigenvalue of the scaled Hessian, of a direction that the data do not determine
+EDGE = 1e-6  # change of R with a parameter, from which the parameter is at the edge of its range
+
+
+@dataclass(frozen=True, eq=False)
+class FittedResidual:
+    """The residual structure of a fit at its estimates.
+
+    Attributes
+    ----------
+    structure : Structure
+    products : ResidualProducts
+    u : array (m,)
+        Free parameters of the structure.
+    hessian : array (m_θ + m, m_θ + m)
+        Of −2 log-likelihood in (θ, u), σ² and β at their optimum.
+    """
+
+    structure: Structure
+    products: ResidualProducts
+    u: np.ndarray
+    hessian: np.ndarray
+
+
+def fit_repeated(
+    model: Any, structure: Structure, reml: bool, optimizers: Sequence[tuple[str, Optimizer]],
+    options: Mapping[str, Any], callback: Callable[[int, float], None] | None,
+) -> Fit:  # fmt: skip
+    """Return the fit, and warn of what its certificate does not hold.
+
+    Raises
+    ------
+    ConvergenceError
+        The likelihood is finite at no start.
+    """
+    began = time.perf_counter()
+    products = ResidualProducts(model.crossproducts, Rows(model, model.crossproducts), structure)
+    joint = JointLikelihood(model.equations, products, reml)
+    name, optimizer = optimizers[0]
+    best, iterations, path, message = None, 0, [], ""
+    for u in structure.starts:
+        psi = _start(joint, u)
+        if psi is None:
+            continue
+        found = optimizer.minimize(joint, psi, options=options, callback=callback)
+        value = joint.value(found.theta)
+        iterations += found.iterations
+        if best is None or value < best[0] - rounding(value):
+            best, path, message = (value, found.theta), list(found.path), found.message
+    if best is None:
+        raise ConvergenceError(
+            f"residual structure {structure.title}: the likelihood is not finite at any start; check whether "
+            "fixed and random effects reproduce the response"
+        )
+    psi, own = best[1], None
+    for _ in range(ROUNDS):
+        theta, u = joint.split(psi)
+        inner = joint.inner(u)
+        assert inner is not None
+        if not joint.m_theta:
+            break
+        layout = model.spec.layout
+        own = estimate(
+            inner.likelihood,
+            optimizers_of(None),
+            layout.names,
+            layout.groups,
+            None,
+            {},
+            None,
+            theta,
+        )
+        psi = np.concatenate([own.point.theta, u])
+        if own.point.value > best[0] - rounding(best[0]):
+            break
+        found = optimizer.minimize(joint, psi, options=options, callback=callback)
+        best, psi = (joint.value(found.theta), found.theta), found.theta
+    theta, u = joint.split(psi)
+    inner = joint.inner(u)
+    assert inner is not None
+    value, gradient, hessian = joint.value_gradient_hessian(psi)
+    certificate = _certificate(
+        joint, structure, psi, gradient, hessian, None if own is None else own.convergence
+    )
+    certificate = replace(
+        certificate, optimizer=name, message=message, iterations=iterations, path=tuple(path),
+        evaluations=joint.evaluations, seconds=time.perf_counter() - began,
+    )  # fmt: skip
+    warn_of(certificate, False)
+    fitted = FittedResidual(structure, products, u, hessian)
+    point = inner.likelihood.point(np.array(theta), order=2 if joint.m_theta else 0)
+    equations: Equations = inner.equations
+    return Fit(model.spec, equations, inner.likelihood, point, reml, certificate, residual=fitted)
+
+
+def _start(joint: JointLikelihood, u: np.ndarray) -> np.ndarray | None:
+    inner = joint.inner(u)
+    if inner is None:
+        return None
+    theta = start_values(inner.likelihood) if joint.m_theta else np.zeros(0)
+    psi = np.concatenate([theta, u])
+    return psi if np.isfinite(joint.value(psi)) else None
+
+
+def _certificate(
+    joint: JointLikelihood, structure: Structure, psi: np.ndarray, gradient: np.ndarray,
+    hessian: np.ndarray, inner: Convergence | None,
+) -> Convergence:  # fmt: skip
+    """Return what holds at ψ: decrement and curvature of all free parameters together."""
+    m_theta = joint.m_theta
+    edges = _edges(structure, psi[m_theta:])
+    free = np.ones(len(psi), dtype=bool)
+    free[m_theta:] = ~edges
+    zero = np.abs(np.diag(hessian)[:m_theta]) <= 1e-10 * max(
+        1.0, float(np.abs(hessian).max(initial=0.0))
+    )
+    free[:m_theta] &= ~zero
+    decrement, smallest = 0.0, float("nan")
+    flat: tuple[str, ...] = ()
+    if free.any():
+        g, h = gradient[free], hessian[np.ix_(free, free)]
+        size = np.sqrt(np.maximum(np.abs(np.diag(h)), 1e-300))
+        values, vectors = eigh(h / np.outer(size, size))
+        slope = vectors.T @ (g / size)
+        kept = values > FLAT
+        decrement = 0.5 * float(np.sum(slope[kept] ** 2 / values[kept]))
+        smallest = float(values[0])
+        if not kept.all() and edges.sum() < len(edges):
+            direction = vectors[:, 0] / size
+            flat = _words(
+                structure, direction[-int((~edges).sum()) :] if (~edges).any() else direction
+            )
+    names = [n for n, e in zip(_names(structure, psi[m_theta:]), edges) if e]
+    boundary = tuple(f"{n} of {structure.title} is at the edge of its range" for n in names)
+    holds = decrement <= DECREMENT and (np.isnan(smallest) or smallest > -FLAT)
+    if inner is None:
+        return Convergence(
+            bool(holds),
+            decrement,
+            smallest,
+            boundary,
+            False,
+            "",
+            "",
+            0,
+            0,
+            0.0,
+            not_identified=flat,
+        )
+    return replace(
+        inner, converged=bool(holds and inner.converged), newton_decrement=decrement,
+        min_hessian_eigenvalue=smallest, boundary=(*inner.boundary, *boundary),
+        not_identified=(*inner.not_identified, *flat),
+    )  # fmt: skip
+
+
+def _names(structure: Structure, u: np.ndarray) -> list[str]:
+    """Return names of the parameters, as far as there is one for each."""
+    names = list(structure.describe(u))
+    return names if len(names) == len(u) else [f"parameter {i + 1}" for i in range(len(u))]
+
+
+def _words(structure: Structure, direction: np.ndarray) -> tuple[str, ...]:
+    if not len(direction):
+        return ()
+    return (
+        f"the data cannot tell the parameters of the residual structure {structure.title} from each other, "
+        "from the variances of the random effects, or from the residual variance",
+    )
+
+
+def _edges(structure: Structure, u: np.ndarray) -> np.ndarray:
+    """Return which parameters do not move R any more (m,)."""
+    out = np.zeros(len(u), dtype=bool)
+    for a in range(structure.n_correlation):
+        change = max(
+            (float(np.abs(structure.slopes(u, p)[a]).max()) for p in structure.patterns[:50]),
+            default=0.0,
+        )
+        out[a] = change < EDGE
+    return out

@@ -1,0 +1,138 @@
+"""−2 log-likelihood in the parameters of random effects and residuals together: ψ = (θ, u).
+
+θ enters through the likelihood of the cross-products of u. Value and gradient are exact. The Hessian in θ is
+that of the likelihood; its rows for u are central differences of exact gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..fitting.equations import Equations
+from ..likelihood.profiled import ProfiledLikelihood
+from .products import ResidualProducts
+
+STEP = 1e-4  # of differences of gradients
+KEPT = 8  # likelihoods that are kept
+
+
+@dataclass(eq=False)
+class Inner:
+    """The likelihood in θ for one u."""
+
+    equations: Equations
+    likelihood: ProfiledLikelihood
+
+
+class JointLikelihood:
+    """The objective of a model with a residual structure. It follows `lmmcore.extension.Objective`.
+
+    Parameters
+    ----------
+    equations : Equations
+        Those without the structure.
+    products : ResidualProducts
+    reml : bool
+    """
+
+    hessian_is_cheap = False
+
+    def __init__(self, equations: Equations, products: ResidualProducts, reml: bool) -> None:
+        self.equations, self.products, self.reml = equations, products, reml
+        self._kept: dict[bytes, Inner | None] = {}
+        self.evaluations = 0
+        base = equations.likelihood(reml, None, equations.plain_engine)
+        self.m_theta = base.n_parameters
+        self.n_parameters = self.m_theta + products.structure.n_parameters
+
+    def split(self, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return θ and u."""
+        return psi[: self.m_theta], psi[self.m_theta :]
+
+    def inner(self, u: np.ndarray) -> Inner | None:
+        """Return the likelihood in θ for one u; None where R is not positive definite."""
+        key = np.asarray(u, dtype=float).tobytes()
+        if key not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = self._made(u)
+        return self._kept[key]
+
+    def _made(self, u: np.ndarray) -> Inner | None:
+        with np.errstate(all="ignore"):
+            cp = self.products.at(u)
+        if cp is None:
+            return None
+        old = self.equations
+        new = Equations(old.layout, cp, old.structures, old.coordinates)
+        engine = old.plain_engine.with_products(cp)
+        new.__dict__.update(engine=engine, plain_engine=engine)
+        return Inner(new, new.likelihood(self.reml, None, engine))
+
+    def value(self, psi: np.ndarray) -> float:
+        """Return −2 log-likelihood."""
+        theta, u = self.split(psi)
+        inner = self.inner(u)
+        self.evaluations += 1
+        return np.inf if inner is None else inner.likelihood.value(theta)
+
+    def value_and_gradient(self, psi: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return −2 log-likelihood and its gradient (m,)."""
+        theta, u = self.split(psi)
+        inner = self.inner(u)
+        if inner is None:
+            return np.inf, np.zeros(self.n_parameters)
+        if self.m_theta:
+            value, own = inner.likelihood.value_and_gradient(theta)
+        else:
+            value, own = inner.likelihood.value(theta), np.zeros(0)
+        if not np.isfinite(value):
+            return value, np.zeros(self.n_parameters)
+        return value, np.concatenate([own, self._of_residual(inner, theta, u)])
+
+    def _of_residual(self, inner: Inner, theta: np.ndarray, u: np.ndarray) -> np.ndarray:
+        likelihood: Any = inner.likelihood
+        point = likelihood.point(theta)
+        derivative = likelihood.engine.product_derivative(
+            point.factors, point.state, float(self.reml), likelihood.n_eff / point.state.r2
+        )
+        return self.products.gradient(u, derivative)
+
+    def value_gradient_hessian(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return value, gradient (m,) and Hessian (m, m)."""
+        value, gradient = self.value_and_gradient(psi)
+        m = self.n_parameters
+        if not np.isfinite(value):
+            return value, gradient, np.eye(m)
+        theta, u = self.split(psi)
+        hessian = np.zeros((m, m))
+        inner = self.inner(u)
+        assert inner is not None
+        if self.m_theta:
+            point = inner.likelihood.point(theta, order=2)
+            sums = inner.likelihood.exact_sums(point)
+            hessian[: self.m_theta, : self.m_theta] = inner.likelihood.hessian_of(point, sums)
+        for j in range(self.m_theta, m):
+            e = np.zeros(m)
+            e[j] = STEP * max(1.0, abs(psi[j]))
+            up, down = self.value_and_gradient(psi + e), self.value_and_gradient(psi - e)
+            if np.isfinite(up[0]) and np.isfinite(down[0]):
+                hessian[:, j] = (up[1] - down[1]) / (2.0 * e[j])
+            else:  # at the edge of where R is positive definite
+                hessian[j, j] = 1.0
+        for j in range(self.m_theta, m):
+            hessian[j, : self.m_theta] = hessian[: self.m_theta, j]
+        corner = hessian[self.m_theta :, self.m_theta :]
+        hessian[self.m_theta :, self.m_theta :] = 0.5 * (corner + corner.T)
+        return value, gradient, hessian
+
+    def em_step(self, psi: np.ndarray) -> np.ndarray:
+        """Return θ after a step of EM, and u."""
+        theta, u = self.split(psi)
+        inner = self.inner(u)
+        if inner is None or not self.m_theta:
+            return psi
+        return np.concatenate([inner.likelihood.em_step(theta), u])

@@ -1,0 +1,238 @@
+"""Cross-products [Z X y]'R⁻¹[Z X y] as a function of the parameters of R, and the gradient that follows.
+
+With ``A(u) = [Z X y]'R⁻¹[Z X y]``, the criterion is d(A) + log|R|. Its gradient needs ``Ω = ∂d/∂A`` alone:
+
+    ∂/∂u_a = −tr(Ω [Z X y]'R⁻¹ ∂_aR R⁻¹[Z X y]) + tr(R⁻¹ ∂_aR).
+
+Groups whose rows have the same coordinates share R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ..crossproducts.crossed import CrossedProducts
+from ..crossproducts.crossproducts import CrossProducts
+from ..influence.deletions import Rows
+from ..likelihood.products import ProductDerivative
+from .structure import Pattern, Structure
+
+AT_ONCE = 1 << 22  # numbers of rows that are held together
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The rows of the groups of one pattern.
+
+    Attributes
+    ----------
+    pattern : Pattern
+    w : array (groups, t, K)
+        Rows [Z_1 … Z_f X y], times the roots of their weights.
+    levels : list of int arrays (groups,)
+        Level of each group in each grouping factor.
+    pairs : dict
+        Which block of pairs of levels each group has.
+    """
+
+    pattern: Pattern
+    w: np.ndarray
+    levels: list[np.ndarray]
+    pairs: dict[tuple[int, int], np.ndarray]
+
+
+class ResidualProducts:
+    """The cross-products of a model for any parameters of its residual structure.
+
+    Parameters
+    ----------
+    cp : CrossProducts or CrossedProducts
+        Those without the structure, which give the basis and the levels.
+    rows : Rows
+    structure : Structure
+    """
+
+    def __init__(
+        self, cp: CrossProducts | CrossedProducts, rows: Rows, structure: Structure
+    ) -> None:
+        self.cp, self.structure = cp, structure
+        self.widths = [z.shape[1] for z in rows.z]
+        whole = np.column_stack([*rows.z, rows.xy])
+        self.parts = []
+        for pattern in structure.patterns:
+            first = pattern.rows[:, 0]
+            levels = [own[first] for own in rows.levels]
+            self.parts.append(Part(pattern, whole[pattern.rows], levels, self._pairs(levels)))
+
+    def _pairs(self, levels: list[np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
+        if not isinstance(self.cp, CrossedProducts):
+            return {}
+        out = {}
+        for (f, g), pair in self.cp.pairs.items():
+            width = len(self.cp.factors[g].labels)
+            keys = pair.rows.astype(np.int64) * width + pair.cols
+            out[f, g] = np.searchsorted(keys, levels[f].astype(np.int64) * width + levels[g])
+        return out
+
+    def at(self, u: np.ndarray) -> CrossProducts | CrossedProducts | None:
+        """Return the cross-products for parameters u; None where R is not positive definite."""
+        cp, log_det, sums = self.cp, 0.0, _Sums(self.cp, self.widths)
+        log_sd = self.structure.log_sd(u)
+        for part in self.parts:
+            root = _root(self.structure.matrix(u, part.pattern))
+            if root is None:
+                return None
+            count = len(part.w)
+            log_det += 2.0 * count * float(np.log(np.diag(root)).sum())
+            white = _whitened(root, self._scaled(part, log_sd))
+            sums.add(part, white.swapaxes(1, 2) @ white)
+        if log_sd is not None:
+            log_det += 2.0 * float(log_sd.sum())
+        return sums.products(cp.log_weights - log_det) if np.isfinite(log_det) else None
+
+    def _scaled(self, part: Part, log_sd: np.ndarray | None) -> np.ndarray:
+        if log_sd is None:
+            return part.w
+        scaled: np.ndarray = part.w * np.exp(-log_sd[part.pattern.rows])[:, :, None]
+        return scaled
+
+    def gradient(self, u: np.ndarray, derivative: ProductDerivative) -> np.ndarray:
+        """Return the gradient (m,) of criterion and log|R|, for ∂d/∂A at the same parameters."""
+        structure = self.structure
+        log_sd, m = structure.log_sd(u), structure.n_correlation
+        out = np.zeros(structure.n_parameters)
+        of_rows = np.zeros(len(log_sd)) if log_sd is not None else None
+        for part in self.parts:
+            matrix = structure.matrix(u, part.pattern)
+            inverse = np.linalg.inv(matrix)
+            omega = self._omega(part, derivative)
+            w = self._scaled(part, log_sd)
+            inner = (w @ omega) @ w.swapaxes(1, 2)  # (groups, t, t)
+            if m:
+                square = inverse @ inner.sum(axis=0) @ inverse
+                slopes = structure.slopes(u, part.pattern)
+                weight = len(w) * inverse - square
+                out[:m] += np.einsum("aij,ij->a", slopes, weight)
+            if of_rows is not None:
+                of_rows[part.pattern.rows] = np.einsum("gij,ji->gi", inner, inverse)
+        if of_rows is not None:
+            out[m:] = structure.log_sd_slopes(u) @ (2.0 - 2.0 * of_rows)
+        return out
+
+    def moved(self, u: np.ndarray, effects: list[np.ndarray], kept: np.ndarray) -> np.ndarray:
+        """Return [X y]'V⁻¹ ∂_aR V⁻¹[X y] (m, p + 1, p + 1) of the kept columns.
+
+        Parameters
+        ----------
+        effects : list of arrays (q, k, p + 1)
+            K Z'[X y] of each grouping factor.
+        kept : int array (p,)
+        """
+        structure, at = self.structure, self._slices()
+        log_sd, m = structure.log_sd(u), structure.n_correlation
+        columns = sum(self.widths) + np.append(kept, len(self.cp.basis.order))
+        out = np.zeros((structure.n_parameters, len(columns), len(columns)))
+        left, right = None, None
+        if log_sd is not None:
+            left, right = np.zeros((2, len(log_sd), len(columns)))
+        for part in self.parts:
+            scaled = self._scaled(part, log_sd)
+            rest = scaled[:, :, columns]
+            for where, own, levels in zip(at, effects, part.levels):
+                rest = rest - scaled[:, :, where] @ own[levels]
+            solved = np.linalg.inv(structure.matrix(u, part.pattern)) @ rest
+            if m:
+                slopes = structure.slopes(u, part.pattern)
+                out[:m] += np.einsum("gia,mij,gjb->mab", solved, slopes, solved, optimize=True)
+            if left is not None and right is not None:
+                left[part.pattern.rows], right[part.pattern.rows] = rest, solved
+        if left is not None and right is not None:
+            own = np.einsum("mi,ia,ib->mab", structure.log_sd_slopes(u), left, right, optimize=True)
+            out[m:] = own + own.swapaxes(1, 2)
+        return out
+
+    def _omega(self, part: Part, derivative: ProductDerivative) -> np.ndarray:
+        """Return Ω of each group of a pattern (groups, K, K)."""
+        k = part.w.shape[2]
+        out = np.zeros((len(part.w), k, k))
+        x = slice(sum(self.widths), k)
+        out[:, x, x] = derivative.total
+        at = self._slices()
+        for f, (where, levels) in enumerate(zip(at, part.levels)):
+            out[:, where, where] = derivative.zz[f][levels]
+            of_x = derivative.zx[f][levels]
+            out[:, where, x], out[:, x, where] = of_x, of_x.swapaxes(1, 2)
+        for (f, g), place in part.pairs.items():
+            values = derivative.pairs[f, g][place]
+            out[:, at[f], at[g]], out[:, at[g], at[f]] = values, values.swapaxes(1, 2)
+        return out
+
+    def _slices(self) -> list[slice]:
+        ends = np.cumsum(self.widths).tolist()
+        return [slice(end - width, end) for end, width in zip(ends, self.widths)]
+
+
+class _Sums:
+    """Sums of the blocks of groups into cross-products."""
+
+    def __init__(self, cp: CrossProducts | CrossedProducts, widths: list[int]) -> None:
+        self.cp, self.widths = cp, widths
+        self.total = np.zeros_like(cp.total)
+        parts: Any = cp.factors if isinstance(cp, CrossedProducts) else cp.blocks
+        self.own = list(parts)[: len(widths)]
+        self.s = [np.zeros_like(p.s) for p in self.own]
+        self.w = [np.zeros_like(p.w) for p in self.own]
+        self.pairs = (
+            {key: np.zeros_like(p.values) for key, p in cp.pairs.items()}
+            if isinstance(cp, CrossedProducts)
+            else {}
+        )
+
+    def add(self, part: Part, blocks: np.ndarray) -> None:
+        """Add the blocks of the groups of a pattern (groups, K, K)."""
+        ends = np.cumsum(self.widths).tolist()
+        at = [slice(end - width, end) for end, width in zip(ends, self.widths)]
+        x = slice(sum(self.widths), blocks.shape[1])
+        self.total += blocks[:, x, x].sum(axis=0)
+        for f, (where, levels) in enumerate(zip(at, part.levels)):
+            np.add.at(self.s[f], levels, blocks[:, where, where])
+            np.add.at(self.w[f], levels, blocks[:, where, x])
+        for (f, g), place in part.pairs.items():
+            np.add.at(self.pairs[f, g], place, blocks[:, at[f], at[g]])
+
+    def products(self, log_weights: float) -> CrossProducts | CrossedProducts:
+        """Return the cross-products."""
+        cp = self.cp
+        parts = tuple(replace(p, s=np.tril(s), w=w) for p, s, w in zip(self.own, self.s, self.w))
+        total = np.tril(self.total)
+        if isinstance(cp, CrossedProducts):
+            pairs = {k: replace(p, values=self.pairs[k]) for k, p in cp.pairs.items()}
+            return replace(cp, log_weights=log_weights, total=total, factors=parts, pairs=pairs)
+        blocks = parts or cp.blocks
+        return replace(cp, log_weights=log_weights, total=total, blocks=blocks)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray | None:
+    """Return the Cholesky factor, None where the matrix is not positive definite."""
+    if not np.isfinite(matrix).all():
+        return None
+    try:
+        root: np.ndarray = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return None
+    return root
+
+
+def _whitened(root: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return L⁻¹ w of each group (groups, t, K)."""
+    groups, t, k = w.shape
+    if t == 1:
+        return w / root[0, 0]
+    flat = w.transpose(1, 0, 2).reshape(t, groups * k)
+    out = solve_triangular(root, flat, lower=True, check_finite=False)
+    found: np.ndarray = out.reshape(t, groups, k).transpose(1, 0, 2)
+    return found

@@ -1,0 +1,141 @@
+"""RepeatedResults: the front door of a fit with a residual structure."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import random_effects as effects
+from ..chosen_inference import of_inference, of_rows_and_inference
+from ..delegation import Value, method_of
+from ..display.varcorr import varcorr
+from ..errors import OptionError
+from ..fitting.fit import Fit
+from ..inference import facts, parameters, tests
+from ..inference.anova import anova
+from ..means.for_packages import design_matrix, reference_grid, term_map
+from ..means.means import means, slopes
+from ..spellings import refuse_attribute
+from ..storage import write_pickle
+from . import rows
+from .parameters import covariance_parameters, residual_correlation, residual_covariance
+from .summary import summary
+
+of_fit, of_self = method_of("fit"), method_of()
+
+
+def tvalues(fit: Fit) -> pd.Series:
+    """The t statistics of the fixed effects."""
+    found = tests.t_test(fit, np.eye(fit.spec.k_fe))
+    return pd.Series(np.atleast_1d(found.statistic), index=fit.spec.exog_names)
+
+
+def pvalues(fit: Fit) -> pd.Series:
+    """The p-values of the fixed effects."""
+    found = tests.t_test(fit, np.eye(fit.spec.k_fe))
+    return pd.Series(np.atleast_1d(found.pvalue), index=fit.spec.exog_names)
+
+
+def conf_int(fit: Fit, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None) -> pd.DataFrame:
+    """Return confidence limits of the fixed effects of level 1 − alpha (p, 2)."""
+    found = tests.t_test(fit, np.eye(fit.spec.k_fe), ddf=ddf, vcov=vcov)
+    return pd.DataFrame(found.conf_int(alpha), index=fit.spec.exog_names)
+
+
+def random_effects(results: Any) -> Any:
+    """BLUPs of the random effects; see `MixedLMResults.random_effects`."""
+    if not results.fit.layout.terms:
+        raise OptionError(
+            "random_effects of a model without random effects; expected one with bars"
+        )
+    return effects.random_effects(results)
+
+
+def save(results: Any, fname: Any) -> None:
+    """Write the results to a file (pickle); ``lmmcore.MixedLMResults.load`` reads them."""
+    write_pickle(results, fname)
+
+
+class RepeatedResults:
+    """The result of a fit with a residual structure. It is frozen.
+
+    Everything is given the estimated correlations and variances of the residuals; tests know of their
+    uncertainty, by Satterthwaite's degrees of freedom.
+
+    Attributes
+    ----------
+    model : RepeatedLM
+    fit : Fit
+        ``fit.residual`` has the structure.
+    """
+
+    model: Any
+    fit: Fit
+
+    def __init__(self, model: Any, fit: Fit) -> None:
+        self.__dict__.update(model=model, fit=fit)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")
+
+    def __getattr__(self, name: str) -> Any:
+        known = () if name.startswith("_") else [n for n in dir(type(self)) if n[0] != "_"]
+        raise refuse_attribute(type(self).__name__, name, known)
+
+    # What was fitted
+
+    convergence = Value(facts.convergence, "fit")
+    converged = Value(facts.converged, "fit")
+    reml = Value(facts.reml, "fit")
+    method = Value(facts.method, "fit")
+    nobs = Value(facts.nobs, "fit")
+    k_fe = Value(facts.k_fe, "fit")
+    criterion = Value(facts.criterion, "fit")
+    llf = Value(facts.llf, "fit")
+    aic = Value(parameters.aic, "fit")
+    bic = Value(parameters.bic, "fit")
+
+    # Estimates
+
+    scale = Value(facts.scale, "fit")
+    fe_params = Value(parameters.fe_params, "fit")
+    cov_re = Value(parameters.cov_re, "fit")
+    varcorr = Value(varcorr, "fit")
+    covariance_parameters = Value(covariance_parameters, "fit")
+    residual_covariance = of_fit(residual_covariance)
+    residual_correlation = of_fit(residual_correlation)
+
+    # Standard errors, tests, intervals
+
+    cov_fe = Value(parameters.cov_fe, "fit")
+    bse_fe = Value(parameters.bse_fe, "fit")
+    tvalues = Value(tvalues, "fit")
+    pvalues = Value(pvalues, "fit")
+    conf_int = of_inference(conf_int)
+    t_test = of_inference(tests.t_test)
+    wald_test = of_inference(tests.wald_test)
+    f_test = of_inference(tests.f_test)
+    wald_test_terms = of_inference(tests.wald_test_terms)
+    anova = of_inference(anova)
+    means = of_rows_and_inference(means)
+    slopes = of_rows_and_inference(slopes)
+
+    # Random effects and rows
+
+    random_effects = cached_property(random_effects)
+    fittedvalues = cached_property(rows.fittedvalues)
+    resid = cached_property(rows.resid)
+    residuals = of_self(rows.residuals)
+    predict = of_self(rows.predict)
+    simulate = of_self(rows.simulate)
+    design_matrix = of_self(design_matrix)
+    term_map = of_self(term_map)
+    reference_grid = of_self(reference_grid)
+
+    # Tables, files
+
+    summary = of_inference(summary)
+    save = of_self(save)

@@ -1,0 +1,247 @@
+"""The residual structure of a model: positions of its rows, correlation and variance function, bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..design.design import Design
+from ..design.groups import code_groups
+from ..errors import DataValueError, DesignError, NameNotFoundError, suggest
+from ..extension.residuals import BoundResidual, Positions
+from ..plugin_host.guarded_residual import GuardedResidual
+from ..plugin_host.manager import look_up
+from .terms import ResidualTerm, VarianceTerm
+from .variances import BoundVariance, bind_variance
+
+STEP = 1e-30  # of complex steps
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Groups whose rows have the same coordinates.
+
+    Attributes
+    ----------
+    values : array (t, d)
+    rows : int array (groups, t)
+        The rows of each group, in the order of `values`.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Correlation and variances of the residuals of a model.
+
+    Attributes
+    ----------
+    term : ResidualTerm or None
+    variance_term : VarianceTerm or None
+    title : str
+    correlation : BoundResidual or None
+    variance : BoundVariance or None
+    positions : Positions
+    patterns : list of Pattern
+        All rows, by groups of one shape.
+    """
+
+    term: ResidualTerm | None
+    variance_term: VarianceTerm | None
+    title: str
+    correlation: BoundResidual | None
+    variance: BoundVariance | None
+    positions: Positions
+    patterns: list[Pattern]
+
+    @property
+    def n_correlation(self) -> int:
+        """Parameters of the correlation; those of the variance function follow."""
+        return 0 if self.correlation is None else self.correlation.n_parameters
+
+    @property
+    def n_parameters(self) -> int:
+        return self.n_correlation + (0 if self.variance is None else self.variance.n_parameters)
+
+    @property
+    def starts(self) -> list[np.ndarray]:
+        """Parameters to start from."""
+        own = [np.zeros(0)] if self.correlation is None else self.correlation.starts
+        more = np.zeros(0 if self.variance is None else self.variance.n_parameters)
+        return [np.concatenate([s, more]) for s in own]
+
+    def matrix(self, u: np.ndarray, pattern: Pattern) -> np.ndarray:
+        """Return C (t, t) of a pattern, without the variance function."""
+        if self.correlation is None:
+            return np.eye(len(pattern.values))
+        return self.correlation.matrix(u[: self.n_correlation], pattern.values)
+
+    def slopes(self, u: np.ndarray, pattern: Pattern) -> np.ndarray:
+        """Return ∂C/∂u (n_correlation, t, t), exact to rounding (complex steps)."""
+        t, m = len(pattern.values), self.n_correlation
+        out = np.empty((m, t, t))
+        for a in range(m):
+            moved = u[:m].astype(complex)
+            moved[a] += 1j * STEP
+            assert self.correlation is not None
+            out[a] = self.correlation.matrix(moved, pattern.values).imag / STEP
+        return out
+
+    def log_sd(self, u: np.ndarray) -> np.ndarray | None:
+        """Return the logarithms of the relative standard deviations (n,), None where all are equal."""
+        return None if self.variance is None else self.variance.logarithm(u[self.n_correlation :])
+
+    def log_sd_slopes(self, u: np.ndarray) -> np.ndarray:
+        """Return their derivatives (m, n) in the parameters of the variance function."""
+        assert self.variance is not None
+        return self.variance.slopes(u[self.n_correlation :])
+
+    def describe(self, u: np.ndarray) -> dict[str, float]:
+        """Return the parameters as people name them."""
+        m, out = self.n_correlation, dict[str, float]()
+        if self.correlation is not None:
+            out.update(self.correlation.describe(u[:m]))
+        if self.variance is not None:
+            out.update(self.variance.describe(u[m:]))
+        return out
+
+
+def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | None) -> Structure:
+    """Return the residual structure for the rows of a design.
+
+    Raises
+    ------
+    NameNotFoundError
+        A column that the data do not have.
+    DataValueError
+        A coordinate that is missing, or that the structure cannot use.
+    DesignError
+        Groups that are not nested in those of the random effects.
+    """
+    table = _table(design)
+    positions = _positions(design, table, term)
+    _refuse_not_nested(design, positions, term)
+    bound: BoundResidual | None = None
+    if term is not None:
+        bound = GuardedResidual(look_up("residual", term.name), positions, term.options)
+    function = None
+    if variance is not None:
+        function = bind_variance(
+            variance, _column(table, variance.covariate, f"variance={variance!s}")
+        )
+    title = ", ".join(str(x) for x in (term, variance) if x is not None)
+    return Structure(term, variance, title, bound, function, positions, _patterns(positions, bound))
+
+
+def _table(design: Design) -> pd.DataFrame:
+    if design.table is None:
+        raise DesignError(
+            "residual= and variance= need the columns of a table; expected a model from a formula and data"
+        )
+    return design.table if design.in_table is None else design.table.iloc[design.in_table]
+
+
+def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
+    if name not in table.columns:
+        raise NameNotFoundError(
+            f"{what}: {name!r} is no column of the data{suggest(name, map(str, table.columns))}"
+        )
+    return table[name]
+
+
+def _positions(design: Design, table: pd.DataFrame, term: ResidualTerm | None) -> Positions:
+    n, what = design.n_rows, f"residual={term!s}"
+    rows = list(table.index)
+    if term is None:
+        return Positions(np.zeros((n, 1)), ("order",), None, np.arange(n), range(n), rows)
+    if term.groups is not None:
+        grouping = code_groups(_column(table, term.groups, what), term.groups)
+        codes, labels = grouping.codes, list(grouping.factor.keys)
+    elif design.terms and not design.others:
+        codes, labels = design.grouping.codes, list(design.grouping.factor.keys)
+    elif design.terms:
+        raise DesignError(
+            f"{what}: the model has several grouping factors; expected the groups of the residuals, as in "
+            '"ar1(visit | subject)"'
+        )
+    else:
+        codes, labels = np.zeros(n, dtype=np.int32), ["of all rows"]
+    codes = np.asarray(codes, dtype=np.intp)
+    if not term.coordinates:
+        order = np.argsort(codes, kind="stable")
+        first = np.searchsorted(codes[order], np.arange(codes.max() + 1))
+        place = np.empty(n)
+        place[order] = np.arange(n) - first[codes[order]]
+        levels = tuple(str(i + 1) for i in range(int(place.max()) + 1))
+        return Positions(place[:, None], ("order",), levels, codes, labels, rows)
+    columns, levels_of = [], None
+    for name in term.coordinates:
+        column = _column(table, name, what)
+        if column.isna().any():
+            at = int(np.flatnonzero(column.isna())[0])
+            raise DataValueError(
+                f"{what}: {name} is missing in row {rows[at]} (group {labels[int(codes[at])]}); "
+                "leave out the row"
+            )
+        if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(
+            column.dtype
+        ):
+            values = (
+                column.cat.remove_unused_categories()
+                if hasattr(column, "cat")
+                else column.astype("category")
+            )
+            levels_of = tuple(str(x) for x in values.cat.categories)
+            columns.append(values.cat.codes.to_numpy(dtype=float))
+            continue
+        numbers = column.to_numpy(dtype=float)
+        if not np.isfinite(numbers).all():
+            at = int(np.flatnonzero(~np.isfinite(numbers))[0])
+            raise DataValueError(
+                f"{what}: {name} is {numbers[at]} in row {rows[at]}; expected finite numbers"
+            )
+        columns.append(numbers)
+    if levels_of is not None and len(columns) > 1:
+        raise DataValueError(
+            f"{what}: {' and '.join(term.coordinates)} are not all numbers; expected one categorical "
+            "variable, or numbers"
+        )
+    return Positions(np.column_stack(columns), term.coordinates, levels_of, codes, labels, rows)
+
+
+def _refuse_not_nested(design: Design, positions: Positions, term: ResidualTerm | None) -> None:
+    if design.components is not None:
+        raise DesignError(
+            "residual= and variance= with variance components of vc_formula; expected components that are "
+            "written as bars, such as (1 | g:a)"
+        )
+    if term is None:
+        return
+    for grouping in design.groupings if design.terms else ():
+        pairs = positions.groups.astype(np.int64) * grouping.n_levels + grouping.codes
+        if len(np.unique(pairs)) > len(np.unique(positions.groups)):
+            raise DesignError(
+                f"residual={term!s}: its groups have rows in several levels of {grouping.name!r}; expected "
+                "groups of residuals that are nested in every grouping factor of the random effects. "
+                "Structures within crossed factors are not offered"
+            )
+
+
+def _patterns(positions: Positions, bound: BoundResidual | None) -> list[Pattern]:
+    """Return groups of one shape together; without a correlation, each row is a group."""
+    if bound is None:
+        return [Pattern(np.zeros((1, 1)), np.arange(len(positions.groups))[:, None])]
+    keys = tuple(positions.values.T[::-1])
+    order = np.lexsort((*keys, positions.groups))
+    groups = positions.groups[order]
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    ends = np.append(starts[1:], len(order))
+    found: dict[bytes, list[np.ndarray]] = {}
+    for start, end in zip(starts.tolist(), ends.tolist()):
+        rows = order[start:end]
+        found.setdefault(positions.values[rows].tobytes(), []).append(rows)
+    return [Pattern(positions.values[rows[0]], np.array(rows)) for rows in found.values()]

@@ -1,0 +1,79 @@
+"""The summary of a fit with a residual structure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..inference.choice import choice_of
+from ..inference.contrasts import t_p_values, t_quantile
+from ..inference.wald import level
+from .parameters import covariance_parameters
+
+
+class RepeatedSummary:
+    """Tables of a fit: ``fixed`` and ``covariance`` are frames; printed, it is text."""
+
+    def __init__(
+        self, head: list[tuple[str, str]], fixed: pd.DataFrame, covariance: pd.DataFrame, end: str
+    ) -> None:
+        self.head, self.fixed, self.covariance, self.closing = head, fixed, covariance, end
+
+    def as_text(self) -> str:
+        """Return the summary as text."""
+        width = max(len(name) for name, _ in self.head)
+        lines = [f"{name.ljust(width)}  {value}" for name, value in self.head]
+
+        def table(frame: pd.DataFrame) -> str:
+            return frame.to_string(float_format=lambda x: f"{x:.4g}", na_rep="")
+
+        return "\n".join([
+            *lines, "", "Fixed effects", table(self.fixed), "", "Covariance parameters",
+            self.covariance.to_string(index=False, float_format=lambda x: f"{x:.4g}", na_rep=""), "",
+            self.closing,
+        ])  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return f"{self.fixed.to_html(na_rep='')}{self.covariance.to_html(index=False, na_rep='')}"
+
+
+def summary(fit: Any, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None) -> RepeatedSummary:
+    """Return the summary of a fit.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the level of the intervals.
+    ddf, vcov : optional
+        As for `t_test`.
+    """
+    choice, spec = choice_of(fit, ddf, vcov), fit.spec
+    p = spec.k_fe
+    se, df = choice.rows(fit, np.eye(p)) if p else (np.zeros(0), np.zeros(0))
+    t = fit.beta / se
+    reach = t_quantile(level(alpha), df) * se
+    fixed = pd.DataFrame(
+        {"estimate": fit.beta, "se": se, "df": df, "t": t, "p": t_p_values(t, df),
+         f"[{alpha / 2:g}": fit.beta - reach, f"{1 - alpha / 2:g}]": fit.beta + reach},
+        index=spec.exog_names,
+    )  # fmt: skip
+    k = fit.n_variances
+    groups = len(set(fit.residual.structure.positions.groups.tolist()))
+    head = [
+        ("Formula", spec.formula or ""),
+        ("Residuals", fit.residual.structure.title),
+        ("Observations", f"{spec.nobs} in {groups} groups of residuals"),
+        ("Method", "REML" if fit.reml else "ML"),
+        ("Log-likelihood", f"{-0.5 * fit.criterion:.4f}  (−2 log-likelihood {fit.criterion:.4f})"),
+        ("Parameters", f"{p} fixed effects, {k} covariance parameters"),
+        ("Degrees of freedom", choice.title),
+    ]
+    return RepeatedSummary(head, fixed, covariance_parameters(fit), str(fit.certificate))

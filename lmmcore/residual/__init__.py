@@ -1,0 +1,1 @@
+"""The built-in structures of residuals within groups."""
