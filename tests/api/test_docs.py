@@ -61,6 +61,7 @@ def test_pages_with_code():
         "docs/inference.md",
         "docs/optimizers.md",
         "docs/penalties.md",
+        "docs/residuals.md",
         "docs/write_a_plugin.md",
     ]
     for page in PAGES:
