@@ -65,6 +65,10 @@ def pieces(fit: Fit) -> Pieces:
     """Return what Kenward and Roger's formulas need of a fit; formed once."""
     likelihood, point, order = fit.likelihood, fit.point, second_order(fit)
     engine, state, p = likelihood.engine, fit.state, fit.spec.k_fe
+    if fit.residual is not None:
+        natural = natural_parameters(fit)
+        first, cross, traces, bent = fit.residual.sums_of_groups(fit, natural)
+        return Pieces(order.half, first, cross, traces, bent, _observed(fit, natural))
     trace, quad, _ = engine.derivatives(point.factors, state, False, (1.0, 0.0, 0.0))
     natural = natural_parameters(fit)
     slopes, m = natural.slopes, natural.slopes.shape[1] + 1
@@ -93,11 +97,17 @@ def _observed(fit: Fit, natural: Natural) -> np.ndarray:
     """Return 2 × the inverse observed Hessian in the parameters and log σ²."""
     order = second_order(fit)
     cov = order.cov_theta
-    jacobian = order.jacobian
-    if natural.slopes.shape[1]:
-        change = np.linalg.lstsq(natural.slopes, jacobian, rcond=None)[0]  # ∂φ/∂θ
+    jacobian, slopes = order.jacobian, natural.slopes
+    more = len(jacobian) - len(slopes)  # parameters of a residual structure
+    if more:
+        whole = np.zeros((len(jacobian), slopes.shape[1] + more))
+        whole[: len(slopes), : slopes.shape[1]] = slopes
+        whole[len(slopes) :, slopes.shape[1] :] = np.eye(more)
+        slopes = whole
+    if slopes.shape[1]:
+        change = np.linalg.lstsq(slopes, jacobian, rcond=None)[0]  # ∂φ/∂θ
         cov = change @ cov @ change.T
-        move = order.log_scale @ natural.slopes
+        move = order.log_scale @ slopes
     else:
         cov, move = np.zeros((0, 0)), np.zeros(0)
     out = np.empty((len(cov) + 1, len(cov) + 1))
@@ -147,11 +157,6 @@ class KenwardRoger:
             raise OptionError(
                 f"ddf={self.title!r} of a fit by maximum likelihood; expected one by REML, for which the "
                 "approximation is defined. Fit with reml=True, or use ddf='satterthwaite'"
-            )
-        if fit.residual is not None:
-            raise OptionError(
-                f"ddf={self.title!r} of a model with a residual structure is not offered; expected "
-                "'satterthwaite', which knows of its parameters, or 'residual', 'between-within', 'z'"
             )
         found = pieces(fit)
         w = self.spread(found)

@@ -21,6 +21,7 @@ from ..fitting.run import warn_of
 from ..influence.deletions import Rows
 from ..likelihood.start import start_values
 from ..linalg.matrices import eigh
+from .kenward_roger import sums_of_groups
 from .likelihood import JointLikelihood
 from .products import ResidualProducts
 from .structure import Structure
@@ -48,6 +49,10 @@ class FittedResidual:
     products: ResidualProducts
     u: np.ndarray
     hessian: np.ndarray
+
+    def sums_of_groups(self, fit: Fit, natural: Any) -> tuple[Any, ...]:
+        """Return what Kenward and Roger's formulas need of the groups."""
+        return sums_of_groups(fit, natural)
 
 
 def fit_repeated(

@@ -68,6 +68,23 @@ class ResidualProducts:
             levels = [own[first] for own in rows.levels]
             self.parts.append(Part(pattern, whole[pattern.rows], levels, self._pairs(levels)))
 
+    def rows(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return all rows [Z X y], and which of them each independent group has."""
+        structure = self.structure
+        n = len(structure.positions.groups)
+        whole = np.empty((n, self.parts[0].w.shape[2]))
+        units = np.empty(n, dtype=np.intp)
+        at = 0
+        for part in self.parts:
+            rows = part.pattern.rows
+            whole[rows] = part.w
+            own = part.levels[0] if part.levels else at + np.arange(len(rows))
+            units[rows] = own[:, None]
+            at += len(rows)
+        order = np.argsort(units, kind="stable")
+        starts = np.flatnonzero(np.diff(units[order], prepend=-1))[1:]
+        return whole, np.split(order, starts)
+
     def _pairs(self, levels: list[np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
         if not isinstance(self.cp, CrossedProducts):
             return {}

@@ -1,0 +1,240 @@
+"""Kenward and Roger's quantities of a model with a residual structure, group by group.
+
+With V_r = ∂V/∂ψ_r for the parameters ψ of the random effects, of the residuals and log σ², each independent
+group adds its part to X'V⁻¹V_rV⁻¹X, X'V⁻¹V_rV⁻¹V_sV⁻¹X, tr(V⁻¹V_rV⁻¹V_s) and X'V⁻¹(∂²V)V⁻¹X. The second
+derivatives are those in the natural parameters N of the residuals (variances, correlations, ranges):
+
+    ∂²V/∂N∂N in terms of ψ = ∂²V/∂ψ_a∂ψ_b − Σ_c ∂V/∂ψ_c Γ^c_ab,   Γ^c_ab = Σ_r (∂ψ_c/∂N_r) ∂²N_r/∂ψ_a∂ψ_b.
+
+They vanish where σ²R moves in a linear space (compound symmetry, Toeplitz, unstructured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError
+from ..fitting.fit import Fit
+from ..inference.natural_parameters import Natural
+from ..inference.second_order import second_order
+from .structure import Structure
+
+STEP = 1e-4  # of second differences
+LINEAR = 1e-7  # singular value, relative to the largest, of a direction outside a linear space
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+
+
+def sums_of_groups(fit: Fit, natural: Natural) -> Parts:
+    """Return first (m, p, p), cross (m, m, p, p), traces (m, m) and bent (m, m, p, p) of `Pieces`.
+
+    They are in the metric in which X'V⁻¹X is the identity, V relative to σ².
+
+    Raises
+    ------
+    OptionError
+        Several grouping factors of the random effects.
+    """
+    if fit.is_crossed:
+        raise OptionError(
+            "Kenward-Roger of a model with a residual structure and several grouping factors is not offered; "
+            "expected one grouping factor. Use ddf='satterthwaite'"
+        )
+    p, m_phi = fit.spec.k_fe, natural.slopes.shape[1]
+    m = m_phi + len(fit.residual.u) + 1
+    first, cross = np.zeros((m, p, p)), np.zeros((m, m, p, p))
+    traces, bent = np.zeros((m, m)), np.zeros((m, m, p, p))
+    of_residual = np.arange(m_phi, m)
+    straight = is_linear(fit.residual.structure, fit.residual.u)
+    for x, v, slopes, second in _groups(fit, natural, straight):
+        inverse = np.linalg.inv(v)
+        half = inverse @ x
+        moved = slopes @ half  # V_rV⁻¹X
+        left = inverse @ slopes
+        first += np.einsum("ia,rib->rab", half, moved)
+        cross += np.einsum("ria,ij,sjb->rsab", moved, inverse, moved, optimize=True)
+        traces += np.einsum("rij,sji->rs", left, left, optimize=True)
+        if second is not None:
+            own = np.einsum("ia,rsij,jb->rsab", half, second, half, optimize=True)
+            bent[np.ix_(of_residual, of_residual)] += own
+    if natural.curvature is not None:
+        patterns = second_order(fit).patterns[: len(natural.slopes)]
+        change = np.column_stack([np.eye(m_phi), natural.scaling])
+        inner = np.tensordot(natural.curvature, patterns, 1)
+        where = [*range(m_phi), m - 1]
+        bent[np.ix_(where, where)] += np.einsum("ri,rsab,sj->ijab", change, inner, change)
+    curved = natural.curvature is not None or not straight
+    return first, cross, traces, bent if curved else None
+
+
+def _groups(fit: Fit, natural: Natural, straight: bool) -> Iterator[Parts]:
+    """Yield X in the metric, V, V_r (m, n, n) and the second derivatives of the residuals of each group."""
+    residual = fit.residual
+    engine: Any = fit.likelihood.engine
+    structure, u, products = residual.structure, residual.u, residual.products
+    whole, units = products.rows()
+    kept = fit.equations.crossproducts.basis.kept
+    k = sum(products.widths)
+    to_metric = fit.state.inverse[: len(kept), : len(kept)].T
+    patterns: Any = np.zeros((0, k, k))
+    g = np.zeros((k, k))
+    if k:
+        cp: Any = fit.equations.crossproducts
+        unit = engine.unit(cp.blocks[0])
+        root = unit @ engine.factor(tuple(1 for _ in engine.terms), fit.point.factors)
+        g, patterns = root @ root.T, unit @ _patterns(engine, k) @ unit.T
+        patterns = np.tensordot(natural.slopes.T, patterns, 1)
+    log_sd = structure.log_sd(u)
+    deltas = np.zeros((0, len(whole))) if log_sd is None else structure.log_sd_slopes(u)
+    natural_second = None if straight else _christoffel(structure, u)
+    made = _Matrices(structure, u, None if straight else natural_second)
+    for rows in units:
+        r, of_u, second = made.of(rows, log_sd, deltas)
+        z = whole[rows, :k]
+        v = r + z @ g @ z.T
+        of_phi = z @ patterns @ z.T
+        x = whole[np.ix_(rows, k + kept)] @ to_metric
+        yield x, v, np.concatenate([of_phi, of_u, v[None]]), second
+
+
+def _patterns(engine: Any, k: int) -> np.ndarray:
+    """Return E_c (n_coordinates, k, k) of one group."""
+    out, first = [], 0
+    for term in engine.terms:
+        for i in range(term.k):
+            for j in range(i + 1):
+                e = np.zeros((k, k))
+                e[first + i, first + j] = e[first + j, first + i] = 1.0
+                out.append(e)
+        first += term.k
+    return np.array(out)
+
+
+class _Matrices:
+    """R of the rows of a group of random effects, with derivatives in u, and in (u, log σ²) twice."""
+
+    def __init__(self, structure: Structure, u: np.ndarray, christoffel: np.ndarray | None) -> None:
+        self.structure, self.u, self.christoffel = structure, u, christoffel
+        self.of_row = np.empty((len(structure.positions.groups), 2), dtype=np.intp)
+        self.made = []
+        for i, pattern in enumerate(structure.patterns):
+            self.of_row[pattern.rows, 0] = i
+            self.of_row[pattern.rows, 1] = np.arange(len(pattern.rows))[:, None]
+            c, slopes = structure.matrix(u, pattern), structure.slopes(u, pattern)
+            bent = None if christoffel is None else self._second(pattern)
+            self.made.append((c, slopes, bent))
+
+    def _second(self, pattern: Any) -> np.ndarray:
+        m, t = self.structure.n_correlation, len(pattern.values)
+        out = np.empty((m, m, t, t))
+        for a in range(m):
+            e = np.zeros(len(self.u))
+            e[a] = STEP * max(1.0, abs(self.u[a]))
+            slopes = self.structure.slopes
+            near, far = (
+                (slopes(self.u + s * e, pattern) - slopes(self.u - s * e, pattern))
+                / (2.0 * s * e[a])
+                for s in (1.0, 2.0)
+            )
+            out[a] = (4.0 * near - far) / 3.0
+        return out
+
+    def of(
+        self, rows: np.ndarray, log_sd: np.ndarray | None, deltas: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return R (n, n), ∂R/∂u (m, n, n) and the second derivatives (m + 1, m + 1, n, n)."""
+        n, m_c, m = len(rows), self.structure.n_correlation, len(self.u)
+        r, slopes = np.zeros((n, n)), np.zeros((m, n, n))
+        second = None if self.christoffel is None else np.zeros((m + 1, m + 1, n, n))
+        place = {int(row): i for i, row in enumerate(rows)}
+        for i, group in {tuple(x) for x in self.of_row[rows].tolist()}:
+            own = self.structure.patterns[i].rows[group]
+            at = np.array([place[int(row)] for row in own])
+            c, moved, bent = self.made[i]
+            sd = np.ones(len(own)) if log_sd is None else np.exp(log_sd[own])
+            outer = np.outer(sd, sd)
+            block = np.ix_(at, at)
+            r[block] = c * outer
+            delta = deltas[:, own]
+            both = delta[:, :, None] + delta[:, None, :]
+            slopes[np.ix_(np.arange(m), at, at)] = np.concatenate([moved * outer, both * r[block]])
+            if second is None or bent is None:
+                continue
+            full = np.zeros((m + 1, m + 1, len(own), len(own)))
+            full[:m_c, :m_c] = bent * outer
+            full[m_c:m, :m_c] = both[:, None] * moved[None] * outer
+            full[:m_c, m_c:m] = full[m_c:m, :m_c].swapaxes(0, 1)
+            full[m_c:m, m_c:m] = both[:, None] * both[None] * r[block]
+            first = np.concatenate([slopes[np.ix_(np.arange(m), at, at)], r[block][None]])
+            full[m], full[:, m] = first, first
+            assert self.christoffel is not None
+            full -= np.einsum("cab,cij->abij", self.christoffel, first)
+            second[np.ix_(np.arange(m + 1), np.arange(m + 1), at, at)] = full
+        return r, slopes, second
+
+
+def _natural(structure: Structure, psi: np.ndarray) -> np.ndarray:
+    """Return N of ψ = (u, log σ²): σ² first, variances in place of ratios, the others as they are named."""
+    scale = float(np.exp(psi[-1]))
+    out = [scale]
+    for name, value in structure.describe(psi[:-1]).items():
+        out.append(scale * value**2 if name.startswith("sd(") else value)
+    return np.array(out)
+
+
+def _christoffel(structure: Structure, u: np.ndarray) -> np.ndarray:
+    """Return Γ^c_ab (m, m, m) of the natural parameters, at σ² = 1.
+
+    Raises
+    ------
+    OptionError
+        The structure does not name as many parameters as it has.
+    """
+    psi = np.append(u, 0.0)
+    at, m = _natural(structure, psi), len(psi)
+    if len(at) != m:
+        raise OptionError(
+            f"Kenward-Roger with second derivatives of {structure.title}, which has {m} parameters and names "
+            f"{len(at)}; expected 'kenward-roger' or 'kenward-roger-sas-linear', without them"
+        )
+    steps = STEP * np.maximum(1.0, np.abs(psi))
+    jacobian, second = np.empty((m, m)), np.empty((m, m, m))
+    e = np.diag(steps)
+    for a in range(m):
+        near, far = (
+            (_natural(structure, psi + s * e[a]) - _natural(structure, psi - s * e[a]))
+            / (2 * s * steps[a])
+            for s in (1, 2)
+        )
+        jacobian[:, a] = (4 * near - far) / 3
+    signs = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
+    for a in range(m):
+        for b in range(m):
+            corners = [
+                w * _natural(structure, psi + 10 * (s * e[a] + t * e[b])) for s, t, w in signs
+            ]
+            second[:, a, b] = np.sum(corners, axis=0) / (400 * steps[a] * steps[b])
+    out: np.ndarray = np.einsum("cr,rab->cab", np.linalg.inv(jacobian), second)
+    return out
+
+
+def is_linear(structure: Structure, u: np.ndarray) -> bool:
+    """Return whether the matrices σ²R form a linear space of as many dimensions as there are parameters."""
+    if structure.variance is not None:
+        return structure.correlation is None and bool(getattr(structure.variance, "ratios", False))
+    rng = np.random.default_rng(0)
+    m = len(u)
+    spanned = []
+    for _ in range(4):
+        at = u + 0.3 * rng.standard_normal(m)
+        tangents = [
+            np.concatenate([structure.slopes(at, p), structure.matrix(at, p)[None]]).reshape(
+                m + 1, -1
+            )
+            for p in structure.patterns
+        ]
+        spanned.append(np.hstack(tangents))
+    values = np.linalg.svd(np.vstack(spanned), compute_uv=False)
+    return int(np.sum(values > LINEAR * values[0])) <= m + 1
