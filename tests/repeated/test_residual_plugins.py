@@ -25,7 +25,7 @@ def test_options(name, options):
 
 class Bound:
     n_parameters = 1
-    starts = [np.zeros(1)]
+    starts = [np.full(1, 0.5)]
 
     def __init__(self, broken):
         self.broken = broken
