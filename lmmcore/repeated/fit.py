@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,10 @@ from .likelihood import JointLikelihood
 from .products import ResidualProducts
 from .structure import Structure
 
+FEW = 5000  # rows up to which all starts are tried
 ROUNDS = 4  # how often the search goes on from a better optimum in θ
 FLAT = 1e-7  # eigenvalue of the scaled Hessian, of a direction that the data do not determine
+SADDLE = 1e-5  # negative eigenvalue of the scaled Hessian, of a saddle point
 EDGE = 1e-6  # change of R with a parameter, from which the parameter is at the edge of its range
 
 
@@ -70,53 +72,56 @@ def fit_repeated(
     products = ResidualProducts(model.crossproducts, Rows(model, model.crossproducts), structure)
     joint = JointLikelihood(model.equations, products, reml)
     name, optimizer = optimizers[0]
-    best, iterations, path, message = None, 0, [], ""
+    search = _Search(joint, optimizer, options, callback)
     for u in structure.starts:
         psi = _start(joint, u)
-        if psi is None:
-            continue
-        found = optimizer.minimize(joint, psi, options=options, callback=callback)
-        value = joint.value(found.theta)
-        iterations += found.iterations
-        if best is None or value < best[0] - rounding(value):
-            best, path, message = (value, found.theta), list(found.path), found.message
-    if best is None:
+        if psi is not None:
+            search.run(psi)
+        if search.is_enough(structure, model.nobs):
+            break
+    if search.psi is None:
         raise ConvergenceError(
             f"residual structure {structure.title}: the likelihood is not finite at any start; check whether "
             "fixed and random effects reproduce the response"
         )
-    psi, own = best[1], None
+    own = None
     for _ in range(ROUNDS):
-        theta, u = joint.split(psi)
+        theta, u = joint.split(search.psi)
         inner = joint.inner(u)
         assert inner is not None
-        if not joint.m_theta:
+        if joint.m_theta:
+            layout = model.spec.layout
+            own = estimate(
+                inner.likelihood,
+                optimizers_of(None),
+                layout.names,
+                layout.groups,
+                None,
+                {},
+                None,
+                theta,
+            )
+            better = own.point.value < search.value - rounding(search.value)
+            search.psi = np.concatenate([own.point.theta, u])
+            search.value = own.point.value
+            if better:
+                search.run(search.psi)
+                continue
+        further = search.way_down()
+        if further is None:
             break
-        layout = model.spec.layout
-        own = estimate(
-            inner.likelihood,
-            optimizers_of(None),
-            layout.names,
-            layout.groups,
-            None,
-            {},
-            None,
-            theta,
-        )
-        psi = np.concatenate([own.point.theta, u])
-        if own.point.value > best[0] - rounding(best[0]):
-            break
-        found = optimizer.minimize(joint, psi, options=options, callback=callback)
-        best, psi = (joint.value(found.theta), found.theta), found.theta
+        search.run(further)
+    psi = search.psi
     theta, u = joint.split(psi)
     inner = joint.inner(u)
     assert inner is not None
-    value, gradient, hessian = joint.value_gradient_hessian(psi)
+    _, gradient, hessian = joint.exact(psi)
     certificate = _certificate(
         joint, structure, psi, gradient, hessian, None if own is None else own.convergence
     )
     certificate = replace(
-        certificate, optimizer=name, message=message, iterations=iterations, path=tuple(path),
+        certificate, optimizer=name, message=search.message, iterations=search.iterations,
+        path=tuple(search.path),
         evaluations=joint.evaluations, seconds=time.perf_counter() - began,
     )  # fmt: skip
     warn_of(certificate, False)
@@ -124,6 +129,56 @@ def fit_repeated(
     point = inner.likelihood.point(np.array(theta), order=2 if joint.m_theta else 0)
     equations: Equations = inner.equations
     return Fit(model.spec, equations, inner.likelihood, point, reml, certificate, residual=fitted)
+
+
+@dataclass(eq=False)
+class _Search:
+    """The best point of several descents."""
+
+    joint: JointLikelihood
+    optimizer: Optimizer
+    options: Mapping[str, Any]
+    callback: Callable[[int, float], None] | None
+    psi: np.ndarray | None = None
+    value: float = np.inf
+    converged: bool = False
+    iterations: int = 0
+    message: str = ""
+    path: list[tuple[int, float]] = field(default_factory=list)
+
+    def run(self, psi: np.ndarray) -> None:
+        """Descend from ψ; keep where it ends, if that is lower."""
+        self.joint.forget()
+        found = self.optimizer.minimize(
+            self.joint, psi, options=self.options, callback=self.callback
+        )
+        value = self.joint.value(found.theta)
+        self.iterations += found.iterations
+        if self.psi is None or value < self.value - rounding(value):
+            self.psi, self.value, self.converged = found.theta, value, found.converged
+            self.path, self.message = list(found.path), found.message
+
+    def is_enough(self, structure: Structure, rows: int) -> bool:
+        """Return whether other starts are left out: in large data, from a clear optimum."""
+        if self.psi is None or rows <= FEW or not self.converged:
+            return False
+        return not _edges(structure, self.joint.split(self.psi)[1]).any()
+
+    def way_down(self) -> np.ndarray | None:
+        """Return ψ to go on from, where the exact Hessian shows a saddle point or a slope; or None."""
+        assert self.psi is not None
+        _, gradient, hessian = self.joint.exact(self.psi)
+        size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+        values, vectors = eigh(hessian / np.outer(size, size))
+        slope = vectors.T @ (gradient / size)
+        kept = values > FLAT
+        if len(values) and values[0] < -SADDLE:
+            direction = vectors[:, 0] / size
+            direction *= 0.1 / max(float(np.abs(direction).max()), 1e-300)
+            for psi in (self.psi - direction, self.psi + direction):
+                if self.joint.value(psi) < self.value - rounding(self.value):
+                    return psi
+        return None if 0.5 * np.sum(slope[kept] ** 2 / values[kept]) <= DECREMENT else self.psi
 
 
 def _start(joint: JointLikelihood, u: np.ndarray) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """−2 log-likelihood in the parameters of random effects and residuals together: ψ = (θ, u).
 
 θ enters through the likelihood of the cross-products of u. Value and gradient are exact. The Hessian in θ is
-that of the likelihood; its rows for u are central differences of exact gradients.
+that of the likelihood; its rows for u are differences of exact gradients.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class JointLikelihood:
     def __init__(self, equations: Equations, products: ResidualProducts, reml: bool) -> None:
         self.equations, self.products, self.reml = equations, products, reml
         self._kept: dict[bytes, Inner | None] = {}
+        self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._exact: tuple[np.ndarray, float, np.ndarray, np.ndarray] | None = None
         self.evaluations = 0
         base = equations.likelihood(reml, None, equations.plain_engine)
         self.m_theta = base.n_parameters
@@ -102,19 +104,46 @@ class JointLikelihood:
         return self.products.gradient(u, derivative)
 
     def value_gradient_hessian(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return value, gradient (m,) and Hessian (m, m)."""
+        """Return value, gradient (m,) and Hessian (m, m) for a step of Newton's method.
+
+        Its part in θ is exact. The rows of u come from differences once; from then on the gradients along the
+        way correct them (symmetric rank-one updates), which saves most evaluations. `exact` has them anew.
+        """
         value, gradient = self.value_and_gradient(psi)
         m = self.n_parameters
         if not np.isfinite(value):
             return value, gradient, np.eye(m)
+        last = self._last
+        if last is None:
+            return self.exact(psi)
+        hessian = last[2].copy()
+        step, change = psi - last[0], gradient - last[1]
+        rest = change - hessian @ step
+        size = float(rest @ step)
+        if abs(size) > 1e-8 * float(np.linalg.norm(rest) * np.linalg.norm(step)):
+            hessian += np.outer(rest, rest) / size
+        self._put_theta(psi, hessian)
+        self._last = (psi.copy(), gradient, hessian)
+        return value, gradient, hessian.copy()
+
+    def _put_theta(self, psi: np.ndarray, hessian: np.ndarray) -> None:
+        """Put the exact Hessian in θ into its place."""
         theta, u = self.split(psi)
-        hessian = np.zeros((m, m))
         inner = self.inner(u)
-        assert inner is not None
-        if self.m_theta:
+        if self.m_theta and inner is not None:
             point = inner.likelihood.point(theta, order=2)
             sums = inner.likelihood.exact_sums(point)
             hessian[: self.m_theta, : self.m_theta] = inner.likelihood.hessian_of(point, sums)
+
+    def exact(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return value, gradient (m,) and Hessian (m, m), exact but for differences of exact gradients."""
+        if self._exact is not None and np.array_equal(self._exact[0], psi):
+            return self._exact[1], self._exact[2], self._exact[3].copy()
+        value, gradient = self.value_and_gradient(psi)
+        m = self.n_parameters
+        if not np.isfinite(value):
+            return value, gradient, np.eye(m)
+        hessian = np.zeros((m, m))
         for j in range(self.m_theta, m):
             e = np.zeros(m)
             e[j] = STEP * max(1.0, abs(psi[j]))
@@ -127,7 +156,14 @@ class JointLikelihood:
             hessian[j, : self.m_theta] = hessian[: self.m_theta, j]
         corner = hessian[self.m_theta :, self.m_theta :]
         hessian[self.m_theta :, self.m_theta :] = 0.5 * (corner + corner.T)
-        return value, gradient, hessian
+        self._put_theta(psi, hessian)
+        self._last = (psi.copy(), gradient, hessian)
+        self._exact = (psi.copy(), value, gradient, hessian)
+        return value, gradient, hessian.copy()
+
+    def forget(self) -> None:
+        """Take the Hessian anew at the next point."""
+        self._last = None
 
     def em_step(self, psi: np.ndarray) -> np.ndarray:
         """Return θ after a step of EM, and u."""
