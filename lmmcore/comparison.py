@@ -14,6 +14,8 @@ from scipy.special import chdtrc
 from .arguments import generator, whole_number
 from .errors import DataTypeError, DataValueError, OptionError
 from .inference.design_df import constant_inside
+from .repeated.nesting import refuse_not_nested
+from .repeated.results import RepeatedResults
 from .results import MixedLMResults
 
 TESTS = ("chi2", "mixture", "bootstrap")
@@ -60,7 +62,7 @@ def anova(
     Parameters
     ----------
     *results : MixedLMResults
-        Two or more fits to the same rows, in any order.
+        Two or more fits to the same rows, in any order, also with residual structures.
     test : {"chi2", "mixture", "bootstrap"}
         "chi2": χ² with the difference in the number of parameters. It is conservative for a variance, whose
         hypothesis of zero lies on the boundary. "mixture": for one more random coefficient beside m − 1 new
@@ -138,13 +140,17 @@ def _check_arguments(results: Sequence[Any], test: str) -> None:
     if len(results) < 2:
         raise OptionError(f"{len(results)} model; expected two or more to compare")
     for fit in results:
-        if not isinstance(fit, MixedLMResults):
+        if not isinstance(fit, (MixedLMResults, RepeatedResults)):
             raise DataTypeError(
                 f"anova compares results of MixedLM.fit, and got a {type(fit).__name__}; fit it first, "
                 "without a penalty"
             )
     if test not in TESTS:
         raise OptionError(f"test={test!r}; expected one of {', '.join(TESTS)}")
+    if test != "chi2" and any(isinstance(fit, RepeatedResults) for fit in results):
+        raise OptionError(
+            f"test={test!r} of models with residual structures is not offered; expected 'chi2'"
+        )
 
 
 def _size(fit: MixedLMResults) -> int:
@@ -163,6 +169,8 @@ def _row(fit: MixedLMResults) -> dict[str, Any]:
 def _by_ml(fit: MixedLMResults) -> MixedLMResults:
     if not fit.reml:
         return fit
+    if isinstance(fit, RepeatedResults):
+        return fit.model.fit(reml=False)
     model, reml = fit.model, fit.model.reml
     free = fit.freepat
     start = None if free is None else fit.params_object
@@ -206,6 +214,7 @@ def _inside(large: np.ndarray, small: np.ndarray) -> bool:
 
 
 def _nested(small: MixedLMResults, large: MixedLMResults) -> None:
+    refuse_not_nested(small.fit.residual, large.fit.residual)
     if not _spans(large, small):
         missing = sorted(set(small.fit.spec.exog_names) - set(large.fit.spec.exog_names))
         raise DataValueError(

@@ -21,12 +21,14 @@ from ..fitting.run import warn_of
 from ..influence.deletions import Rows
 from ..likelihood.start import start_values
 from ..linalg.matrices import eigh
+from ..optimizers.newton import TrustRegionNewton
 from .kenward_roger import sums_of_groups
 from .likelihood import JointLikelihood
 from .products import ResidualProducts
 from .structure import Structure
 
 FEW = 5000  # rows up to which all starts are tried
+SMALL, DRAWN = 400, 6  # rows up to which starts are drawn as well, and how many
 ROUNDS = 4  # how often the search goes on from a better optimum in θ
 FLAT = 1e-7  # eigenvalue of the scaled Hessian, of a direction that the data do not determine
 SADDLE = 1e-5  # negative eigenvalue of the scaled Hessian, of a saddle point
@@ -79,6 +81,8 @@ def fit_repeated(
             search.run(psi)
         if search.is_enough(structure, model.nobs):
             break
+    if model.nobs <= SMALL and search.psi is not None:
+        search.explore(structure)
     if search.psi is None:
         raise ConvergenceError(
             f"residual structure {structure.title}: the likelihood is not finite at any start; check whether "
@@ -157,6 +161,21 @@ class _Search:
         if self.psi is None or value < self.value - rounding(value):
             self.psi, self.value, self.converged = found.theta, value, found.converged
             self.path, self.message = list(found.path), found.message
+
+    def explore(self, structure: Structure) -> None:
+        """Look for a better optimum from drawn starts, which are the same each time."""
+        rng, newton = np.random.default_rng(0), TrustRegionNewton()
+        for i in range(DRAWN):
+            start = structure.starts[i % len(structure.starts)]
+            psi = _start(self.joint, start + rng.standard_normal(len(start)))
+            if psi is None:
+                continue
+            m = self.joint.m_theta
+            psi[:m] *= rng.uniform(0.3, 2.0, m)
+            self.joint.forget()
+            found = newton.minimize(self.joint, psi, options={"maxiter": 40, "tol": 1e-5})
+            if self.joint.value(found.theta) < self.value - 1e-4:
+                self.run(found.theta)
 
     def is_enough(self, structure: Structure, rows: int) -> bool:
         """Return whether other starts are left out: in large data, from a clear optimum."""

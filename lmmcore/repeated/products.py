@@ -21,7 +21,7 @@ from ..influence.deletions import Rows
 from ..likelihood.products import ProductDerivative
 from .structure import Pattern, Structure
 
-AT_ONCE = 1 << 22  # numbers of rows that are held together
+SINGULAR = 3e-5  # ratio of two conditional standard deviations
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,18 +96,27 @@ class ResidualProducts:
         return out
 
     def at(self, u: np.ndarray) -> CrossProducts | CrossedProducts | None:
-        """Return the cross-products for parameters u; None where R is not positive definite."""
+        """Return the cross-products for parameters u; None where R is singular.
+
+        Where a residual is almost determined by others, or has almost no variance, its row is divided by
+        almost nothing, and the digits of the others are lost.
+        """
         cp, log_det, sums = self.cp, 0.0, _Sums(self.cp, self.widths)
         log_sd = self.structure.log_sd(u)
         for part in self.parts:
             root = _root(self.structure.matrix(u, part.pattern))
             if root is None:
                 return None
+            diagonal = np.diag(root)
+            if diagonal.min() < SINGULAR * diagonal.max():
+                return None
             count = len(part.w)
-            log_det += 2.0 * count * float(np.log(np.diag(root)).sum())
+            log_det += 2.0 * count * float(np.log(diagonal).sum())
             white = _whitened(root, self._scaled(part, log_sd))
             sums.add(part, white.swapaxes(1, 2) @ white)
         if log_sd is not None:
+            if np.ptp(log_sd) > -np.log(SINGULAR):
+                return None
             log_det += 2.0 * float(log_sd.sum())
         return sums.products(cp.log_weights - log_det) if np.isfinite(log_det) else None
 

@@ -66,11 +66,13 @@ def summary(fit: Any, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None)
         index=spec.exog_names,
     )  # fmt: skip
     k = fit.n_variances
-    groups = len(set(fit.residual.structure.positions.groups.tolist()))
+    structure = fit.residual.structure
+    groups = len(set(structure.positions.groups.tolist()))
+    of_groups = "" if structure.term is None else f" in {groups} groups of residuals"
     head = [
         ("Formula", spec.formula or ""),
-        ("Residuals", fit.residual.structure.title),
-        ("Observations", f"{spec.nobs} in {groups} groups of residuals"),
+        ("Residuals", structure.title),
+        ("Observations", f"{spec.nobs}{of_groups}"),
         ("Method", "REML" if fit.reml else "ML"),
         ("Log-likelihood", f"{-0.5 * fit.criterion:.4f}  (−2 log-likelihood {fit.criterion:.4f})"),
         ("Parameters", f"{p} fixed effects, {k} covariance parameters"),

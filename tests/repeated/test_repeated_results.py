@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from reference_models import frame
+from reference_models import frame, inference_reference
 
 import lmmcore
 from lmmcore.errors import (
@@ -244,3 +244,41 @@ def test_fev_has_no_false_optimum():
     best = lmmcore.mmrm("FEV1 ~ ARMCD * AVISIT", data, "un(AVISIT | USUBJID)").fit()
     other = lmmcore.mmrm("FEV1 ~ ARMCD * AVISIT", data, "un(AVISIT | USUBJID)").fit(method="bfgs")
     assert best.criterion == pytest.approx(other.criterion, abs=1e-5)
+
+
+def test_likelihood_ratio_tests(data):
+    plain = lmmcore.mixedlm("y ~ x + (1 | g)", data)
+    ar1 = lmmcore.mixedlm("y ~ x + (1 | g)", data, residual="ar1(visit | g)")
+    heterogeneous = lmmcore.mixedlm("y ~ x + (1 | g)", data, residual="ar1h(visit | g)")
+    fits = [m.fit() for m in (plain, ar1, heterogeneous)]
+    found = lmmcore.anova(*fits)
+    table = found.table
+    assert found.note.startswith("Restricted likelihoods")
+    assert table.npar.tolist() == [4, 5, 9]
+    assert table.chisq[1] == pytest.approx(2 * (fits[1].llf - fits[0].llf))
+    assert table["df"][2] == 4
+    small = lmmcore.mixedlm("y ~ 1 + (1 | g)", data, residual="ar1(visit | g)").fit()
+    both = lmmcore.anova(small, fits[1])
+    assert both.note.startswith("Likelihoods (ML)")
+    ml = [m.fit(reml=False).llf for m in (small.model, ar1)]
+    assert both.table.chisq[1] == pytest.approx(2 * (ml[1] - ml[0]), rel=1e-6)
+    other = lmmcore.mixedlm("y ~ x + (1 | g)", data, residual="car1(t | g)").fit()
+    with pytest.raises(DataValueError, match="not known to be a special case"):
+        lmmcore.anova(fits[2], other)
+    with pytest.raises(OptionError, match="test='bootstrap' of models with residual structures"):
+        lmmcore.anova(*fits[:2], test="bootstrap")
+
+
+def test_bioequivalence_with_a_residual_variance_for_each_formulation():
+    """Beside SAS PROC MIXED, TYPE=FA0(2) and GROUP=formulation; the correlation is at one."""
+    known = inference_reference("small_sample")["bioequivalence_homogeneous"]
+    formula = known["formula"].replace("(1|subject)", "(0+formulation|subject)")
+    fit = lmmcore.mixedlm(formula, pd.DataFrame(known["data"]), variance="by(formulation)").fit()
+    test = fit.t_test(np.eye(6))
+    j = int(np.argmin(np.abs(test.effect + 0.14546432188337)))
+    assert test.sd[j] == pytest.approx(0.04650122835376, rel=1e-5)
+    assert test.df_denom[j] == pytest.approx(207.734976426463, rel=1e-5)
+    ratio = fit.covariance_parameters.set_index("parameter").estimate["sd(T) / sd(R)"]
+    assert fit.scale == pytest.approx(0.20211804636322, rel=1e-5)
+    assert fit.scale * ratio**2 == pytest.approx(0.11739413358478, rel=1e-5)
+    assert fit.convergence.boundary

@@ -1,0 +1,56 @@
+"""Which residual structures are special cases of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import DataValueError
+
+LARGER = {
+    "cs": {"csh", "toep", "toeph", "un"},
+    "ar1": {"ar1h", "toep", "toeph", "ante", "anteh", "arma", "un"},
+    "toep": {"toeph", "un"},
+    "ante": {"anteh", "un"},
+    "ar1h": {"toeph", "anteh", "un"},
+    "csh": {"toeph", "un"},
+    "toeph": {"un"},
+    "anteh": {"un"},
+}
+
+
+def refuse_not_nested(small: Any, large: Any) -> None:
+    """Raise an error unless one residual structure is known to be a special case of another.
+
+    Parameters
+    ----------
+    small, large : FittedResidual or None
+
+    Raises
+    ------
+    DataValueError
+    """
+    if small is None:
+        return
+    a, b = small.structure, None if large is None else large.structure
+    if (
+        b is not None
+        and _correlation(a.term, b.term)
+        and _variance(a.variance_term, b.variance_term)
+    ):
+        return
+    other = "independent residuals of equal variances" if b is None else b.title
+    raise DataValueError(
+        f"the residual structure {a.title} is not known to be a special case of {other}; expected nested "
+        "models. Compare them by aic"
+    )
+
+
+def _correlation(a: Any, b: Any) -> bool:
+    if a is None or str(a) == str(b):
+        return True
+    same_place = b is not None and (a.coordinates, a.groups) == (b.coordinates, b.groups)
+    return same_place and b.name in LARGER.get(a.name, set())
+
+
+def _variance(a: Any, b: Any) -> bool:
+    return a is None or str(a) == str(b)
