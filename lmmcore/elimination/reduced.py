@@ -94,6 +94,8 @@ def _less_random(design: Design, t: int, column: int | None) -> Design:
         del terms[t]
     else:
         terms[t] = term.take(np.delete(np.arange(k), column))
+    if not terms and design.components is not None:
+        return replace(design, terms=(), random=random)
     if not terms:
         raise DesignError(
             "the last random effect cannot be deleted; expected a model with one or more. Fit a linear model "

@@ -360,3 +360,15 @@ def test_progress(sleep, capsys):
     assert "20" in capsys.readouterr().err
     with pytest.raises(OptionError, match="progress='x'"):
         sleep.bootstrap(3, progress="x")
+
+
+def test_a_model_without_fixed_effects():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(np.arange(20), 6)})
+    data["y"] = rng.standard_normal(20)[data.g] + rng.standard_normal(120)
+    fit = lmmcore.mixedlm("y ~ 0 + (1 | g)", data).fit()
+    for kind in ("parametric", "residual", "groups"):
+        found = fit.bootstrap(60, kind=kind, rng=1)
+        assert list(found.frame.columns) == ["sd(Intercept | g)", "sigma"]
+        assert found.frame.mean()["sigma"] == pytest.approx(np.sqrt(fit.scale), rel=0.1)
+    assert found.conf_int(method="bca").notna().all().all()

@@ -116,3 +116,18 @@ def test_refusals(data):
     for call in (held.drop1, held.step):
         with pytest.raises(LmmcoreError, match="held covariance parameters"):
             call()
+
+
+def test_components_of_vc_formula_stay():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(12), 12), "a": np.tile(np.repeat([0, 1, 2, 3], 3), 12)}
+    )
+    data["x"] = rng.standard_normal(144)
+    data["y"] = data.x + rng.standard_normal(48)[data.g * 4 + data.a] + rng.standard_normal(144)
+    fit = lmmcore.MixedLM.from_formula(
+        "y ~ x", data, groups="g", re_formula="1", vc_formula={"a": "0 + C(a)"}
+    ).fit()
+    found = fit.step()
+    assert list(found.random[found.random.eliminated > 0].index) == ["(1 | g)"]
+    assert found.results.vcomp[0] == pytest.approx(fit.vcomp[0], rel=0.2)

@@ -45,7 +45,7 @@ def draw_responses(
         y += rng.standard_normal((r, g, k)) * group.seen
         y *= sigma
         flat = y.reshape(r, -1)
-        xy += flat @ group.x.reshape(-1, p)
+        xy += flat @ group.x.reshape(group.seen.size, p)
         yy += np.einsum("ij,ij->i", flat, flat)
         ys.append(y)
     # X has orthonormal columns, so that eigenvalues are parts of one.

@@ -119,7 +119,7 @@ class ManyResponses:
             r, x, rank_rows = engine.whitened(block, block.w[:, :, kept])
             levels = tuple(width // t.k for width, t in zip(block.widths, self.terms))
             self.groups.append(Whitened(levels, r, x, rank_rows))
-            flat = x.reshape(-1, self.p)
+            flat = x.reshape(len(x) * x.shape[1], self.p)
             within -= flat.T @ flat
             with_y = np.concatenate([x, np.zeros((*x.shape[:2], 1))], axis=2)
             self._batches.append(
@@ -182,7 +182,7 @@ class ManyResponses:
         xy, yy = responses.xy.copy(), responses.yy.copy()
         for group, y in zip(self.groups, responses.y):
             flat = y.reshape(r, -1)
-            xy -= flat @ group.x.reshape(-1, p)
+            xy -= flat @ group.x.reshape(group.seen.size, p)
             yy -= np.einsum("ij,ij->i", flat, flat)
         gram[:, p, :p] = gram[:, :p, p] = xy
         gram[:, p, p] = np.maximum(yy, 0.0)
