@@ -14,7 +14,7 @@ from ..extension.protocols import Optimizer
 from ..fitting.candidate import DECREMENT, rounding
 from ..fitting.certificate import Convergence
 from ..fitting.equations import Equations
-from ..fitting.estimate import estimate
+from ..fitting.estimate import Estimate, estimate
 from ..fitting.fit import Fit
 from ..fitting.options import optimizers_of
 from ..fitting.run import warn_of
@@ -88,33 +88,7 @@ def fit_repeated(
             f"residual structure {structure.title}: the likelihood is not finite at any start; check whether "
             "fixed and random effects reproduce the response"
         )
-    own = None
-    for _ in range(ROUNDS):
-        theta, u = joint.split(search.psi)
-        inner = joint.inner(u)
-        assert inner is not None
-        if joint.m_theta:
-            layout = model.spec.layout
-            own = estimate(
-                inner.likelihood,
-                optimizers_of(None),
-                layout.names,
-                layout.groups,
-                None,
-                {},
-                None,
-                theta,
-            )
-            better = own.point.value < search.value - rounding(search.value)
-            search.psi = np.concatenate([own.point.theta, u])
-            search.value = own.point.value
-            if better:
-                search.run(search.psi)
-                continue
-        further = search.way_down()
-        if further is None:
-            break
-        search.run(further)
+    own = search.settle(model.spec.layout)
     psi = search.psi
     theta, u = joint.split(psi)
     inner = joint.inner(u)
@@ -182,6 +156,30 @@ class _Search:
         if self.psi is None or rows <= FEW or not self.converged:
             return False
         return not _edges(structure, self.joint.split(self.psi)[1]).any()
+
+    def settle(self, layout: Any) -> Estimate | None:
+        """Go on until θ and all parameters together are at an optimum; return what holds for θ."""
+        own = None
+        for _ in range(ROUNDS):
+            assert self.psi is not None
+            theta, u = self.joint.split(self.psi)
+            inner = self.joint.inner(u)
+            assert inner is not None
+            if self.joint.m_theta:
+                own = estimate(
+                    inner.likelihood, optimizers_of(None), layout.names, layout.groups, None, {}, None,
+                    theta,
+                )  # fmt: skip
+                better = own.point.value < self.value - rounding(self.value)
+                self.psi, self.value = np.concatenate([own.point.theta, u]), own.point.value
+                if better:
+                    self.run(self.psi)
+                    continue
+            further = self.way_down()
+            if further is None:
+                break
+            self.run(further)
+        return own
 
     def way_down(self) -> np.ndarray | None:
         """Return ψ to go on from, where the exact Hessian shows a saddle point or a slope; or None."""
@@ -281,7 +279,7 @@ def _edges(structure: Structure, u: np.ndarray) -> np.ndarray:
     out = np.zeros(len(u), dtype=bool)
     for a in range(structure.n_correlation):
         change = max(
-            (float(np.abs(structure.slopes(u, p)[a]).max()) for p in structure.patterns[:50]),
+            (float(np.abs(structure.slopes(u, p)[a]).max()) for p in structure.patterns[:200]),
             default=0.0,
         )
         out[a] = change < EDGE

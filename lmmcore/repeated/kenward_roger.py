@@ -178,10 +178,22 @@ class _Matrices:
 def _natural(structure: Structure, psi: np.ndarray) -> np.ndarray:
     """Return N of ψ = (u, log σ²): σ² first, variances in place of ratios, the others as they are named."""
     scale = float(np.exp(psi[-1]))
-    out = [scale]
-    for name, value in structure.describe(psi[:-1]).items():
-        out.append(scale * value**2 if name.startswith("sd(") else value)
-    return np.array(out)
+    own = structure.natural(psi[:-1])
+    variances = _are_variances(structure, psi[:-1])
+    return np.array([scale, *(scale * v if is_one else v for v, is_one in zip(own, variances))])
+
+
+def _are_variances(structure: Structure, u: np.ndarray) -> list[bool]:
+    """Return which natural parameters are variances, which move with σ²."""
+    out: list[bool] = []
+    correlation, variance, m = structure.correlation, structure.variance, structure.n_correlation
+    if correlation is not None:
+        k = correlation.bound.n_parameters
+        own = [name.startswith("sd(") for name in correlation.bound.describe(u[:k])]
+        out += own * len(correlation.labels) + [True] * (len(correlation.labels) - 1)
+    if variance is not None:
+        out += [name.startswith("sd(") for name in variance.describe(u[m:])]
+    return out
 
 
 def _christoffel(structure: Structure, u: np.ndarray) -> np.ndarray:

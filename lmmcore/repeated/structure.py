@@ -10,9 +10,10 @@ import pandas as pd
 from ..design.design import Design
 from ..design.groups import code_groups
 from ..errors import DataValueError, DesignError, NameNotFoundError, suggest
-from ..extension.residuals import BoundResidual, Positions
+from ..extension.residuals import Positions
 from ..plugin_host.guarded_residual import GuardedResidual
 from ..plugin_host.manager import look_up
+from .strata import Strata, strata_of
 from .terms import ResidualTerm, VarianceTerm
 from .variances import BoundVariance, bind_variance
 
@@ -28,10 +29,12 @@ class Pattern:
     values : array (t, d)
     rows : int array (groups, t)
         The rows of each group, in the order of `values`.
+    stratum : int
     """
 
     values: np.ndarray
     rows: np.ndarray
+    stratum: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class Structure:
     term : ResidualTerm or None
     variance_term : VarianceTerm or None
     title : str
-    correlation : BoundResidual or None
+    correlation : Strata or None
     variance : BoundVariance or None
     positions : Positions
     patterns : list of Pattern
@@ -53,7 +56,7 @@ class Structure:
     term: ResidualTerm | None
     variance_term: VarianceTerm | None
     title: str
-    correlation: BoundResidual | None
+    correlation: Strata | None
     variance: BoundVariance | None
     positions: Positions
     patterns: list[Pattern]
@@ -78,7 +81,7 @@ class Structure:
         """Return C (t, t) of a pattern, without the variance function."""
         if self.correlation is None:
             return np.eye(len(pattern.values))
-        return self.correlation.matrix(u[: self.n_correlation], pattern.values)
+        return self.correlation.matrix(u[: self.n_correlation], pattern.values, pattern.stratum)
 
     def slopes(self, u: np.ndarray, pattern: Pattern) -> np.ndarray:
         """Return ∂C/∂u (n_correlation, t, t), exact to rounding (complex steps)."""
@@ -88,7 +91,7 @@ class Structure:
             moved = u[:m].astype(complex)
             moved[a] += 1j * STEP
             assert self.correlation is not None
-            out[a] = self.correlation.matrix(moved, pattern.values).imag / STEP
+            out[a] = self.correlation.matrix(moved, pattern.values, pattern.stratum).imag / STEP
         return out
 
     def log_sd(self, u: np.ndarray) -> np.ndarray | None:
@@ -109,6 +112,16 @@ class Structure:
             out.update(self.variance.describe(u[m:]))
         return out
 
+    def natural(self, u: np.ndarray) -> list[float]:
+        """Return variances relative to σ², correlations, ranges and powers."""
+        m, out = self.n_correlation, list[float]()
+        if self.correlation is not None:
+            out += self.correlation.natural(u[:m])
+        if self.variance is not None:
+            own = self.variance.describe(u[m:])
+            out += [v**2 if name.startswith("sd(") else v for name, v in own.items()]
+        return out
+
 
 def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | None) -> Structure:
     """Return the residual structure for the rows of a design.
@@ -125,16 +138,21 @@ def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | Non
     table = _table(design)
     positions = _positions(design, table, term)
     _refuse_not_nested(design, positions, term)
-    bound: BoundResidual | None = None
+    strata, of_row = None, np.zeros(design.n_rows, dtype=np.intp)
     if term is not None:
-        bound = GuardedResidual(look_up("residual", term.name), positions, term.options)
+        options = {k: v for k, v in term.options.items() if k != "by"}
+        guarded = GuardedResidual(look_up("residual", term.name), positions, options)
+        by, what = term.options.get("by"), f"residual={term!s}"
+        column = None if by is None else _column(table, str(by), what)
+        strata, of_row = strata_of(positions, column, guarded, what)
     function = None
     if variance is not None:
         function = bind_variance(
             variance, _column(table, variance.covariate, f"variance={variance!s}")
         )
     title = ", ".join(str(x) for x in (term, variance) if x is not None)
-    return Structure(term, variance, title, bound, function, positions, _patterns(positions, bound))
+    patterns = _patterns(positions, of_row, strata is not None)
+    return Structure(term, variance, title, strata, function, positions, patterns)
 
 
 def _table(design: Design) -> pd.DataFrame:
@@ -231,17 +249,21 @@ def _refuse_not_nested(design: Design, positions: Positions, term: ResidualTerm 
             )
 
 
-def _patterns(positions: Positions, bound: BoundResidual | None) -> list[Pattern]:
+def _patterns(positions: Positions, strata: np.ndarray, correlated: bool) -> list[Pattern]:
     """Return groups of one shape together; without a correlation, each row is a group."""
-    if bound is None:
+    if not correlated:
         return [Pattern(np.zeros((1, 1)), np.arange(len(positions.groups))[:, None])]
     keys = tuple(positions.values.T[::-1])
     order = np.lexsort((*keys, positions.groups))
     groups = positions.groups[order]
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
     ends = np.append(starts[1:], len(order))
-    found: dict[bytes, list[np.ndarray]] = {}
+    found: dict[tuple[int, bytes], list[np.ndarray]] = {}
     for start, end in zip(starts.tolist(), ends.tolist()):
         rows = order[start:end]
-        found.setdefault(positions.values[rows].tobytes(), []).append(rows)
-    return [Pattern(positions.values[rows[0]], np.array(rows)) for rows in found.values()]
+        key = (int(strata[rows[0]]), positions.values[rows].tobytes())
+        found.setdefault(key, []).append(rows)
+    return [
+        Pattern(positions.values[rows[0]], np.array(rows), stratum)
+        for (stratum, _), rows in found.items()
+    ]

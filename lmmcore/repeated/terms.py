@@ -29,6 +29,7 @@ class ResidualTerm:
     groups : str or None
         A column of the data; None for the grouping factor of the model or, without one, all rows.
     options : dict
+        Of the structure; "by" is a column, each level of which has parameters of its own.
     """
 
     name: str
@@ -84,7 +85,12 @@ def _options(given: str, text: str | None) -> dict[str, Any]:
         assert isinstance(call, ast.Call)
         if call.args:
             raise ValueError("an option without a name")
-        return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return {
+            str(k.arg): k.value.id
+            if k.arg == "by" and isinstance(k.value, ast.Name)
+            else ast.literal_eval(k.value)
+            for k in call.keywords
+        }
     except (SyntaxError, ValueError, AssertionError) as exc:
         raise OptionError(
             f"residual={given!r}: the options {text!r} cannot be read ({exc}); expected name=value, as in "
@@ -132,7 +138,8 @@ def structure(
     groups : str, optional
         The column with the groups; by default the grouping factor of the model.
     **options
-        Of the structure, such as ``nugget=True`` or ``p=2``.
+        Of the structure, such as ``nugget=True`` or ``p=2``; ``by="arm"`` gives each level of a column
+        parameters of its own.
 
     Examples
     --------

@@ -151,9 +151,8 @@ def _ante(u: np.ndarray, k: int) -> np.ndarray:
     """Return C_ij = Π ρ_l over the steps between i and j."""
     rho = np.tanh(u)
     out = np.ones((k, k), dtype=u.dtype)
-    for i in range(k):
-        for j in range(i + 1, k):
-            out[i, j] = out[j, i] = np.prod(rho[i:j])
+    for j in range(1, k):
+        out[:j, j] = out[j, :j] = out[:j, j - 1] * rho[j - 1]
     return out
 
 

@@ -65,7 +65,16 @@ def test_sas(known):
     if known["residual"].startswith("un"):  # some with the first visit last
         diagonal = [v for name, v in known["covariance"] if len(set(name[3:-1].split(","))) == 1]
         assert np.sort(np.diag(covariance)) == pytest.approx(np.sort(diagonal), rel=1e-3)
-    if known["residual"].startswith(("ar1(", "exp", "gau")):
+    if "by=" in known["residual"] and known["residual"].startswith("ar1("):
+        values = {(name, group): value for name, value, group in known["covariance"]}
+        found = fit.covariance_parameters.set_index("parameter").estimate
+        ratio = found["sd(TRT) / sd(PBO)"] ** 2
+        for (name, group), value in values.items():
+            arm = "TRT" if "TRT" in group else "PBO"
+            scale = fit.scale * (ratio if arm == "TRT" else 1.0)
+            own = found[f"{arm}: rho"] if name == "AR(1)" else scale
+            assert own == pytest.approx(value, rel=1e-3)
+    elif known["residual"].startswith(("ar1(", "exp", "gau")):
         values = [value for _, value in known["covariance"]]
         assert fit.scale == pytest.approx(values[-1], rel=2e-4)
         own = fit.covariance_parameters.estimate.iloc[0]

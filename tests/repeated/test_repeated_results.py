@@ -162,6 +162,11 @@ def tied(data):
 
 
 QUESTIONS = {
+    "a stratum that varies within groups": (
+        lambda d: lmmcore.gls("y ~ x", d.assign(s=d.t % 2), "ar1(t | g, by=s)"), DataValueError,
+        "s varies within the group 0"),
+    "strata that are none": (
+        lambda d: lmmcore.gls("y ~ x", d.assign(s=1), "ar1(t | g, by=s)"), DataValueError, "one level 1"),
     "no residuals at all": (lambda d: lmmcore.gls("y ~ x", d), OptionError, "is least squares"),
     "bars in gls": (lambda d: lmmcore.gls("y ~ x + (1 | g)", d, "cs(1 | g)"), FormulaError, "mixedlm"),
     "no structure": (lambda d: lmmcore.gls("y ~ x", d, "ar2(t | g)"), OptionError, "'ar2'"),
@@ -282,3 +287,20 @@ def test_bioequivalence_with_a_residual_variance_for_each_formulation():
     assert fit.scale == pytest.approx(0.20211804636322, rel=1e-5)
     assert fit.scale * ratio**2 == pytest.approx(0.11739413358478, rel=1e-5)
     assert fit.convergence.boundary
+
+
+def test_parameters_of_each_arm_are_two_separate_fits(data):
+    """With separate fixed effects, the likelihood is that of two fits."""
+    both = lmmcore.gls("y ~ 0 + arm + arm:x", data, 'cs(1 | g, by="arm")')
+    parts = [lmmcore.gls("y ~ x", data[data.arm == a], "cs(1 | g)").fit(reml=False) for a in "ab"]
+    fit = both.fit(reml=False)
+    assert fit.llf == pytest.approx(sum(p.llf for p in parts), abs=1e-7)
+    table = fit.covariance_parameters.set_index("parameter").estimate
+    for arm, part in zip("ab", parts):
+        rho = part.covariance_parameters.set_index("parameter").estimate["rho"]
+        assert table[f"{arm}: rho"] == pytest.approx(rho, rel=1e-5)
+    ratio = np.sqrt(parts[1].scale / parts[0].scale)
+    assert table["sd(b) / sd(a)"] == pytest.approx(ratio, rel=1e-5)
+    correlation = fit.residual_correlation(1)
+    assert correlation.iloc[0, 1] == pytest.approx(table["b: rho"])
+    assert np.isfinite(both.fit().t_test(np.eye(4), ddf="kenward-roger-second").df_denom).all()
