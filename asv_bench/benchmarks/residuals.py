@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 
 import lmmcore
+from lmmcore.influence.deletions import Rows
+from lmmcore.repeated.likelihood import JointLikelihood
+from lmmcore.repeated.products import ResidualProducts
 
 
 def _rows(groups: int, visits: int) -> pd.DataFrame:
@@ -46,3 +49,21 @@ class RepeatedMeasures:
 
     def time_mmrm(self) -> None:
         lmmcore.mmrm("y ~ arm * visit", self.data, "un(visit | g)").fit()
+
+
+class Evaluation:
+    """One value and gradient, 500 groups of 10, 40 or 160 rows: products with a few matrices read no rows."""
+
+    params = ((10, 40, 160), ("ar1(t | g)", "cs(1 | g)"))
+    param_names = ("visits", "residual")
+
+    def setup(self, visits: int, residual: str) -> None:
+        model = lmmcore.mixedlm("y ~ x + (1 | g)", _rows(500, visits), residual=residual)
+        rows = Rows(model, model.crossproducts)
+        products = ResidualProducts(model.crossproducts, rows, model.residual_structure)
+        self.joint = JointLikelihood(model.equations, products, True)
+        self.psi = np.array([0.8, 0.3])
+
+    def time_value_and_gradient(self, visits: int, residual: str) -> None:
+        self.psi = self.psi + 1e-6  # a point that is not known yet
+        self.joint.value_and_gradient(self.psi)

@@ -102,19 +102,23 @@ class LowRank:
     def zx(self, kz: np.ndarray) -> np.ndarray:
         """Return the entries of Z with [X y] for K Z'[X y] (..., p + 1) of kept columns."""
         p = len(self.inverse_h)
-        c = -(kz @ self.solution)
-        inner = self.of_residual * c[..., None] * self.solution
-        inner[..., :p] -= kz[..., :p] @ self.inverse_h
-        out = np.zeros((*kz.shape[:-1], self.width))
-        out[..., self.kept] = inner
-        return out
+        flat = kz.reshape(-1, p + 1)  # one large product
+        inner = np.outer(flat @ self.solution, -self.of_residual * self.solution)
+        inner[:, :p] -= flat[:, :p] @ self.inverse_h
+        out = np.zeros((len(flat), self.width))
+        out[:, self.kept] = inner
+        return out.reshape(*kz.shape[:-1], self.width)
 
     def zz(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the entries of levels with levels (m, k, l) for K Z'[X y] (m, k, p + 1), (m, l, p + 1)."""
         p = len(self.inverse_h)
-        a, b = left @ self.solution, right @ self.solution
-        fixed = left[..., :p] @ self.inverse_h @ right[..., :p].swapaxes(-1, -2)
-        product: np.ndarray = fixed + self.of_residual * a[..., :, None] * b[..., None, :]
+        a = np.concatenate([self.inverse_h, np.zeros((1, p))])
+        both = np.column_stack([a, self.solution])  # H⁻¹, and the residual
+        moved = (left.reshape(-1, p + 1) @ both).reshape(*left.shape[:-1], p + 1)
+        moved[..., p] *= self.of_residual
+        other = right.copy()
+        other[..., p] = right @ self.solution
+        product: np.ndarray = np.einsum("mkp,mlp->mkl", moved, other)
         return product
 
 

@@ -87,3 +87,11 @@ def semidefinite_cholesky(g: np.ndarray, tolerance: float = 1e-12) -> np.ndarray
 def all_finite(a: np.ndarray) -> bool:
     """Return whether all entries are finite; the sum of squares, which mostly is, is looked at first."""
     return isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())
+
+
+def sandwich(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return a x_g a' (G, r, r) for symmetric matrices x (G, k, k) and a (r, k), by two large products."""
+    groups, k, _ = x.shape
+    right = (x.reshape(groups * k, k) @ a.T).reshape(groups, k, len(a))
+    left = right.swapaxes(1, 2).reshape(groups * len(a), k) @ a.T
+    return left.reshape(groups, len(a), len(a))

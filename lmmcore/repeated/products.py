@@ -21,6 +21,8 @@ from ..influence.deletions import Rows
 from ..likelihood.products import ProductDerivative
 from .structure import Pattern, Structure
 
+FEW, MOST = 500, 6  # rows from which families are looked for, and how many matrices one may have
+LINEAR = 1e-10  # singular value, relative to the largest, of a direction outside a family
 SINGULAR = 3e-5  # ratio of two conditional standard deviations
 
 
@@ -37,12 +39,65 @@ class Part:
         Level of each group in each grouping factor.
     pairs : dict
         Which block of pairs of levels each group has.
+    family : Family or None
     """
 
     pattern: Pattern
     w: np.ndarray
     levels: list[np.ndarray]
     pairs: dict[tuple[int, int], np.ndarray]
+    family: Family | None
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A few matrices of which R⁻¹ is a combination for all parameters, and the products with them.
+
+    For AR(1) at unit spacing there are three, for compound symmetry two, however long the groups are. With
+    them an evaluation reads no rows.
+
+    Attributes
+    ----------
+    bases : array (J, t, t)
+        B_j, orthonormal as vectors.
+    products : array (J, groups, K, K)
+        W_g'B_jW_g.
+    """
+
+    bases: np.ndarray
+    products: np.ndarray
+
+    @staticmethod
+    def of(structure: Structure, pattern: Pattern, w: np.ndarray) -> Family | None:
+        """Return the family of a pattern; None where there is none that saves work."""
+        if structure.correlation is None or structure.variance is not None:
+            return None
+        groups, t, k = w.shape
+        if groups * t <= FEW or t < 3:
+            return None
+        rng = np.random.default_rng(0)
+        drawn = []
+        for i in range(2 * MOST):
+            start = structure.starts[i % len(structure.starts)]
+            matrix = structure.matrix(start + 0.5 * rng.standard_normal(len(start)), pattern)
+            inverse = np.linalg.inv(matrix)
+            drawn.append((inverse / np.linalg.norm(inverse)).ravel())
+        _, values, rows = np.linalg.svd(np.array(drawn), full_matrices=False)
+        rank = int(np.sum(values > LINEAR * values[0]))
+        if rank > MOST or rank * k >= 2 * t:
+            return None
+        bases = rows[:rank].reshape(rank, t, t)
+        flat = np.ascontiguousarray(w.transpose(1, 0, 2)).reshape(t, groups * k)
+        products = [
+            w.swapaxes(1, 2) @ (b @ flat).reshape(t, groups, k).transpose(1, 0, 2) for b in bases
+        ]
+        return Family(bases, np.array(products))
+
+    def coefficients(self, inverse: np.ndarray) -> np.ndarray | None:
+        """Return c (J,) with R⁻¹ = Σ c_jB_j; None where R⁻¹ is no such combination."""
+        c: np.ndarray = np.einsum("jab,ab->j", self.bases, inverse)
+        rest = inverse - np.tensordot(c, self.bases, 1)
+        return c if np.linalg.norm(rest) <= 1e2 * LINEAR * np.linalg.norm(inverse) else None
 
 
 class ResidualProducts:
@@ -66,7 +121,9 @@ class ResidualProducts:
         for pattern in structure.patterns:
             first = pattern.rows[:, 0]
             levels = [own[first] for own in rows.levels]
-            self.parts.append(Part(pattern, whole[pattern.rows], levels, self._pairs(levels)))
+            w = whole[pattern.rows]
+            family = Family.of(structure, pattern, w)
+            self.parts.append(Part(pattern, w, levels, self._pairs(levels), family))
 
     def rows(self) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return all rows [Z X y], and which of them each independent group has."""
@@ -112,13 +169,29 @@ class ResidualProducts:
                 return None
             count = len(part.w)
             log_det += 2.0 * count * float(np.log(diagonal).sum())
-            white = _whitened(root, self._scaled(part, log_sd))
-            sums.add(part, white.swapaxes(1, 2) @ white)
+            sums.add(part, self._blocks(part, root, log_sd))
         if log_sd is not None:
             if np.ptp(log_sd) > -np.log(SINGULAR):
                 return None
             log_det += 2.0 * float(log_sd.sum())
         return sums.products(cp.log_weights - log_det) if np.isfinite(log_det) else None
+
+    @staticmethod
+    def _by_family(part: Part, root: np.ndarray) -> np.ndarray | None:
+        """Return the coefficients of R⁻¹ in the family of a part, if it has one."""
+        if part.family is None:
+            return None
+        half = solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False)
+        return part.family.coefficients(half.T @ half)
+
+    def _blocks(self, part: Part, root: np.ndarray, log_sd: np.ndarray | None) -> np.ndarray:
+        """Return W'R⁻¹W of each group of a pattern (groups, K, K)."""
+        c = self._by_family(part, root)
+        if c is not None and part.family is not None:
+            found: np.ndarray = np.tensordot(c, part.family.products, 1)
+            return found
+        white = _whitened(root, self._scaled(part, log_sd))
+        return white.swapaxes(1, 2) @ white
 
     def _scaled(self, part: Part, log_sd: np.ndarray | None) -> np.ndarray:
         if log_sd is None:
@@ -136,15 +209,25 @@ class ResidualProducts:
             matrix = structure.matrix(u, part.pattern)
             inverse = np.linalg.inv(matrix)
             omega = self._omega(part, derivative)
+            slopes = structure.slopes(u, part.pattern)
+            count = len(part.w)
+            if part.family is not None and part.family.coefficients(inverse) is not None:
+                moved = -inverse @ slopes @ inverse  # ∂R⁻¹
+                weights = np.einsum("gkl,jgkl->j", omega, part.family.products, optimize=True)
+                out[:m] += np.einsum("akl,jkl->aj", moved, part.family.bases) @ weights
+                out[:m] += count * np.einsum("aij,ji->a", slopes, inverse)
+                continue
             w = self._scaled(part, log_sd)
-            inner = (w @ omega) @ w.swapaxes(1, 2)  # (groups, t, t)
+            right = w @ omega
             if m:
-                square = inverse @ inner.sum(axis=0) @ inverse
-                slopes = structure.slopes(u, part.pattern)
-                weight = len(w) * inverse - square
+                t = w.shape[1]
+                inner = (
+                    right.transpose(1, 0, 2).reshape(t, -1) @ w.transpose(1, 0, 2).reshape(t, -1).T
+                )
+                weight = count * inverse - inverse @ inner @ inverse
                 out[:m] += np.einsum("aij,ij->a", slopes, weight)
             if of_rows is not None:
-                of_rows[part.pattern.rows] = np.einsum("gij,ji->gi", inner, inverse)
+                of_rows[part.pattern.rows] = np.sum(right * (inverse @ w), axis=2)
         if of_rows is not None:
             out[m:] = structure.log_sd_slopes(u) @ (2.0 - 2.0 * of_rows)
         return out
@@ -225,10 +308,10 @@ class _Sums:
         x = slice(sum(self.widths), blocks.shape[1])
         self.total += blocks[:, x, x].sum(axis=0)
         for f, (where, levels) in enumerate(zip(at, part.levels)):
-            np.add.at(self.s[f], levels, blocks[:, where, where])
-            np.add.at(self.w[f], levels, blocks[:, where, x])
+            _add(self.s[f], levels, blocks[:, where, where])
+            _add(self.w[f], levels, blocks[:, where, x])
         for (f, g), place in part.pairs.items():
-            np.add.at(self.pairs[f, g], place, blocks[:, at[f], at[g]])
+            _add(self.pairs[f, g], place, blocks[:, at[f], at[g]])
 
     def products(self, log_weights: float) -> CrossProducts | CrossedProducts:
         """Return the cross-products."""
@@ -240,6 +323,14 @@ class _Sums:
             return replace(cp, log_weights=log_weights, total=total, factors=parts, pairs=pairs)
         blocks = parts or cp.blocks
         return replace(cp, log_weights=log_weights, total=total, blocks=blocks)
+
+
+def _add(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
+    """Add blocks at positions, which may occur several times."""
+    if np.all(at[1:] > at[:-1]):
+        out[at] += values
+    else:
+        np.add.at(out, at, values)
 
 
 def _root(matrix: np.ndarray) -> np.ndarray | None:

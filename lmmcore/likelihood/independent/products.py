@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...crossproducts.crossproducts import CrossProducts
-from ...linalg.matrices import symmetric
+from ...linalg.matrices import sandwich, symmetric
 from ..products import LowRank, ProductDerivative
 from ..state import State
 
@@ -30,8 +30,8 @@ def product_derivative(
     low = LowRank.at(state, of_fixed, of_residual, cp.basis.kept, width)
     zz, zx = [], []
     for block, root in zip(cp.blocks, roots):
-        m = root.T @ symmetric(block.s) @ root + np.eye(root.shape[1])
-        k = root @ np.linalg.solve(m, np.broadcast_to(root.T, (len(m), *root.T.shape)))
+        m = sandwich(root.T, symmetric(block.s)) + np.eye(root.shape[1])
+        k = sandwich(root, np.linalg.inv(m))
         kz = k @ block.w[:, :, low.kept]
         zz.append(k + low.zz(kz, kz))
         zx.append(low.zx(kz))
