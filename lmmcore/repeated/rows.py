@@ -10,6 +10,7 @@ from scipy.linalg import solve_triangular
 
 from .. import prediction
 from ..errors import OptionError
+from .kriging import predicted_residuals
 
 KINDS = ("conditional", "marginal", "pearson", "normalized")
 
@@ -70,10 +71,9 @@ def predict(
     random_effects: bool | str | Collection[str] = False,
     groups: Any = None,
     new_groups: str = "error",
+    correlated: bool = False,
 ) -> Any:
     """Return predictions: Xβ̂ (m,), or Xβ̂ + Zb̂ with random effects.
-
-    They do not use the correlation of residuals within groups.
 
     Parameters
     ----------
@@ -81,10 +81,28 @@ def predict(
         New rows; by default those of the model.
     random_effects, groups, new_groups
         As for `MixedLMResults.predict`.
+    correlated : bool
+        Whether to add what the residuals of a known group say of new rows, by their correlation (kriging),
+        also at positions that were not observed. It needs a structure with coordinates, and the random
+        effects of the model: ``random_effects=True``.
+
+    Raises
+    ------
+    OptionError
+        `correlated` without new rows, without the random effects of the model, or with a variance function.
     """
-    return prediction.predict(
+    found = prediction.predict(
         results, exog, random_effects=random_effects, groups=groups, new_groups=new_groups
     )
+    if not correlated:
+        return found
+    if exog is None or (results.fit.layout.terms and random_effects not in (True, "all")):
+        raise OptionError(
+            "correlated=True with "
+            + ("the rows of the model" if exog is None else f"random_effects={random_effects!r}")
+            + "; expected new rows, and random_effects=True where the model has random effects"
+        )
+    return found + predicted_residuals(results, exog)
 
 
 def simulate(results: Any, n: int = 1, *, rng: Any = None) -> np.ndarray:

@@ -304,3 +304,49 @@ def test_parameters_of_each_arm_are_two_separate_fits(data):
     correlation = fit.residual_correlation(1)
     assert correlation.iloc[0, 1] == pytest.approx(table["b: rho"])
     assert np.isfinite(both.fit().t_test(np.eye(4), ddf="kenward-roger-second").df_denom).all()
+
+
+@pytest.mark.parametrize(
+    ("formula", "residual"),
+    [
+        ("y ~ x + (1 | g)", "ar1(t | g)"), ("y ~ x", "ar1(t | g)"), ("y ~ x", "un(visit | g)"),
+        ("y ~ x", "exp(t | g, nugget=True)"), ("y ~ x", "toeph(visit | g)"),
+    ],
+)  # fmt: skip
+def test_predictions_use_the_correlation_within_a_group(data, formula, residual):
+    """Beside Cov(new, old) V⁻¹ (y − Xβ̂) in n × n matrices."""
+    kept = data[~((data.t == 3) & (data.g < 5))]
+    new = pd.concat([data[(data.t == 3) & (data.g < 5)], data.iloc[-1:].assign(g=99)])
+    if "|" in formula:
+        fit = lmmcore.mixedlm(formula, kept, residual=residual).fit()
+        between = float(fit.cov_re.iloc[0, 0])
+    else:
+        fit, between = lmmcore.gls(formula, kept, residual).fit(), 0.0
+    options = {"random_effects": "|" in formula, "correlated": True, "new_groups": "zero"}
+    found = fit.predict(new, **options)
+    everything = pd.concat([kept, new])
+    g, t = everything.g.to_numpy(), everything.t.to_numpy()
+    r = fit.residual_covariance(39).to_numpy()[np.ix_(t, t)]
+    if "nugget" in residual:  # the same position is another residual
+        r = np.where(np.arange(len(t))[:, None] == np.arange(len(t)), np.diag(r)[0], r)
+    v = (r + between) * (g[:, None] == g[None, :])
+    n = len(kept)
+    e = kept.y - fit.predict(kept)
+    expected = fit.predict(new) + v[n:, :n] @ np.linalg.solve(v[:n, :n], e)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(OptionError, match="expected new rows"):
+        fit.predict(correlated=True)
+    with pytest.raises(NameNotFoundError, match=r"needs the column '(t|visit)'"):
+        fit.predict(new.drop(columns=["t", "visit"]), **options)
+
+
+def test_predictions_that_cannot_use_the_correlation(data):
+    fit = lmmcore.gls("y ~ x", data, "ar1(t | g)", "by(arm)").fit()
+    with pytest.raises(OptionError, match="no variance function"):
+        fit.predict(data, correlated=True)
+    visits = lmmcore.gls("y ~ x", data, "un(visit | g)").fit()
+    with pytest.raises(DataValueError, match="has the level '9'"):
+        visits.predict(data.assign(visit="9"), correlated=True)
+    mixed = lmmcore.mixedlm("y ~ x + (1 | g)", data, residual="ar1(t | g)").fit()
+    with pytest.raises(OptionError, match="random_effects=False"):
+        mixed.predict(data, correlated=True)
