@@ -14,7 +14,7 @@ import numpy as np
 
 from ..design.columns import Column
 from ..design.design import Design
-from ..design.factors import crossed_factors
+from ..design.factors import crossed_factors, factors_of_terms
 from ..errors import DesignError
 from .basis import Basis
 from .crossed import CrossedProducts
@@ -285,8 +285,7 @@ class _OwnColumns:
 
 def _z_of(design: Design, cp: CrossProducts | CrossedProducts) -> list[_Levels | _OwnColumns]:
     if isinstance(cp, CrossedProducts):
-        factors = crossed_factors(design)
-        assert factors is not None
+        factors = crossed_factors(design) or factors_of_terms(design)
         return [
             _Levels(f.grouping.codes, f.grouping.n_levels, f.columns, _shift(part.z_map))
             for f, part in zip(factors, cp.factors)

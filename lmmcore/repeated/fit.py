@@ -23,6 +23,7 @@ from ..likelihood.start import start_values
 from ..linalg.matrices import eigh
 from ..optimizers.newton import TrustRegionNewton
 from .kenward_roger import sums_of_groups
+from .crossed_products import CrossedResidualProducts
 from .likelihood import JointLikelihood
 from .products import ResidualProducts
 from .structure import Structure
@@ -42,7 +43,7 @@ class FittedResidual:
     Attributes
     ----------
     structure : Structure
-    products : ResidualProducts
+    products : ResidualProducts or CrossedResidualProducts
     u : array (m,)
         Free parameters of the structure.
     hessian : array (m_θ + m, m_θ + m)
@@ -50,7 +51,7 @@ class FittedResidual:
     """
 
     structure: Structure
-    products: ResidualProducts
+    products: ResidualProducts | CrossedResidualProducts
     u: np.ndarray
     hessian: np.ndarray
 
@@ -71,7 +72,8 @@ def fit_repeated(
         The likelihood is finite at no start.
     """
     began = time.perf_counter()
-    products = ResidualProducts(model.crossproducts, Rows(model, model.crossproducts), structure)
+    made = CrossedResidualProducts if structure.crosses else ResidualProducts
+    products = made(model.crossproducts, Rows(model, model.crossproducts), structure)
     joint = JointLikelihood(model.equations, products, reml)
     name, optimizer = optimizers[0]
     search = _Search(joint, optimizer, options, callback)

@@ -13,7 +13,10 @@ import numpy as np
 
 from ..fitting.equations import Equations
 from ..likelihood.profiled import ProfiledLikelihood
+from .crossed_products import CrossedResidualProducts
 from .products import ResidualProducts
+
+Products = ResidualProducts | CrossedResidualProducts
 
 STEP = 1e-4  # of differences of gradients
 KEPT = 8  # likelihoods that are kept
@@ -34,18 +37,19 @@ class JointLikelihood:
     ----------
     equations : Equations
         Those without the structure.
-    products : ResidualProducts
+    products : ResidualProducts or CrossedResidualProducts
     reml : bool
     """
 
     hessian_is_cheap = False
 
-    def __init__(self, equations: Equations, products: ResidualProducts, reml: bool) -> None:
+    def __init__(self, equations: Equations, products: Products, reml: bool) -> None:
         self.equations, self.products, self.reml = equations, products, reml
         self._kept: dict[bytes, Inner | None] = {}
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._exact: tuple[np.ndarray, float, np.ndarray, np.ndarray] | None = None
         self.evaluations = 0
+        self._engine = equations.plain_engine
         base = equations.likelihood(reml, None, equations.plain_engine)
         self.m_theta = base.n_parameters
         self.n_parameters = self.m_theta + products.structure.n_parameters
@@ -70,7 +74,7 @@ class JointLikelihood:
             return None
         old = self.equations
         new = Equations(old.layout, cp, old.structures, old.coordinates)
-        engine = old.plain_engine.with_products(cp)
+        engine = self._engine = self._engine.with_products(cp)  # which keeps its elimination plan
         new.__dict__.update(engine=engine, plain_engine=engine)
         return Inner(new, new.likelihood(self.reml, None, engine))
 

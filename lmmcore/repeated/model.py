@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..chosen_inference import with_inference
+from ..crossproducts.crossed import CrossedProducts, crossed_products
 from ..design.build import from_formula
+from ..design.factors import factors_of_terms
 from ..errors import OptionError
+from ..fitting.equations import Equations
 from ..fitting.options import chosen_optimizers
 from ..model import MixedLM
 from .fit import fit_repeated
@@ -40,6 +43,10 @@ class RepeatedLM:
         self.residual_structure = bind(
             mixed.design, residual_term(residual), variance_term(variance)
         )
+        cp = mixed.crossproducts
+        if self.residual_structure.crosses and not isinstance(cp, CrossedProducts):
+            self.crossproducts = crossed_products(mixed.design, factors_of_terms(mixed.design))
+            self.equations = Equations(mixed.spec.layout, self.crossproducts, mixed.structures)
 
     def __getattr__(self, name: str) -> Any:
         if name in SHARED and "mixed" in self.__dict__:

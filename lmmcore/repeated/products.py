@@ -153,28 +153,15 @@ class ResidualProducts:
         return out
 
     def at(self, u: np.ndarray) -> CrossProducts | CrossedProducts | None:
-        """Return the cross-products for parameters u; None where R is singular.
-
-        Where a residual is almost determined by others, or has almost no variance, its row is divided by
-        almost nothing, and the digits of the others are lost.
-        """
-        cp, log_det, sums = self.cp, 0.0, _Sums(self.cp, self.widths)
-        log_sd = self.structure.log_sd(u)
-        for part in self.parts:
-            root = _root(self.structure.matrix(u, part.pattern))
-            if root is None:
-                return None
-            diagonal = np.diag(root)
-            if diagonal.min() < SINGULAR * diagonal.max():
-                return None
-            count = len(part.w)
-            log_det += 2.0 * count * float(np.log(diagonal).sum())
+        """Return the cross-products for parameters u; None where R is singular."""
+        found = determinant_of(self.structure, u)
+        if found is None:
+            return None
+        log_det, roots = found
+        sums, log_sd = _Sums(self.cp, self.widths), self.structure.log_sd(u)
+        for part, root in zip(self.parts, roots):
             sums.add(part, self._blocks(part, root, log_sd))
-        if log_sd is not None:
-            if np.ptp(log_sd) > -np.log(SINGULAR):
-                return None
-            log_det += 2.0 * float(log_sd.sum())
-        return sums.products(cp.log_weights - log_det) if np.isfinite(log_det) else None
+        return sums.products(self.cp.log_weights - log_det)
 
     @staticmethod
     def _by_family(part: Part, root: np.ndarray) -> np.ndarray | None:
@@ -241,28 +228,14 @@ class ResidualProducts:
             K Z'[X y] of each grouping factor.
         kept : int array (p,)
         """
-        structure, at = self.structure, self._slices()
-        log_sd, m = structure.log_sd(u), structure.n_correlation
-        columns = sum(self.widths) + np.append(kept, len(self.cp.basis.order))
-        out = np.zeros((structure.n_parameters, len(columns), len(columns)))
-        left, right = None, None
-        if log_sd is not None:
-            left, right = np.zeros((2, len(log_sd), len(columns)))
+        at, columns = self._slices(), sum(self.widths) + np.append(kept, len(self.cp.basis.order))
+        rest = np.empty((len(self.structure.positions.groups), len(columns)))
         for part in self.parts:
-            scaled = self._scaled(part, log_sd)
-            rest = scaled[:, :, columns]
+            own_rest = part.w[:, :, columns]
             for where, own, levels in zip(at, effects, part.levels):
-                rest = rest - scaled[:, :, where] @ own[levels]
-            solved = np.linalg.inv(structure.matrix(u, part.pattern)) @ rest
-            if m:
-                slopes = structure.slopes(u, part.pattern)
-                out[:m] += np.einsum("gia,mij,gjb->mab", solved, slopes, solved, optimize=True)
-            if left is not None and right is not None:
-                left[part.pattern.rows], right[part.pattern.rows] = rest, solved
-        if left is not None and right is not None:
-            own = np.einsum("mi,ia,ib->mab", structure.log_sd_slopes(u), left, right, optimize=True)
-            out[m:] = own + own.swapaxes(1, 2)
-        return out
+                own_rest = own_rest - part.w[:, :, where] @ own[levels]
+            rest[part.pattern.rows] = own_rest
+        return moved_products(self.structure, u, rest)
 
     def _omega(self, part: Part, derivative: ProductDerivative) -> np.ndarray:
         """Return Ω of each group of a pattern (groups, K, K)."""
@@ -331,6 +304,48 @@ def _add(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
         out[at] += values
     else:
         np.add.at(out, at, values)
+
+
+def determinant_of(structure: Structure, u: np.ndarray) -> tuple[float, list[np.ndarray]] | None:
+    """Return log|R| and the Cholesky factor of each pattern's matrix; None where R is singular.
+
+    Where a residual is almost determined by others, or has almost no variance, its row is divided by
+    almost nothing, and the digits of the others are lost.
+    """
+    log_det, roots = 0.0, []
+    for pattern in structure.patterns:
+        root = _root(structure.matrix(u, pattern))
+        if root is None:
+            return None
+        diagonal = np.diag(root)
+        if diagonal.min() < SINGULAR * diagonal.max():
+            return None
+        log_det += 2.0 * len(pattern.rows) * float(np.log(diagonal).sum())
+        roots.append(root)
+    log_sd = structure.log_sd(u)
+    if log_sd is not None:
+        if np.ptp(log_sd) > -np.log(SINGULAR):
+            return None
+        log_det += 2.0 * float(log_sd.sum())
+    return (log_det, roots) if np.isfinite(log_det) else None
+
+
+def moved_products(structure: Structure, u: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return [X y]'V⁻¹ ∂_aR V⁻¹[X y] (m, p + 1, p + 1) for rows [X y] − Z K Z'R⁻¹[X y] (n, p + 1)."""
+    log_sd, m = structure.log_sd(u), structure.n_correlation
+    rest = rest if log_sd is None else rest * np.exp(-log_sd)[:, None]
+    solved = np.empty_like(rest)
+    out = np.zeros((structure.n_parameters, rest.shape[1], rest.shape[1]))
+    for pattern in structure.patterns:
+        own = np.linalg.inv(structure.matrix(u, pattern)) @ rest[pattern.rows]
+        solved[pattern.rows] = own
+        if m:
+            slopes = structure.slopes(u, pattern)
+            out[:m] += np.einsum("gia,mij,gjb->mab", own, slopes, own, optimize=True)
+    if log_sd is not None:
+        part = np.einsum("mi,ia,ib->mab", structure.log_sd_slopes(u), rest, solved, optimize=True)
+        out[m:] = part + part.swapaxes(1, 2)
+    return out
 
 
 def _root(matrix: np.ndarray) -> np.ndarray | None:

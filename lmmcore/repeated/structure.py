@@ -51,6 +51,8 @@ class Structure:
     positions : Positions
     patterns : list of Pattern
         All rows, by groups of one shape.
+    crosses : bool
+        Whether groups of residuals have rows in several levels of a grouping factor.
     """
 
     term: ResidualTerm | None
@@ -60,6 +62,7 @@ class Structure:
     variance: BoundVariance | None
     positions: Positions
     patterns: list[Pattern]
+    crosses: bool = False
 
     @property
     def n_correlation(self) -> int:
@@ -133,11 +136,11 @@ def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | Non
     DataValueError
         A coordinate that is missing, or that the structure cannot use.
     DesignError
-        Groups that are not nested in those of the random effects.
+        Variance components, or no table.
     """
     table = _table(design)
     positions = _positions(design, table, term)
-    _refuse_not_nested(design, positions, term)
+    crosses = _crosses(design, positions, term)
     strata, of_row = None, np.zeros(design.n_rows, dtype=np.intp)
     if term is not None:
         options = {k: v for k, v in term.options.items() if k != "by"}
@@ -152,7 +155,7 @@ def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | Non
         )
     title = ", ".join(str(x) for x in (term, variance) if x is not None)
     patterns = _patterns(positions, of_row, strata is not None)
-    return Structure(term, variance, title, strata, function, positions, patterns)
+    return Structure(term, variance, title, strata, function, positions, patterns, crosses)
 
 
 def _table(design: Design) -> pd.DataFrame:
@@ -231,22 +234,19 @@ def _positions(design: Design, table: pd.DataFrame, term: ResidualTerm | None) -
     return Positions(np.column_stack(columns), term.coordinates, levels_of, codes, labels, rows)
 
 
-def _refuse_not_nested(design: Design, positions: Positions, term: ResidualTerm | None) -> None:
+def _crosses(design: Design, positions: Positions, term: ResidualTerm | None) -> bool:
+    """Return whether groups of residuals have rows in several levels of a grouping factor."""
     if design.components is not None:
         raise DesignError(
             "residual= and variance= with variance components of vc_formula; expected components that are "
             "written as bars, such as (1 | g:a)"
         )
-    if term is None:
-        return
-    for grouping in design.groupings if design.terms else ():
-        pairs = positions.groups.astype(np.int64) * grouping.n_levels + grouping.codes
-        if len(np.unique(pairs)) > len(np.unique(positions.groups)):
-            raise DesignError(
-                f"residual={term!s}: its groups have rows in several levels of {grouping.name!r}; expected "
-                "groups of residuals that are nested in every grouping factor of the random effects. "
-                "Structures within crossed factors are not offered"
-            )
+    if term is None or not design.terms:
+        return False
+    first = np.zeros(int(positions.groups.max()) + 1, dtype=np.intp)
+    first[positions.groups[::-1]] = np.arange(len(positions.groups))[::-1]
+    of_group = first[positions.groups]
+    return any(bool(np.any(g.codes != g.codes[of_group])) for g in design.groupings)
 
 
 def _patterns(positions: Positions, strata: np.ndarray, correlated: bool) -> list[Pattern]:

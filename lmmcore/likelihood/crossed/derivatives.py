@@ -156,17 +156,11 @@ class Derivatives:
 
     def _plain_blocks(self) -> list[np.ndarray]:
         """Return Σ_ℓ Z_ℓ'Z_ℓ of each term: C where there are no random effects."""
-        out = []
-        for term, at in zip(self.system.terms, self.system.index):
-            c = np.zeros((term.k, term.k))
-            for a in range(term.k):
-                e = np.zeros((self.system.columns, 1))
-                e[at[:, a]] = 1.0
-                # Levels of one factor do not occur together: a column of ones picks the blocks.
-                product = self.workspace.multiply(e)[:, 0]
-                c[:, a] = product[at].sum(axis=0)
-            out.append(c)
-        return out
+        sums = self.system.block_sums
+        return [
+            sums[f][at : at + term.k, at : at + term.k]
+            for (f, at), term in zip(self.system.place, self.system.terms)
+        ]
 
     def derivatives(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 from ...crossproducts.crossed import CrossedProducts
 from ...design.columns import Column
 from ...design.design import Design
-from ...design.factors import Factor, crossed_factors
+from ...design.factors import Factor, crossed_factors, factors_of_terms
 from ..profiled import Point, ProfiledLikelihood
 from .engine import CrossedEngine
 
@@ -100,7 +100,7 @@ class CrossedConditional:
     def row_effects(self, design: Design, terms: Collection[int] | None = None) -> np.ndarray:
         """Return Z b̂ of some terms, by default of all, for each row (n,)."""
         out = np.zeros(design.n_rows)
-        factors: list[Factor] = crossed_factors(design) or []
+        factors: list[Factor] = crossed_factors(design) or factors_of_terms(design)
         for effects, factor in zip(self.factors, factors):
             used = [terms is None or t in terms for t in factor.terms]
             chosen = np.repeat(used, factor.sizes)

@@ -38,6 +38,9 @@ def frobenius(
         for u, (g, at_u, k_u) in enumerate(places):
             if f == g:
                 values = blocks[f]
+                if (f, f) in pairs:
+                    own = pairs[f, f].values
+                    values = np.concatenate([values, own, own.transpose(0, 2, 1)])
             elif f < g:
                 values = pairs[f, g].values
             else:

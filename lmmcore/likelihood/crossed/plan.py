@@ -5,6 +5,7 @@ block is block-diagonal, and eliminating it level by level costs little. A later
 these are nested stays block-diagonal when they are gone, and is eliminated in the same way. What is
 left is one dense lower triangle. A level of its largest factor that occurs with one level
 of the first factor only ("leaf") is eliminated before everything else: no new entry comes of it.
+Where residuals are correlated, levels of one factor may occur together; such a factor is dense.
 
 **Storage.** Levels eliminated one by one are *nodes*. The columns of a node are k; its *entries* are
 the later columns that occur together with it, so that a nested design has no other numbers than its
@@ -109,7 +110,9 @@ class Placement:
     Attributes
     ----------
     source : (int, int)
-        Pair of factors, or a factor twice for the blocks of its levels with themselves.
+        Pair of factors, or a factor twice for the blocks of its levels.
+    own : bool
+        Whether these are the blocks of levels with themselves.
     index : array
         Which of the blocks.
     flipped : bool
@@ -120,6 +123,7 @@ class Placement:
     """
 
     source: tuple[int, int]
+    own: bool
     index: np.ndarray
     flipped: bool
     row_factor: int
@@ -225,10 +229,11 @@ class EliminationPlan:
 
         def of(place: Placement) -> np.ndarray:
             f, g = place.source
-            values = (blocks[f] if f == g else pairs[f, g].values)[place.index]
+            values = (blocks[f] if place.own else pairs[f, g].values)[place.index]
             return values.transpose(0, 2, 1) if place.flipped else values
 
-        diag = np.concatenate([blocks[f][levels].ravel() for f, levels in self.node_parts])
+        of_nodes = [blocks[f][levels].ravel() for f, levels in self.node_parts]
+        diag = np.concatenate([np.zeros(0), *of_nodes])
         vals = np.zeros(max(1, int(self.nodes.vptr[-1])))
         for place in self.entries:
             vals[place.at] = of(place)

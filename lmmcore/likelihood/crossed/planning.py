@@ -29,9 +29,10 @@ def order_of_factors(
     """
     size = [k * len(c) for k, c in zip(ks, counts)]
     order = sorted(range(len(ks)), key=lambda f: (-size[f], f))
-    chain, dense = order[:1], list[int]()
-    for f in order[1:]:
-        (chain if all(_is_nested(c, f, pairs) for c in chain) else dense).append(f)
+    chain, dense = list[int](), list[int]()
+    for f in order:
+        apart = (f, f) not in pairs  # its levels do not occur together
+        (chain if apart and all(_is_nested(c, f, pairs) for c in chain) else dense).append(f)
     return chain, dense
 
 
@@ -54,7 +55,7 @@ def plan_elimination(
     counts : sequence of arrays (q_f,)
         Rows of each level.
     pairs : dict
-        The pairs of levels that occur together.
+        The pairs of levels that occur together; (f, f) holds pairs of levels of one factor.
     """
     chain, dense = order_of_factors(ks, counts, pairs)
     leaf = _leaves(chain, dense, counts, pairs)
@@ -117,8 +118,8 @@ def _leaves(
     pairs: Pairs,
 ) -> np.ndarray:  # fmt: skip
     """Return a mask of the levels of the first dense factor that meet one level of the first factor."""
-    if not dense:
-        return np.zeros(0, dtype=bool)
+    if not dense or not chain or (dense[0], dense[0]) in pairs:
+        return np.zeros(len(counts[dense[0]]) if dense else 0, dtype=bool)
     f, g = chain[0], dense[0]
     pair = pairs[min(f, g), max(f, g)]
     levels = pair.cols if f < g else pair.rows
@@ -152,7 +153,10 @@ class _Nodes:
         self, ks: Sequence[int], parts: Sequence[tuple[int, np.ndarray]], m1: int, m: int
     ) -> None:
         self.ks, self.m1, self.m = ks, m1, m
-        self.factor = np.concatenate([np.full(len(x), f, dtype=np.int32) for f, x in parts])
+        none = [np.zeros(0, dtype=np.int32)]
+        self.factor = np.concatenate(
+            none + [np.full(len(x), f, dtype=np.int32) for f, x in parts]
+        )
         self.k = np.array(ks, dtype=np.int64)[self.factor]
         self.start = np.concatenate([[0], np.cumsum(self.k)])
         self.node_of = np.repeat(np.arange(len(self.factor), dtype=np.int32), self.k)
@@ -214,7 +218,7 @@ class _Nodes:
             k, size = self.ks[g], len(index) * self.ks[g]
             first = place[done : done + size].reshape(len(index), 1, k)
             at = first + np.arange(self.ks[f])[:, None]
-            out.append(Placement(source, index, flipped, f, g, at))
+            out.append(Placement(source, False, index, flipped, f, g, at))
             done += size
         return out
 
@@ -267,18 +271,18 @@ class _Base:
         self.found: list[tuple[Placement, np.ndarray, np.ndarray]] = []
         for f, levels in parts:
             at = starts[f][levels] - m1
-            self.add((f, f), levels, False, at, at, f, f)
+            self.add((f, f), levels, False, at, at, f, f, own=True)
 
     def add(
         self, source: tuple[int, int], index: np.ndarray, flipped: bool, rows: np.ndarray,
-        cols: np.ndarray, f: int, g: int,
+        cols: np.ndarray, f: int, g: int, own: bool = False,
     ) -> None:  # fmt: skip
         """Add blocks (m, k_f, k_g) with the given first rows and columns."""
         k, w = self.ks[f], self.ks[g]
         shape = (len(rows), k, w)
         row = np.broadcast_to(rows[:, None, None] + np.arange(k)[:, None], shape)
         col = np.broadcast_to(cols[:, None, None] + np.arange(w), shape)
-        self.found.append((Placement(source, index, flipped, f, g, np.zeros(0)), row, col))
+        self.found.append((Placement(source, own, index, flipped, f, g, np.zeros(0)), row, col))
 
     def arrays(self) -> tuple[DenseArrays, list[Placement]]:
         empty = [np.zeros(0, dtype=np.int64)]

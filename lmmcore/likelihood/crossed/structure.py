@@ -137,10 +137,11 @@ def check_memory(cp: CrossedProducts, chain: Sequence[int], dense: Sequence[int]
         return
     largest = max(columns, key=lambda f: columns[f]) if columns else chain[0]
     factor = cp.factors[largest]
+    other = cp.factors[chain[0]].name if chain else "the groups of the residuals"
     raise DesignError(
         f"the model needs {_size(needed)} of memory, {_size(free)} are available: "
         f"{factor.name} has {len(factor.labels):,} levels with {factor.k} column"
-        f"{'' if factor.k == 1 else 's'} each that are crossed with {cp.factors[chain[0]].name}; "
+        f"{'' if factor.k == 1 else 's'} each that are crossed with {other}; "
         f"expected that the crossed factors beside the largest one have some "
         f"{int((free / 8) ** 0.5):,} columns together. Make {factor.name} a fixed effect or remove "
         "it, merge its rare levels, remove its random slopes, or use a machine with more memory"

@@ -38,7 +38,8 @@ class System:
     centered : bool
         Whether columns may stay shifted along a constant first one, as they were read.
     units : System, optional
-        Equations of other products of the same columns, whose units are kept.
+        Equations of other products of the same columns, whose units are kept; also their plan, if the
+        same levels occur together.
 
     Attributes
     ----------
@@ -62,6 +63,8 @@ class System:
         [X y]'[X y].
     zxy : array (columns, p + 1)
         Z'[X y].
+    block_sums : list of arrays (k, k)
+        Σ_ℓ Z_ℓ'Z_ℓ of each grouping factor.
     frobenius : array (n_coordinates, n_coordinates)
         tr(Z'Z E_c Z'Z E_d).
 
@@ -90,15 +93,13 @@ class System:
             self.terms, self.column_maps = units.terms, units.column_maps
         self.place = self._place()
         self.n_coordinates = self.terms[-1].coordinates.stop
-        ks = [f.k for f in cp.factors]
-        counts = [f.counts for f in cp.factors]
-        check_memory(cp, *order_of_factors(ks, counts, cp.pairs))
         blocks = [u.T @ symmetric(f.s) @ u for f, u in zip(cp.factors, self.column_maps)]
         pairs = {
             (f, g): type(p)(p.rows, p.cols, self.column_maps[f].T @ p.values @ self.column_maps[g])
             for (f, g), p in cp.pairs.items()
         }
-        self.plan: EliminationPlan = plan_elimination(ks, counts, pairs)
+        self.block_sums = [b.sum(axis=0) for b in blocks]
+        self.plan: EliminationPlan = self._plan(cp, units)
         self.numbers = self.plan.numbers(blocks, pairs)
         self.columns = self.plan.m1 + self.plan.m2
         shapes = [(f, at, t.k) for (f, at), t in zip(self.place, self.terms)]
@@ -112,6 +113,16 @@ class System:
         self.zz: np.ndarray | None = None
         if self.columns <= EXACT:
             self.zz = self.multiply(self.elimination(), np.eye(self.columns))
+
+    @staticmethod
+    def _plan(cp: CrossedProducts, units: System | None) -> EliminationPlan:
+        if units is not None and units.pairs.keys() == cp.pairs.keys():
+            of_units = units.pairs
+            if all(p.rows is of_units[k].rows and p.cols is of_units[k].cols for k, p in cp.pairs.items()):
+                return units.plan
+        ks, counts = [f.k for f in cp.factors], [f.counts for f in cp.factors]
+        check_memory(cp, *order_of_factors(ks, counts, cp.pairs))
+        return plan_elimination(ks, counts, cp.pairs)
 
     def _read(self, cp: CrossedProducts) -> None:
         """Take in the products with [X y]."""

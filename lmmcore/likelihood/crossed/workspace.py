@@ -283,7 +283,7 @@ class Workspace:
         pairs = {key: np.empty_like(pair.values) for key, pair in system.pairs.items()}
         for place in plan.entries:
             values = cross[place.at]
-            late = plan.starts[place.col_factor][self._levels(place, place.col_factor)]
+            late = plan.starts[place.col_factor][self._levels(place, of_rows=False)]
             of_dense = late >= plan.m1
             if of_dense.any():
                 root = self._root_of(self._dense_roots, place.col_factor)
@@ -291,10 +291,10 @@ class Workspace:
             _put(pairs, place, values)
         for place in plan.base:
             f, g = place.row_factor, place.col_factor
-            if place.source == (f, f):
+            if place.own:
                 continue
-            rows = plan.starts[f][self._levels(place, f)] - plan.m1
-            cols = plan.starts[g][self._levels(place, g)] - plan.m1
+            rows = plan.starts[f][self._levels(place, of_rows=True)] - plan.m1
+            cols = plan.starts[g][self._levels(place, of_rows=False)] - plan.m1
             row = rows[:, None, None] + np.arange(system.factors[f].k)[:, None]
             col = cols[:, None, None] + np.arange(system.factors[g].k)
             inner = self._dense[np.maximum(row, col), np.minimum(row, col)]
@@ -302,10 +302,10 @@ class Workspace:
             _put(pairs, place, left @ inner @ right.T)
         return self._conditional_covariances(), pairs
 
-    def _levels(self, place: Placement, factor: int) -> np.ndarray:
-        """Return the level of a factor in each block of a placement."""
+    def _levels(self, place: Placement, of_rows: bool) -> np.ndarray:
+        """Return the level of the rows, or of the columns, of each block of a placement."""
         pair = self.system.pairs[place.source]
-        return (pair.rows if place.source[0] == factor else pair.cols)[place.index]
+        return (pair.rows if of_rows != place.flipped else pair.cols)[place.index]
 
 
 def _put(pairs: dict[tuple[int, int], np.ndarray], place: Placement, values: np.ndarray) -> None:
