@@ -110,7 +110,7 @@ class JointLikelihood:
     def value_gradient_hessian(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return value, gradient (m,) and Hessian (m, m) for a step of Newton's method.
 
-        Its part in θ is exact. The rows of u come from differences once; from then on the gradients along the
+        Its part in θ is that of the engine: exact, or average information. The rows of u come from differences once; from then on the gradients along the
         way correct them (symmetric rank-one updates), which saves most evaluations. `exact` has them anew.
         """
         value, gradient = self.value_and_gradient(psi)
@@ -126,18 +126,18 @@ class JointLikelihood:
         size = float(rest @ step)
         if abs(size) > 1e-8 * float(np.linalg.norm(rest) * np.linalg.norm(step)):
             hessian += np.outer(rest, rest) / size
-        self._put_theta(psi, hessian)
+        self._put_theta(psi, hessian, exact=False)
         self._last = (psi.copy(), gradient, hessian)
         return value, gradient, hessian.copy()
 
-    def _put_theta(self, psi: np.ndarray, hessian: np.ndarray) -> None:
-        """Put the exact Hessian in θ into its place."""
+    def _put_theta(self, psi: np.ndarray, hessian: np.ndarray, exact: bool) -> None:
+        """Put the Hessian in θ into its place: exact, or as the engine has it for a step."""
         theta, u = self.split(psi)
         inner = self.inner(u)
         if self.m_theta and inner is not None:
-            point = inner.likelihood.point(theta, order=2)
-            sums = inner.likelihood.exact_sums(point)
-            hessian[: self.m_theta, : self.m_theta] = inner.likelihood.hessian_of(point, sums)
+            own, point = inner.likelihood, inner.likelihood.point(theta, order=2)
+            found = own.hessian_of(point, own.exact_sums(point)) if exact else point.hessian
+            hessian[: self.m_theta, : self.m_theta] = found
 
     def exact(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return value, gradient (m,) and Hessian (m, m), exact but for differences of exact gradients."""
@@ -160,7 +160,7 @@ class JointLikelihood:
             hessian[j, : self.m_theta] = hessian[: self.m_theta, j]
         corner = hessian[self.m_theta :, self.m_theta :]
         hessian[self.m_theta :, self.m_theta :] = 0.5 * (corner + corner.T)
-        self._put_theta(psi, hessian)
+        self._put_theta(psi, hessian, exact=True)
         self._last = (psi.copy(), gradient, hessian)
         self._exact = (psi.copy(), value, gradient, hessian)
         return value, gradient, hessian.copy()
