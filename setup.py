@@ -48,6 +48,7 @@ setup(
             extension("lmmcore.crossproducts._rows"),
             extension("lmmcore.likelihood.crossed._elimination"),
             extension("lmmcore.likelihood.independent._groups"),
+            extension("lmmcore.likelihood.independent._products"),
             extension("lmmcore.penalties._descent"),
             extension("lmmcore.penalties._prox"),
         ],

@@ -98,7 +98,9 @@ class CrossedResidualProducts:
             _rows_of_levels(z, levels, len(f.labels))
             for z, levels, f in zip(rows.z, rows.levels, cp.factors)
         ]
-        self._own: list[csr_array] = []  # from entries of R⁻¹ to the blocks of levels with themselves
+        self._own: list[
+            csr_array
+        ] = []  # from entries of R⁻¹ to the blocks of levels with themselves
         self._pairs: dict[tuple[int, int], csr_array] = {}
         self.pairs: dict[tuple[int, int], PairProducts] = {}
         for f in range(len(cp.factors)):

@@ -22,8 +22,8 @@ from ..influence.deletions import Rows
 from ..likelihood.start import start_values
 from ..linalg.matrices import eigh
 from ..optimizers.newton import TrustRegionNewton
-from .kenward_roger import sums_of_groups
 from .crossed_products import CrossedResidualProducts
+from .kenward_roger import sums_of_groups
 from .likelihood import JointLikelihood
 from .products import ResidualProducts
 from .structure import Structure
@@ -72,8 +72,7 @@ def fit_repeated(
         The likelihood is finite at no start.
     """
     began = time.perf_counter()
-    made = CrossedResidualProducts if structure.crosses else ResidualProducts
-    products = made(model.crossproducts, Rows(model, model.crossproducts), structure)
+    products = products_of(model, structure)
     joint = JointLikelihood(model.equations, products, reml)
     name, optimizer = optimizers[0]
     search = _Search(joint, optimizer, options, callback)
@@ -109,6 +108,12 @@ def fit_repeated(
     point = inner.likelihood.point(np.array(theta), order=2 if joint.m_theta else 0)
     equations: Equations = inner.equations
     return Fit(model.spec, equations, inner.likelihood, point, reml, certificate, residual=fitted)
+
+
+def products_of(model: Any, structure: Structure) -> ResidualProducts | CrossedResidualProducts:
+    """Return the cross-products of a model as a function of the parameters of its residual structure."""
+    made = CrossedResidualProducts if structure.crosses else ResidualProducts
+    return made(model.crossproducts, Rows(model, model.crossproducts), structure)
 
 
 @dataclass(eq=False)

@@ -110,8 +110,9 @@ class JointLikelihood:
     def value_gradient_hessian(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return value, gradient (m,) and Hessian (m, m) for a step of Newton's method.
 
-        Its part in θ is that of the engine: exact, or average information. The rows of u come from differences once; from then on the gradients along the
-        way correct them (symmetric rank-one updates), which saves most evaluations. `exact` has them anew.
+        Its part in θ is that of the engine: exact, or average information. The rows of u come from
+        differences once; from then on the gradients along the way correct them (symmetric rank-one
+        updates), which saves most evaluations. `exact` has them anew.
         """
         value, gradient = self.value_and_gradient(psi)
         m = self.n_parameters

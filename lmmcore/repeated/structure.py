@@ -257,13 +257,16 @@ def _patterns(positions: Positions, strata: np.ndarray, correlated: bool) -> lis
     order = np.lexsort((*keys, positions.groups))
     groups = positions.groups[order]
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
-    ends = np.append(starts[1:], len(order))
-    found: dict[tuple[int, bytes], list[np.ndarray]] = {}
-    for start, end in zip(starts.tolist(), ends.tolist()):
-        rows = order[start:end]
-        key = (int(strata[rows[0]]), positions.values[rows].tobytes())
-        found.setdefault(key, []).append(rows)
-    return [
-        Pattern(positions.values[rows[0]], np.array(rows), stratum)
-        for (stratum, _), rows in found.items()
-    ]
+    sizes = np.diff(np.append(starts, len(order)))
+    out = []
+    for size in np.unique(sizes).tolist():
+        rows = order[starts[sizes == size][:, None] + np.arange(size)]
+        code = strata[rows[:, 0]]
+        for column in positions.values[rows].reshape(len(rows), -1).T:
+            own, found = pd.factorize(column)
+            code = pd.factorize(code * len(found) + own)[0]
+        by_code = np.argsort(code, kind="stable")
+        for same in np.split(by_code, np.flatnonzero(np.diff(code[by_code])) + 1):
+            first = rows[same[0]]
+            out.append(Pattern(positions.values[first], rows[same], int(strata[first[0]])))
+    return out

@@ -87,6 +87,28 @@ def grouped_derivatives(
     return trace, quad, outer
 
 
+def grouped_product_derivative(
+    s: np.ndarray,
+    w: np.ndarray,
+    root: np.ndarray,
+    inverse_h: np.ndarray,
+    solution: np.ndarray,
+    of_residual: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of ``_products.product_derivative`` where all columns are kept: zz (G, k, k), zx (G, k, p + 1)."""
+    k = len(root)
+    zz, zx = np.empty((len(s), k, k)), np.empty_like(w)
+    for g, (lower, w_g) in enumerate(zip(s, w)):
+        s_g = np.tril(lower) + np.tril(lower, -1).T
+        own = root @ np.linalg.inv(root.T @ s_g @ root + np.eye(root.shape[1])) @ root.T
+        b = own @ w_g
+        moved, e = b[:, :-1] @ inverse_h, b @ solution
+        zz[g] = own + moved @ b[:, :-1].T + of_residual * np.outer(e, e)
+        zx[g] = -of_residual * np.outer(e, solution)
+        zx[g, :, :-1] -= moved
+    return zz, zx
+
+
 def descend(
     h: np.ndarray, c: np.ndarray, form: Blockwise, beta: np.ndarray, sweeps: int
 ) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmcore.likelihood.independent import _groups
+from lmmcore.likelihood.independent import _groups, _products
 from lmmcore.likelihood.independent.classes import compress
 from lmmcore.likelihood.independent.engine import _pack, _pairs
 from lmmcore.linalg._dense import cholesky_inverse
@@ -128,3 +128,20 @@ def test_classes_change_nothing(k, q, seed):
     after3 = twins.grouped_derivatives(*small, lam, inverse, patterns, weights)
     for a, b in zip(after3, before3):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-7)
+
+
+@given(shapes, st.integers(0, 2**32 - 1))
+def test_product_derivative(shape, seed):
+    k, q, g = shape
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((g, k + 2, k))
+    s, w = np.tril(z.swapaxes(1, 2) @ z), rng.standard_normal((g, k, q))
+    root = np.tril(rng.standard_normal((k, k)))
+    half = rng.standard_normal((q - 1, q - 1))
+    solution, of_residual = rng.standard_normal(q), float(rng.uniform(0.0, 3.0))
+    arguments = s, w, root, half @ half.T, solution, of_residual
+    zz, zx = np.empty((g, k, k)), np.zeros((g, k, q))
+    _products.product_derivative(*arguments, np.arange(q), 0, g, zz, zx)
+    expected_zz, expected_zx = twins.grouped_product_derivative(*arguments)
+    np.testing.assert_allclose(zz, expected_zz, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(zx, expected_zx, rtol=1e-9, atol=1e-10)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 import lmmcore
 from lmmcore.influence.deletions import Rows
+from lmmcore.likelihood.crossed import system
+from lmmcore.repeated.crossed_products import CrossedResidualProducts
+from lmmcore.repeated.fit import products_of
 from lmmcore.repeated.likelihood import JointLikelihood
-from lmmcore.repeated.products import ResidualProducts
-from lmmcore.repeated.structure import bind
-from lmmcore.repeated.terms import residual_term, variance_term
 
 RESIDUALS = (
     "ar1(t | g)", "ar1h(visit | g)", "cs(1 | g)", "csh(visit | g)", "toep(visit | g)", "toeph(visit | g)",
@@ -20,7 +20,10 @@ RESIDUALS = (
     "sph(time + z | g)", "matern(time | g, nu=2.5)", None,
 )  # fmt: skip
 VARIANCES = (None, "by(sex)", "power(p)", "exp(p)", "constpower(p)", "fixed(p)")
-FORMULAS = ("y ~ x + (1 + x | g)", "y ~ x + (1 | school / g)", "y ~ x")
+FORMULAS = (
+    "y ~ x + (1 + x | g)", "y ~ x + (1 | school / g)", "y ~ x", "y ~ x + (1 + x | g) + (1 | item)",
+    "y ~ x + (1 + x | item)", "y ~ x + (1 | item) + (1 | g) + (1 | school)",
+)  # fmt: skip
 
 
 def drawn(seed):
@@ -34,6 +37,7 @@ def drawn(seed):
     data["time"], data["z"] = t + rng.uniform(0, 0.4, n), rng.standard_normal(n)
     data["x"], data["p"] = rng.standard_normal(n) + 4, rng.uniform(1.1, 3, n)
     data["school"], data["sex"] = g // 3, np.where(np.arange(n) % 2, "m", "f")
+    data["item"] = rng.integers(0, 6, n)
     data["w"] = rng.uniform(0.5, 2.0, n)
     data["y"] = data.x + rng.standard_normal(groups)[g] + rng.standard_normal(n)
     return data.sample(frac=1.0, random_state=seed)  # rows of a group need not be neighbors
@@ -42,14 +46,10 @@ def drawn(seed):
 def joint_of(seed, formula, residual, variance, reml, weighted):
     data = drawn(seed)
     weights = "w" if weighted else None
-    if "|" in formula:
-        model = lmmcore.mixedlm(formula, data, weights=weights)
-        structure = bind(model.design, residual_term(residual), variance_term(variance))
-    else:
-        whole = lmmcore.gls(formula, data, residual, variance, weights=weights)
-        model, structure = whole.mixed, whole.residual_structure
-    rows = Rows(model, model.crossproducts)
-    products = ResidualProducts(model.crossproducts, rows, structure)
+    build = lmmcore.mixedlm if "|" in formula else lmmcore.gls
+    model = build(formula, data, residual=residual, variance=variance, weights=weights)
+    structure = model.residual_structure
+    products = products_of(model, structure)
     return JointLikelihood(model.equations, products, reml), structure, model, data
 
 
@@ -109,3 +109,46 @@ def test_beside_dense_algebra(seed, formula, residual, variance, reml, weighted)
         np.testing.assert_allclose(
             hessian[:, j], column, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(hessian).max())
         )
+
+
+@pytest.mark.parametrize("residual", ["ar1(t | g)", "cs(1 | g)", "exp(time | g)"])
+@pytest.mark.parametrize("formula", FORMULAS[3:])
+def test_crossed_factors_of_many_levels(monkeypatch, formula, residual):
+    """As above, where the engine works with selected inverses and average information."""
+    monkeypatch.setattr(system, "EXACT", 0)
+    joint, structure, model, data = joint_of(3, formula, residual, None, True, False)
+    psi = np.concatenate([np.linspace(0.4, 0.9, joint.m_theta), structure.starts[0]])
+    value, gradient, hessian = joint.exact(psi)
+    assert value == pytest.approx(dense(joint, structure, model, data, psi, False), abs=1e-8)
+    for j in range(len(psi)):
+        e = np.eye(len(psi))[j] * 1e-3
+        near, far = (joint.value(psi + s * e) - joint.value(psi - s * e) for s in (1, 2))
+        assert gradient[j] == pytest.approx((8 * near - far) / 12e-3, rel=1e-6, abs=1e-6)
+        ends = [joint.value_and_gradient(psi + s * e)[1] for s in (1, -1, 2, -2)]
+        column = (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / 12e-3
+        np.testing.assert_allclose(
+            hessian[:, j], column, rtol=1e-5, atol=1e-5 * np.abs(hessian).max()
+        )
+
+
+@pytest.mark.parametrize("variance", [None, "exp(p)"])
+def test_the_two_ways_to_form_products(variance):
+    """Nested groups of residuals, by patterns and row by row."""
+    formula, residual = "y ~ x + (1 + x | g) + (1 | school)", "ar1h(visit | g)"
+    joint, structure, model, _ = joint_of(4, formula, residual, variance, True, True)
+    nested = joint.products
+    by_rows = CrossedResidualProducts(
+        model.crossproducts, Rows(model, model.crossproducts), structure
+    )
+    psi = np.concatenate([np.linspace(0.4, 0.9, joint.m_theta), structure.starts[0] + 0.1])
+    again = JointLikelihood(model.equations, by_rows, True)
+    one, two = joint.value_and_gradient(psi), again.value_and_gradient(psi)
+    assert one[0] == pytest.approx(two[0], rel=1e-12)
+    np.testing.assert_allclose(one[1], two[1], rtol=1e-9, atol=1e-9)
+    theta, u = joint.split(psi)
+    likelihood = joint.inner(u).likelihood
+    effects = likelihood.engine.effects_of_columns(likelihood.point(theta).factors)
+    kept = model.crossproducts.basis.kept
+    np.testing.assert_allclose(
+        nested.moved(u, effects, kept), by_rows.moved(u, effects, kept), rtol=1e-9, atol=1e-9
+    )

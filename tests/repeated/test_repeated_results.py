@@ -191,9 +191,6 @@ QUESTIONS = {
         r"categorical variable, such as C\(visit\)"),
     "groups of one row": (lambda d: lmmcore.gls("y ~ x", d.assign(i=d.index), "ar1(t | i)"), DesignError,
                           "every group has one row"),
-    "crossed groups": (
-        lambda d: lmmcore.mixedlm("y ~ x + (1 | g) + (1 | t)", d, residual="ar1(t | g)"), DesignError,
-        "several levels of 't'"),
     "groups to choose": (
         lambda d: lmmcore.mixedlm("y ~ x + (1 | g) + (1 | t)", d, residual="ar1(t)"), DesignError,
         "several grouping factors"),

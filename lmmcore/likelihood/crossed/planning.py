@@ -154,9 +154,7 @@ class _Nodes:
     ) -> None:
         self.ks, self.m1, self.m = ks, m1, m
         none = [np.zeros(0, dtype=np.int32)]
-        self.factor = np.concatenate(
-            none + [np.full(len(x), f, dtype=np.int32) for f, x in parts]
-        )
+        self.factor = np.concatenate(none + [np.full(len(x), f, dtype=np.int32) for f, x in parts])
         self.k = np.array(ks, dtype=np.int64)[self.factor]
         self.start = np.concatenate([[0], np.cumsum(self.k)])
         self.node_of = np.repeat(np.arange(len(self.factor), dtype=np.int32), self.k)

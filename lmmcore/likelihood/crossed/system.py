@@ -118,7 +118,10 @@ class System:
     def _plan(cp: CrossedProducts, units: System | None) -> EliminationPlan:
         if units is not None and units.pairs.keys() == cp.pairs.keys():
             of_units = units.pairs
-            if all(p.rows is of_units[k].rows and p.cols is of_units[k].cols for k, p in cp.pairs.items()):
+            if all(
+                p.rows is of_units[k].rows and p.cols is of_units[k].cols
+                for k, p in cp.pairs.items()
+            ):
                 return units.plan
         ks, counts = [f.k for f in cp.factors], [f.counts for f in cp.factors]
         check_memory(cp, *order_of_factors(ks, counts, cp.pairs))

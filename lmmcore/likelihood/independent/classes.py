@@ -47,11 +47,12 @@ def compress(
     new_r, new_w, new_m = [r[single]], [w[single]], [ones[single]]
     for class_ in np.flatnonzero(large):
         members = order[starts[class_] : starts[class_] + counts[class_]]
-        members = members[(s[members] == s[members[0]]).all(axis=(1, 2))]
-        rest = np.setdiff1d(order[starts[class_] : starts[class_] + counts[class_]], members)
-        new_r.append(r[rest])  # equal hashes of unequal groups
-        new_w.append(w[rest])
-        new_m.append(ones[rest])
+        equal = (s[members] == s[members[0]]).all(axis=(1, 2))
+        if not equal.all():  # equal hashes of unequal groups
+            rest, members = members[~equal], members[equal]
+            new_r.append(r[rest])
+            new_w.append(w[rest])
+            new_m.append(ones[rest])
         triangle = _few_rows(w[members].reshape(len(members), size))
         new_w.append(triangle.reshape(-1, k, c))
         new_r.append(np.broadcast_to(r[members[0]], (len(triangle), k, k)))
