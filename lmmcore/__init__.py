@@ -22,6 +22,7 @@ from .model import MixedLM
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
 from .plugin_host.manager import plugins
+from .repeated.known import known
 from .repeated.model import RepeatedLM, gls, mmrm
 from .repeated.results import RepeatedResults
 from .repeated.terms import structure as residual_structure
@@ -46,6 +47,7 @@ __all__ = [
     "datasets",
     "get_threads",
     "gls",
+    "known",
     "mixedlm",
     "mmrm",
     "plugins",

@@ -21,6 +21,7 @@ from .design.arrays import from_arrays
 from .design.build import check_formula_arguments, from_formula
 from .design.components import VCSpec
 from .design.design import Design, with_covariance
+from .design.held_scale import held_scale
 from .design.spec import ModelSpec
 from .errors import (
     DataValueError,
@@ -70,6 +71,9 @@ class MixedLM:
     like : MixedLM, optional
         A model with the same number of rows. The new model takes its
         groups, random effects, weights and covariance structures.
+    sigma : float or "known", optional
+        Holds the residual standard deviation σ at a number; "known" with ``weights=1/v`` at 1, so that
+        the residuals have the variances v. By default, σ is estimated.
 
     Attributes
     ----------
@@ -127,6 +131,7 @@ class MixedLM:
         weights: Any = None,
         covariance: Any = None,
         like: MixedLM | None = None,
+        sigma: Any = None,
         **unknown: Any,
     ) -> None:
         refuse_arguments("MixedLM", unknown, INIT_ARGUMENTS)
@@ -134,11 +139,12 @@ class MixedLM:
             raise DataValueError(f"endog has shape {endog.shape}; expected one number per row")
         if like is not None:
             others = {"groups": groups, "exog_re": exog_re, "exog_vc": exog_vc, "weights": weights}
-            check_like(like, {**others, "covariance": covariance})
+            check_like(like, {**others, "covariance": covariance, "sigma": sigma})
             self._setup(with_columns(like, endog, exog), like.use_sqrt, None)
             return
         check_components(exog_vc)
-        design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing)
+        scale = held_scale(sigma, weights)
+        design = from_arrays(endog, exog, groups, exog_re, exog_vc, weights, missing, scale)
         design = with_covariance(design, covariance)
         self._setup(design, use_sqrt, None)
 
@@ -158,6 +164,7 @@ class MixedLM:
         use_sqrt: bool = True,
         covariance: Any = None,
         like: MixedLM | None = None,
+        sigma: Any = None,
         _depth: int = 1,
         **unknown: Any,
     ) -> MixedLM:
@@ -197,26 +204,32 @@ class MixedLM:
             A model with one row for each row of `data`. The new model is the same,
             except that its fixed-effects columns are evaluated in `data`. All columns
             are kept, even constant ones. No other argument is used.
+        sigma : float or "known", optional
+            Holds the residual standard deviation at a number; "known" with ``weights=1/v`` at 1, so that
+            the residuals have the variances v.
         """
         refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
         if like is not None:
-            check_like(like, {"formula": formula, "groups": groups, "weights": weights})
+            check_like(
+                like, {"formula": formula, "groups": groups, "weights": weights, "sigma": sigma}
+            )
             model = cls.__new__(cls)
             model._setup(with_data(like, data), like.use_sqrt, like.formula, form=False)
             return model
         check_formula_arguments(formula, re_formula, vc_formula, groups, missing)
         arguments = (formula, data, groups, re_formula, vc_formula, weights, subset)
-        frame = sys._getframe(_depth)
+        frame, scale = sys._getframe(_depth), held_scale(sigma, weights)
         try:  # most data miss nothing, so that what is missing is looked for once something is met
             design = with_covariance(
-                from_formula(*arguments, frame, drop_missing=False), covariance
+                from_formula(*arguments, frame, drop_missing=False, scale=scale), covariance
             )
             if missing == "raise" or formed_at_once(design):
                 return cls._from_design(design, formula, use_sqrt)
         except NotFiniteError:
             if missing == "raise":
                 raise
-        design = with_covariance(from_formula(*arguments, frame, drop_missing=True), covariance)
+        design = from_formula(*arguments, frame, drop_missing=True, scale=scale)
+        design = with_covariance(design, covariance)
         return cls._from_design(design, formula, use_sqrt)
 
     @classmethod
@@ -251,7 +264,7 @@ class MixedLM:
         self.structures = bound_structures(design, self.spec.layout)
         if coordinates is not None:
             self.equations = Equations(
-                self.spec.layout, self.crossproducts, self.structures, coordinates
+                self.spec.layout, self.crossproducts, self.structures, coordinates, design.scale
             )
         self.use_sqrt = use_sqrt
         self.dropped = self.spec.dropped
@@ -299,7 +312,9 @@ class MixedLM:
     @cached_property
     def equations(self) -> Equations:
         """Cross-products, covariance structures and engines: all of which likelihoods are made."""
-        return Equations(self.spec.layout, self.crossproducts, self.structures)
+        return Equations(
+            self.spec.layout, self.crossproducts, self.structures, scale=self.design.scale
+        )
 
     # Rows and names, as statsmodels has them
 

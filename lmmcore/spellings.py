@@ -17,11 +17,11 @@ FIT_ARGUMENTS = (
 
 FORMULA_ARGUMENTS = (
     "formula", "data", "re_formula", "vc_formula", "subset", "use_sparse", "missing", "groups", "weights",
-    "use_sqrt", "covariance", "like",
+    "use_sqrt", "covariance", "like", "sigma",
 )  # fmt: skip
 INIT_ARGUMENTS = (
     "endog", "exog", "groups", "exog_re", "exog_vc", "use_sqrt", "missing", "weights", "covariance",
-    "like",
+    "like", "sigma",
 )  # fmt: skip
 
 FIT = {

@@ -27,8 +27,9 @@ def from_arrays(
     exog_vc: VCSpec | Mapping[str, Any] | None = None,
     weights: Any = None,
     missing: str = "none",
+    scale: float | None = None,
 ) -> Design:
-    """Build the design of ``MixedLM(endog, exog, groups, exog_re, exog_vc)``.
+    """Build the design of ``MixedLM(endog, exog, groups, exog_re, exog_vc)``; `scale` is a held σ².
 
     Raises
     ------
@@ -61,7 +62,7 @@ def from_arrays(
     index = _index_of(endog, exog)
     design = Design(
         y, endog_name, fixed, fixed_names, grouping, terms, random,
-        weights=w, row_labels=index, labeled=index is not None,
+        weights=w, row_labels=index, labeled=index is not None, scale=scale,
     )  # fmt: skip
     if kept is not None:
         design = _take(design, kept)

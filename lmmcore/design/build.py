@@ -72,6 +72,7 @@ def from_formula(
     frame: FrameType | None = None,
     drop_missing: bool = True,
     random: bool = True,
+    scale: float | None = None,
 ) -> Design:
     """Build the design of a formula, with bars or with groups, re_formula and vc_formula.
 
@@ -84,6 +85,8 @@ def from_formula(
     random : bool
         Whether the model has random effects. If false, `groups` are independent groups of rows; by default
         all rows are one group.
+    scale : float, optional
+        A held σ².
 
     Raises
     ------
@@ -143,7 +146,7 @@ def from_formula(
             row_labels=table.index if keep is None else table.index[keep], rows=rows,
             table=table, in_table=None if keep is None else np.flatnonzero(keep),
             n_dropped=0 if keep is None else int((~keep).sum()),
-            missing={} if missing is None else missing.counts,
+            missing={} if missing is None else missing.counts, scale=scale,
         ),
         random,
     )  # fmt: skip

@@ -111,6 +111,8 @@ class Design:
         model or made by `fixed_info`; None for all.
     fixed_given : int
         The number of these columns, if `fixed_built` is not None.
+    scale : float or None
+        σ², where it is held and not estimated.
     """
 
     endog: np.ndarray
@@ -139,6 +141,7 @@ class Design:
     variables: pd.DataFrame | None = None
     fixed_built: np.ndarray | None = None
     fixed_given: int = 0
+    scale: float | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the table out of files but for the fixed part: it may have many more columns."""
@@ -262,7 +265,8 @@ def _check_factor(design: Design, f: int, k: int) -> None:
             "expected at least two groups: the variance between groups cannot be estimated from "
             "one. Remove the term, or group by another variable"
         )
-    if q == n and design.components is None and not _slopes_only(design, f):
+    apart = design.scale is not None or design.components is not None  # from the residual
+    if q == n and not apart and not _slopes_only(design, f):
         raise DesignError(
             f"every row is its own group ({q} groups of {grouping.name} in {n} rows), so group "
             "effects and residuals cannot be told apart; expected groups with several rows. "

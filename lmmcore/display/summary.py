@@ -316,7 +316,8 @@ def _random_table(fit: Any) -> Table:
             padding = [""] * (widest - 1 - i)
             rows.append((shown, _number(variance), _number(np.sqrt(variance)), *cells, *padding))
     scale = fit.scale
-    rows.append(("Residual", _number(scale), _number(np.sqrt(scale)), *[""] * (widest - 1)))
+    residual = "Residual (held)" if fit.of_effects.holds_scale else "Residual"
+    rows.append((residual, _number(scale), _number(np.sqrt(scale)), *[""] * (widest - 1)))
     correlation = ("Correlation",) if widest > 1 else ()
     columns = ("", "Variance", "SD", *correlation, *[""] * max(0, widest - 2))
     return Table("Random effects", columns, tuple(rows))

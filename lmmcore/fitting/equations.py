@@ -51,6 +51,8 @@ class Equations:
         One for each term, for the user's columns.
     coordinates : Coordinates, optional
         Those of the basis of the cross-products, where they are known already.
+    scale : float, optional
+        A held σ².
     """
 
     def __init__(
@@ -59,8 +61,9 @@ class Equations:
         crossproducts: CrossProducts | CrossedProducts,
         structures: Sequence[CovarianceStructure],
         coordinates: Coordinates | None = None,
+        scale: float | None = None,
     ) -> None:
-        self.layout = layout
+        self.layout, self.scale = layout, scale
         self.crossproducts = crossproducts
         self.structures = tuple(structures)
         if coordinates is not None:
@@ -95,7 +98,7 @@ class Equations:
             ]
         return ProfiledLikelihood(
             self.crossproducts, structures, self.layout.sizes, reml, engine, penalty,
-            self.coordinates,
+            self.coordinates, self.scale,
         )  # fmt: skip
 
     @cached_property
@@ -106,12 +109,16 @@ class Equations:
     @cached_property
     def packed(self) -> PackedLikelihood:
         """The likelihood in statsmodels' parameters."""
-        return PackedLikelihood(self.engine, self.crossproducts, self.layout)
+        return PackedLikelihood(self.engine, self.crossproducts, self.layout, self.scale)
+
+    def of(self, cp: CrossProducts | CrossedProducts) -> Equations:
+        """Return the equations of the same model for other cross-products."""
+        return Equations(self.layout, cp, self.structures, scale=self.scale)
 
     def with_response(self, block: ResponseBlock, j: int = 0) -> Equations:
         """Return the equations of the same design with another response."""
         cp = block.products(self.crossproducts, j)
-        new = Equations(self.layout, cp, self.structures)
+        new = self.of(cp)
         new.__dict__["engine"] = self.engine.with_response(cp)
         if "plain_engine" in self.__dict__ and self.plain_engine is not self.engine:
             new.__dict__["plain_engine"] = self.plain_engine.with_response(cp)

@@ -222,7 +222,7 @@ def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
             "copy of the response"
         )
     within = engine.within
-    if within is None or engine.rank >= engine.n:
+    if within is None or engine.rank >= engine.n or likelihood.scale is not None:
         return
     if float(within[-1, -1]) <= 1e-13 * engine.residual:
         raise _no_residual()
@@ -231,7 +231,9 @@ def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
 def _refuse_vanished_residual(likelihood: ProfiledLikelihood, found: Candidate) -> None:
     """The same, seen at the end: the relative variances have grown without bound."""
     state = found.point.state
-    if state is not None and state.r2 <= 1e-11 * likelihood.engine.residual:
+    if state is None or likelihood.scale is not None:
+        return
+    if state.r2 <= 1e-11 * likelihood.engine.residual:
         raise _no_residual()
 
 

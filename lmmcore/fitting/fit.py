@@ -84,8 +84,8 @@ class Fit:
 
     @cached_property
     def scale(self) -> float:
-        """σ̂² (of an observation with weight 1)."""
-        return self.likelihood.coordinates.sigma2(self.state, self.n_eff)
+        """σ̂² (of an observation with weight 1), or the held σ²."""
+        return self.likelihood.scale_at(self.state)
 
     @cached_property
     def beta(self) -> np.ndarray:
@@ -104,9 +104,14 @@ class Fit:
 
     @property
     def n_variances(self) -> int:
-        """Number of covariance parameters, σ² and those of a residual structure among them."""
+        """Number of covariance parameters, an estimated σ² and those of a residual structure among them."""
         own = 0 if self.residual is None else len(self.residual.u)
-        return self.likelihood.n_parameters + own + 1
+        return self.likelihood.n_parameters + own + int(not self.holds_scale)
+
+    @property
+    def holds_scale(self) -> bool:
+        """Whether σ² was held at a value, not estimated."""
+        return self.likelihood.scale is not None
 
     @property
     def theta_hessian(self) -> np.ndarray | None:
@@ -175,7 +180,8 @@ class Fit:
     @cached_property
     def packed(self) -> PackedLikelihood:
         """The likelihood in statsmodels' parameters, by the engine of the fit."""
-        return PackedLikelihood(self.likelihood.engine, self.equations.crossproducts, self.layout)
+        cp = self.equations.crossproducts
+        return PackedLikelihood(self.likelihood.engine, cp, self.layout, self.likelihood.scale)
 
     @cached_property
     def at(self) -> PackedPoint:

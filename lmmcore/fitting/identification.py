@@ -180,7 +180,8 @@ def _directions(
     if not flat.shape[1]:
         return
     # Changes of (log σ², σ²γ/σ²), reduced so that each one moves few parameters.
-    residual = -(slopes / scale) @ flat / likelihood.n_eff
+    of_scale = likelihood.log_scale_variance * likelihood.n_eff / 2.0  # 0 where σ² is held
+    residual = -of_scale * (slopes / scale) @ flat / likelihood.n_eff
     gamma = np.concatenate([_packed(f @ f.T) for f in point.factors])
     absolute = flat + (scale * gamma)[:, None] * residual
     whole = _reduced(np.vstack([absolute, np.sqrt(likelihood.n_eff) * residual]))
@@ -200,11 +201,12 @@ def _information(
     exact = engine.columns <= COLUMNS
     weights = (1.0, -2.0 if reml else 0.0, 0.0)
     trace, quad, outer = engine.derivatives(point.factors, state, reml, weights, exact)
-    slopes, information = _groups.assemble(trace, quad, outer, engine.p, reml, 0.0, 1.0, 0.0)
+    slopes, information = _groups.assemble(trace, quad, outer, engine.p, reml, 0.0, 1.0, 0.0, 0.0)
     if exact:
-        information = information - np.outer(slopes, slopes) / likelihood.n_eff
+        if likelihood.scale is None:
+            information = information - np.outer(slopes, slopes) / likelihood.n_eff
     else:  # the average information has the same null vectors
-        information = engine.gradient_hessian(point.factors, state, reml)[1]
+        information = engine.gradient_hessian(point.factors, state, reml, likelihood.sigma2_held)[1]
     scale = np.empty(len(trace))
     for term in engine.terms:
         rows, cols = lower_indices(term.k)

@@ -38,7 +38,7 @@ def is_saturated(likelihood: ProfiledLikelihood) -> bool:
     """
     engine = likelihood.engine
     n, p = engine.n, engine.p
-    if engine.rank + p < n:
+    if engine.rank + p < n or likelihood.scale is not None:  # a held σ² does not vanish
         return False
     if engine.columns > COLUMNS:
         return False
@@ -119,7 +119,7 @@ def _residual_part(
     """Return tr(P)/tr(PV), the part of the residual in the variance of all dimensions."""
     engine = likelihood.engine
     sums = engine.derivatives(factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0), False)
-    slopes, _ = _groups.assemble(*sums, engine.p, reml, 0.0, 1.0, 0.0)
+    slopes, _ = _groups.assemble(*sums, engine.p, reml, 0.0, 1.0, 0.0, 0.0)
     gamma = [(f @ f.T)[lower_indices(len(f))] for f in factors]
     dimensions = engine.n - (engine.p if reml else 0)
     return 1.0 - float(slopes @ np.concatenate(gamma)) / dimensions

@@ -4,8 +4,8 @@ The parameters are ψ = (θ, log σ²), β at its optimum. With the profiled cri
 
     −2 log-likelihood = d(θ) + n (log σ² − log σ̂² + σ̂²/σ² − 1),
 
-so that value and gradient follow from the likelihood's own. A function c(ψ) is held by Newton's method for
-the Lagrangian; its multiplier is the derivative of the profile.
+so that value and gradient follow from the likelihood's own. Where σ² is held, log σ² stays. A function c(ψ)
+is held by Newton's method for the Lagrangian; its multiplier is the derivative of the profile.
 """
 
 from __future__ import annotations
@@ -61,12 +61,13 @@ class Deviance:
         point = self.likelihood.point(psi[:-1])
         if point.state is None:
             return np.inf
+        if self.likelihood.scale is not None:
+            return float(point.value)
         log_ratio = self._log_scale(point.state) - psi[-1]
         return float(point.value + self.n * (np.exp(log_ratio) - log_ratio - 1.0))
 
     def _log_scale(self, state: State) -> float:
-        scale = self.likelihood.coordinates.sigma2(state, self.likelihood.n_eff)
-        return float(np.log(scale))
+        return float(np.log(self.likelihood.scale_at(state)))
 
     def second(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return value, gradient and Hessian."""
@@ -76,6 +77,11 @@ class Deviance:
         assert point.gradient is not None
         assert point.hessian is not None
         sums = likelihood.exact_sums(point)
+        if likelihood.scale is not None:
+            m = len(point.gradient)
+            hessian = np.eye(m + 1)
+            hessian[:m, :m] = likelihood.hessian_of(point, sums)
+            return self.value(psi), np.append(point.gradient, 0.0), hessian
         # ∂²log|V|/∂γ∂γ; the rest of the criterion's Hessian is n ∂² log σ̂²/∂γ∂γ.
         _, of_log_det, _ = likelihood.engine.derivatives(
             point.factors, point.state, False, (-1.0, 0.0, 0.0)
@@ -108,6 +114,7 @@ class Deviance:
             Newton's method does not reach it.
         """
         psi, multiplier, kicks = start.copy(), 0.0, 0
+        c = self.moving(c)
         for step in range(STEPS):
             found, a = c(psi)
             if not np.isfinite(self.value(psi)) or not np.isfinite(a).all():
@@ -137,6 +144,19 @@ class Deviance:
             f"the profile did not converge at {target:.6g}; expected a smooth likelihood. Use the parametric "
             "bootstrap"
         )
+
+    def moving(
+        self, c: Callable[[np.ndarray], tuple[float, np.ndarray]]
+    ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        """Return c with a gradient in what is estimated: without log σ², where that is held."""
+        if self.likelihood.scale is None:
+            return c
+
+        def without_scale(psi: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = c(psi)
+            return value, np.append(gradient[:-1], 0.0)
+
+        return without_scale
 
     def _damped(
         self, c: Callable[[np.ndarray], tuple[float, np.ndarray]], psi: np.ndarray, change: np.ndarray,

@@ -37,7 +37,11 @@ def variances(fit: Any) -> np.ndarray:
     p, found = fit.spec.k_fe, covariance(fit)
     cov = found.values if found.whole is None else found.whole
     out = covariance_of_variances(
-        cov[p:, p:], fit.params[p:], fit.log_scale_slope, fit.scale, fit.n_eff
+        cov[p:, p:],
+        fit.params[p:],
+        fit.log_scale_slope,
+        fit.scale,
+        fit.likelihood.log_scale_variance,
     )
     flat = unidentified(fit)
     if flat is not None:

@@ -113,7 +113,7 @@ def _observed(fit: Fit, natural: Natural) -> np.ndarray:
     out = np.empty((len(cov) + 1, len(cov) + 1))
     out[:-1, :-1] = cov
     out[-1, :-1] = out[:-1, -1] = move @ cov
-    out[-1, -1] = move @ cov @ move + 2.0 / fit.n_eff
+    out[-1, -1] = move @ cov @ move + fit.likelihood.log_scale_variance
     return out
 
 

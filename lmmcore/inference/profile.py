@@ -11,7 +11,6 @@ from ..arguments import number, numbers, whole_number
 from ..crossproducts.held_column import with_held_column
 from ..errors import OptionError, suggest
 from ..extension.protocols import Optimizer
-from ..fitting.equations import Equations
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit
 from ..fitting.options import chosen_optimizers
@@ -73,7 +72,7 @@ def profile_variance(
                 f"dist_high={dist_high!r} is too large: the likelihood is not finite at the variance "
                 f"{value * fit.scale:.6g}; expected a smaller distance"
             )
-        scale = restricted.sigma2(state) / restricted.coordinates.y_scale**2
+        scale = restricted.scale_at(state)
         out.append([value * scale, -0.5 * found.point.value])
     return np.array(out)
 
@@ -204,7 +203,7 @@ def profile_fe(
     out = []
     for value in given.tolist():
         cp = with_held_column(fit.equations.crossproducts, column, value)
-        equations = Equations(fit.layout, cp, fit.equations.structures)
+        equations = fit.equations.of(cp)
         engine = equations.plain_engine if plain else equations.engine
         held = equations.likelihood(False, likelihood.structures, engine)
         theta = held.parameters(raised(held, start)) if held.n_parameters else None

@@ -67,7 +67,7 @@ def followed(
         points.append((at, 0.0))
         points.sort()
         return at, points, limits
-    value, a = parameter.function(deviance.best)
+    value, a = deviance.moving(parameter.function)(deviance.best)
     _, _, hessian = deviance.second(deviance.best)
     direction = np.linalg.lstsq(hessian, a, rcond=None)[0]
     spread = max(float(a @ direction), 1e-12)

@@ -69,6 +69,8 @@ def covariance_parameters(fit: Fit) -> Iterator[Parameter]:
                     f"corr({names[j]}, {names[i]} | {group})", _correlation(likelihood, t, i, j),
                     np.tanh, (-1.0, 1.0), of, _correlation_at_one(likelihood, t, i, j), 3.0,
                 )  # fmt: skip
+    if fit.holds_scale:
+        return
     m = likelihood.n_parameters
 
     def sigma(psi: np.ndarray) -> tuple[float, np.ndarray]:

@@ -12,7 +12,6 @@ from scipy.special import ndtri
 
 from ..crossproducts.held_column import with_held_column
 from ..errors import OptionError, suggest
-from ..fitting.equations import Equations
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit, once
 from ..fitting.options import chosen_optimizers
@@ -217,7 +216,7 @@ def _of_fixed(fit: Fit, j: int, name: str, z: float) -> Profile:
 
     def zeta(value: float) -> float:
         cp = with_held_column(fit.equations.crossproducts, column, value)
-        equations = Equations(fit.layout, cp, fit.equations.structures)
+        equations = fit.equations.of(cp)
         engine = equations.plain_engine if plain else equations.engine
         held = equations.likelihood(False, fit.likelihood.structures, engine)
         found = _estimated(fit, held, start)

@@ -36,17 +36,19 @@ class Satterthwaite:
         found = second_order(fit)
         rows = L @ found.half.T  # LH⁻¹L' = rows rows'
         covariance = fit.scale * rows @ rows.T
-        return ReferenceDistribution(covariance, joint(_single(found, fit.n_eff, rows)))
+        return ReferenceDistribution(
+            covariance, joint(_single(found, fit.likelihood.log_scale_variance, rows))
+        )
 
 
-def _single(found: SecondOrder, n_eff: int, rows: np.ndarray) -> np.ndarray:
+def _single(found: SecondOrder, log_scale_variance: float, rows: np.ndarray) -> np.ndarray:
     """Return the df of uncorrelated combinations of the rows (rank,)."""
     vectors, values, _ = np.linalg.svd(rows, full_matrices=False)
     kept = values > 1e-10 * values[0]
     own = vectors[:, kept].T @ rows
     f = np.sum(own**2, axis=1)  # in units of σ²
     g = np.einsum("qi,mij,qj->qm", own, found.slopes, own)
-    spread = np.einsum("qi,ij,qj->q", g, found.cov_theta, g) + 2.0 * f**2 / n_eff
+    spread = np.einsum("qi,ij,qj->q", g, found.cov_theta, g) + f**2 * log_scale_variance
     df: np.ndarray = 2.0 * f**2 / spread
     return df
 

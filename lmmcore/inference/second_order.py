@@ -65,8 +65,9 @@ def second_order(fit: Fit) -> SecondOrder:
     jacobian = gamma_slopes(fit)
     if fit.residual is not None:
         return _with_residual(fit, outer, half, jacobian)
+    slope = -outer[:, p, p] if not fit.holds_scale else np.zeros(len(outer))
     hessian = exact_hessian(fit, sums)
-    return SecondOrder(half, outer[:, :p, :p], -outer[:, p, p], jacobian, 2.0 * _inverse(hessian))
+    return SecondOrder(half, outer[:, :p, :p], slope, jacobian, 2.0 * _inverse(hessian))
 
 
 def _with_residual(
@@ -78,12 +79,11 @@ def _with_residual(
     moved = residual.products.moved(residual.u, effects, fit.equations.crossproducts.basis.kept)
     metric = fit.state.inverse
     outer = np.concatenate([outer, metric @ moved @ metric.T])
+    slope = -outer[:, p, p] if not fit.holds_scale else np.zeros(len(outer))
     both = np.zeros((len(outer), jacobian.shape[1] + len(moved)))
     both[: len(jacobian), : jacobian.shape[1]] = jacobian
     both[len(jacobian) :, jacobian.shape[1] :] = np.eye(len(moved))
-    return SecondOrder(
-        half, outer[:, :p, :p], -outer[:, p, p], both, 2.0 * _inverse(residual.hessian)
-    )
+    return SecondOrder(half, outer[:, :p, :p], slope, both, 2.0 * _inverse(residual.hessian))
 
 
 def _symmetric(packed: np.ndarray, size: int) -> np.ndarray:

@@ -117,7 +117,7 @@ def covariance_parameters(fit: Any) -> pd.DataFrame:
     move = fit.log_scale_slope @ slopes  # of log σ² with θ
     joint = np.vstack([np.eye(len(move)), move]) @ cov_theta
     joint = joint @ np.vstack([np.eye(len(move)), move]).T
-    joint[-1, -1] += 2.0 / fit.n_eff
+    joint[-1, -1] += likelihood.log_scale_variance
     whole = np.append(point.theta, np.log(fit.scale))
     flat, same = unidentified(fit), _without_effect(slopes)
     null = np.vstack([same, np.zeros((1, same.shape[1]))])

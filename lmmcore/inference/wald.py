@@ -96,12 +96,17 @@ def without_unidentified(whole: np.ndarray, flat: Unidentified) -> CovarianceOfP
 
 
 def covariance_of_variances(
-    cov: np.ndarray, relative: np.ndarray, log_scale_slope: np.ndarray, scale: float, n_eff: int
+    cov: np.ndarray,
+    relative: np.ndarray,
+    log_scale_slope: np.ndarray,
+    scale: float,
+    log_scale_variance: float,
 ) -> np.ndarray:
     """Return the covariance matrix (k + 1, k + 1) of the estimates σ̂² γ̂ and σ̂².
 
     C is the covariance matrix of the relative parameters γ̂, with σ² profiled out. σ̂² changes with γ̂ by
-    its slope, and has a variance of 2σ⁴/n_eff at given γ̂. The rest is the delta method.
+    its slope, and its logarithm has a variance of 2/n_eff at given γ̂ (zero where σ² is held). The rest is
+    the delta method.
 
     Parameters
     ----------
@@ -112,13 +117,13 @@ def covariance_of_variances(
         ∂ log σ̂² / ∂γ.
     scale : float
         σ̂².
-    n_eff : int
-        n − p under REML, else n.
+    log_scale_variance : float
+        Of log σ̂² at given γ̂.
     """
     k = len(relative)
     with_scale = np.vstack([np.eye(k), scale * log_scale_slope])  # of (γ, σ²) in γ
     joint = with_scale @ cov @ with_scale.T
-    joint[k, k] += 2.0 * scale**2 / n_eff
+    joint[k, k] += scale**2 * log_scale_variance
     # (σ²γ, σ²) in (γ, σ²).
     change = np.zeros((k + 1, k + 1))
     change[:k, :k] = scale * np.eye(k)

@@ -10,7 +10,6 @@ import numpy as np
 from ..crossproducts.crossed import CrossedProducts
 from ..crossproducts.crossproducts import CrossProducts
 from ..errors import LmmcoreError
-from ..fitting.equations import Equations
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit
 from ..fitting.options import chosen_optimizers
@@ -37,7 +36,7 @@ def estimates_without(
     start : array (m,), optional
         θ to begin the search of "exact"; by default θ̂ of the fit.
     """
-    equations = Equations(fit.layout, cp, fit.equations.structures)
+    equations = fit.equations.of(cp)
     plain = fit.likelihood.engine is not fit.equations.engine
     try:
         engine = equations.plain_engine if plain else equations.engine

@@ -72,7 +72,3 @@ class Coordinates:
         half = state.inverse[:-1, :-1] @ self.matrix.T * self.y_scale
         cov: np.ndarray = sigma2 * half.T @ half
         return cov
-
-    def sigma2(self, state: State, n_eff: int) -> float:
-        """Return σ̂² = e'V⁻¹e / n_eff."""
-        return float(state.r2 / n_eff / self.y_scale**2)

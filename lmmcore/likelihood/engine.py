@@ -79,11 +79,13 @@ class Engine(Protocol):
     def state(self, factors: Roots) -> State | None:
         """Return the pieces of the criterion for the factors Λ_t; None where it is not finite."""
 
-    def gradient(self, factors: Roots, state: State, reml: bool) -> np.ndarray:
-        """Return ∂d/∂γ (m,) of −2 log-likelihood, β and σ² at their optimum."""
+    def gradient(
+        self, factors: Roots, state: State, reml: bool, sigma2: float | None = None
+    ) -> np.ndarray:
+        """Return ∂d/∂γ (m,) of −2 log-likelihood, β and σ² at their optimum, or σ² held (in the basis)."""
 
     def gradient_hessian(
-        self, factors: Roots, state: State, reml: bool
+        self, factors: Roots, state: State, reml: bool, sigma2: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient (m,) and Hessian (m, m) in γ: exact (`is_exact`), or average information."""
 

@@ -66,8 +66,8 @@ class LockStep:
 
     @staticmethod
     def serves(likelihood: ProfiledLikelihood) -> bool:
-        """Return whether Λ of all terms is square and linear in θ."""
-        if not likelihood.n_parameters:
+        """Return whether Λ of all terms is square and linear in θ, and σ² is estimated."""
+        if not likelihood.n_parameters or likelihood.scale is not None:
             return False
         theta = np.ones(likelihood.n_parameters)
         return all(

@@ -20,7 +20,7 @@ from ..params import MixedLMParams
 from .coordinates import Coordinates
 from .engine import Engine, Sums
 from .residual import Residual, derivatives, gradient
-from .state import State
+from .state import State, quadratic_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +55,18 @@ class PackedLikelihood:
     engine : Engine
     cp : CrossProducts or CrossedProducts
     layout : Layout
+    scale : float, optional
+        A held σ².
     """
 
-    def __init__(self, engine: Engine, cp: CrossProducts | CrossedProducts, layout: Layout) -> None:
+    def __init__(
+        self, engine: Engine, cp: CrossProducts | CrossedProducts, layout: Layout,
+        scale: float | None = None,
+    ) -> None:  # fmt: skip
         self.engine, self.layout = engine, layout
         self.coordinates = Coordinates(cp.basis)
+        self.held = scale
+        self.sigma2_held = None if scale is None else scale * self.coordinates.y_scale**2
         self.log_weights = cp.log_weights
 
     @cached_property
@@ -136,40 +143,54 @@ class PackedLikelihood:
         return self.coordinates.of_solution(point.u)
 
     def scale(self, point: PackedPoint, reml: bool) -> float:
-        """Return the estimate of σ² for these parameters."""
+        """Return the estimate of σ² for these parameters, or the held σ²."""
+        if self.held is not None:
+            return self.held
         return point.qf / self.coordinates.y_scale**2 / self.n_eff(reml)
 
     def loglike(self, point: PackedPoint, reml: bool) -> float:
-        """Return the log-likelihood, σ² profiled out."""
-        m = self.n_eff(reml)
+        """Return the log-likelihood, σ² profiled out or held."""
         value = point.state.log_det_v - self.log_weights
-        value += m * (1.0 + np.log(2.0 * np.pi * self.scale(point, reml)))
+        value += self.n_eff(reml) * np.log(2.0 * np.pi * self.scale(point, reml))
+        value += self._weight(point, reml)
         if reml:
             value += point.state.log_det_h - self.coordinates.log_det
         return -0.5 * float(value)
+
+    def _weight(self, point: PackedPoint, reml: bool) -> float:
+        """Return e'V⁻¹e/σ²."""
+        return quadratic_weights(self.n_eff(reml), point.qf, self.sigma2_held)[0]
 
     def score_fe(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in β (p,): X'V⁻¹e / σ̂²."""
         p = self.engine.p
         root = np.tril(point.state.root)
         crossed = (root @ (root.T @ point.u))[:p]  # Q'V⁻¹e
-        return np.linalg.solve(self.coordinates.matrix.T, crossed) * self.n_eff(reml) / point.qf
+        return (
+            np.linalg.solve(self.coordinates.matrix.T, crossed)
+            * self._weight(point, reml)
+            / point.qf
+        )
 
     def score_cov(self, point: PackedPoint, reml: bool) -> np.ndarray:
         """Return the derivative in the packed covariance parameters, β held fixed."""
         residual = Residual(point.u, point.qf)
-        found = gradient(self.engine, point.factors, point.state, residual, reml, point.sums)
+        found = gradient(
+            self.engine, point.factors, point.state, residual, reml, point.sums, self.sigma2_held
+        )
         return np.asarray(-0.5 * found @ self.jacobian)
 
     def _outer(self, point: PackedPoint, reml: bool) -> np.ndarray:
         if point.sums is not None:
             return point.sums[2]
         at_point = Residual(point.u, point.qf).state(point.state)
-        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self.n_eff(reml))
+        weights = (-1.0, 2.0 if reml else 0.0, 2.0 * self._weight(point, reml))
         return self.engine.derivatives(point.factors, at_point, reml, weights, False)[2]
 
     def log_scale_slope(self, point: PackedPoint, reml: bool) -> np.ndarray:
-        """Return the derivative of log σ̂² in the packed covariance parameters."""
+        """Return the derivative of log σ̂² in the packed covariance parameters; zero where σ² is held."""
+        if self.held is not None:
+            return np.zeros(self.jacobian.shape[1])
         return np.asarray(-self._outer(point, reml)[:, -1] @ self.jacobian)
 
     def crossed(self, point: PackedPoint, reml: bool) -> np.ndarray:
@@ -186,7 +207,9 @@ class PackedLikelihood:
         """Return the Hessian in β and the packed covariance parameters, σ² profiled out."""
         p, k = self.engine.p, self.jacobian.shape[1]
         residual = Residual(point.u, point.qf)
-        found = derivatives(self.engine, point.factors, point.state, residual, reml, point.sums)
+        found = derivatives(
+            self.engine, point.factors, point.state, residual, reml, point.sums, self.sigma2_held
+        )
         to_raw = np.linalg.inv(self.coordinates.matrix)  # b = to_raw (β + shift)
         out = np.zeros((p + k, p + k))
         out[p:, p:] = -0.5 * self.jacobian.T @ found.gamma_gamma @ self.jacobian

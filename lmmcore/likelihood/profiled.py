@@ -20,7 +20,7 @@ from .engine import Engine, Sums
 from .independent import _groups
 from .independent.engine import IndependentEngine
 from .penalized import SmoothPenalties
-from .state import State, TermShape
+from .state import State, TermShape, quadratic_weights
 
 
 def build_engine(
@@ -52,7 +52,7 @@ class Point:
 
 
 class ProfiledLikelihood:
-    """−2 log-likelihood with β and σ² at their optimum for θ.
+    """−2 log-likelihood with β and σ² at their optimum for θ, or with σ² held.
 
     θ is the concatenation of the parameters of each term's covariance structure, in the units of
     the engine (columns of Z scaled by powers of two). It is an `lmmcore.extension.Objective`.
@@ -69,6 +69,8 @@ class ProfiledLikelihood:
         Makes it the penalized criterion, β at its penalized optimum for θ.
     coordinates : Coordinates, optional
         Those of the basis, where they are known already.
+    scale : float, optional
+        A held σ². Without it, σ² is at its optimum.
     """
 
     def __init__(
@@ -80,14 +82,18 @@ class ProfiledLikelihood:
         engine: Engine | None = None,
         penalty: SmoothPenalties | None = None,
         coordinates: Coordinates | None = None,
+        scale: float | None = None,
     ) -> None:
         self.engine: Engine = engine if engine is not None else build_engine(cp, sizes)
         self.structures = tuple(structures)
         self.reml, self.penalty = reml, penalty
         self.n_eff = self.engine.n - (self.engine.p if reml else 0)
         self.coordinates = coordinates = coordinates or Coordinates(cp.basis)
+        self.scale = scale
+        self.sigma2_held = None if scale is None else scale * coordinates.y_scale**2
+        of_scale = 1.0 - log(self.n_eff) if self.sigma2_held is None else log(self.sigma2_held)
         self._constant = (
-            self.n_eff * (1.0 + log(2.0 * pi / self.n_eff) - 2.0 * coordinates.log_y_scale)
+            self.n_eff * (of_scale + log(2.0 * pi) - 2.0 * coordinates.log_y_scale)
             - cp.log_weights
             - (coordinates.log_det if reml else 0.0)
         )
@@ -152,7 +158,7 @@ class ProfiledLikelihood:
         if order == 1 and not self.engine.is_exact:
             if last.gradient is None:
                 g = (
-                    self.engine.gradient(last.factors, last.state, self.reml)
+                    self.engine.gradient(last.factors, last.state, self.reml, self.sigma2_held)
                     if self.penalty is None
                     else self.penalty.gradient(self.engine, last.factors, last.state, self.reml)
                 )
@@ -165,9 +171,11 @@ class ProfiledLikelihood:
                 )
             elif self.engine.is_exact:
                 last.sums = self.exact_sums(last)
-                g, h = self._assembled(last.sums)
+                g, h = self._assembled(last.sums, last.state)
             else:
-                g, h = self.engine.gradient_hessian(last.factors, last.state, self.reml)
+                g, h = self.engine.gradient_hessian(
+                    last.factors, last.state, self.reml, self.sigma2_held
+                )
             last.gamma_gradient = g
             last.gradient, last.hessian = self._chain(last, g, h)
         return last
@@ -176,13 +184,14 @@ class ProfiledLikelihood:
         """Return the sums of which the exact Hessian is made; they are formed once."""
         if point.sums is None:
             assert point.state is not None
-            weights = (-1.0, 2.0 if self.reml else 0.0, 2.0 * self.n_eff)
+            weights = (-1.0, 2.0 if self.reml else 0.0, 2.0 * self._weights(point.state)[0])
             point.sums = self.engine.derivatives(point.factors, point.state, self.reml, weights)
         return point.sums
 
     def hessian_of(self, point: Point, sums: Sums) -> np.ndarray:
         """Return the exact Hessian in θ (m, m) from the exact sums there."""
-        return self._chain(point, *self._assembled(sums))[1]
+        assert point.state is not None
+        return self._chain(point, *self._assembled(sums, point.state))[1]
 
     def log_scale_derivatives(
         self, point: Point, sums: Sums, of_log_det: np.ndarray
@@ -191,13 +200,21 @@ class ProfiledLikelihood:
 
         `of_log_det` is ∂²log|V|/∂γ∂γ, which leaves n ∂² log σ̂²/∂γ∂γ of the criterion's Hessian.
         """
+        assert point.state is not None
         slope = -sums[2][:, -1]
-        bent = (self._assembled(sums)[1] - of_log_det) / self.n_eff
+        bent = (self._assembled(sums, point.state)[1] - of_log_det) / self.n_eff
         return self._chain(point, slope, bent)
 
-    def _assembled(self, sums: Sums) -> tuple[np.ndarray, np.ndarray]:
-        m = float(self.n_eff)
-        return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m)
+    def _assembled(self, sums: Sums, state: State) -> tuple[np.ndarray, np.ndarray]:
+        m, on_q = self._weights(state)
+        return _groups.assemble(*sums, self.engine.p, self.reml, m, -1.0, -m, on_q)
+
+    def _weights(self, state: State) -> tuple[float, float]:
+        return quadratic_weights(self.n_eff, state.r2, self.sigma2_held)
+
+    def residual_weight(self, state: State) -> float:
+        """Return 1/σ² in the basis: the weight of the residual's square in ∂d/∂A."""
+        return self._weights(state)[0] / state.r2
 
     def value_of(self, state: State | None, factors: Sequence[np.ndarray]) -> float:
         """Return the criterion for the pieces that the factors Λ_t give."""
@@ -209,7 +226,9 @@ class ProfiledLikelihood:
             found = self.penalty.at(state, self.n_eff)
             square = found.residual.qf
             price = found.value + self.penalty.of_covariances(self.terms, factors)
-        value = state.log_det_v + self.n_eff * log(square) + self._constant + price
+        held = self.sigma2_held
+        fit = self.n_eff * log(square) if held is None else square / held
+        value = state.log_det_v + fit + self._constant + price
         return value + state.log_det_h if self.reml else value
 
     def _chain(self, point: Point, g: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -289,7 +308,18 @@ class ProfiledLikelihood:
         """Return σ̂² in the basis (the response scaled)."""
         if self.penalty is not None:
             return self.penalty.at(state, self.n_eff).residual.qf / self.n_eff
-        return state.r2 / self.n_eff
+        return state.r2 / self.n_eff if self.sigma2_held is None else self.sigma2_held
+
+    def scale_at(self, state: State) -> float:
+        """Return σ̂² = e'V⁻¹e / n_eff, or the held σ²."""
+        if self.scale is not None:
+            return self.scale
+        return state.r2 / self.n_eff / self.coordinates.y_scale**2
+
+    @property
+    def log_scale_variance(self) -> float:
+        """The variance of log σ̂² for given θ: 2/n_eff; zero where σ² is held."""
+        return 2.0 / self.n_eff if self.scale is None else 0.0
 
 
 def _square(root: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .engine import Engine, Sums
 from .independent import _groups
-from .state import State
+from .state import State, quadratic_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +62,17 @@ def gradient(
     residual: Residual,
     reml: bool,
     sums: Sums | None = None,
+    sigma2: float | None = None,
 ) -> np.ndarray:
-    """Return the gradient in γ (m,), β held fixed; `sums` are those of the engine, where they are known."""
-    m = float(engine.n - (engine.p if reml else 0))
+    """Return the gradient in γ (m,), β held fixed; `sums` are those of the engine, where they are known.
+
+    `sigma2` is a held σ², in the basis.
+    """
+    m, _ = quadratic_weights(engine.n - (engine.p if reml else 0), residual.qf, sigma2)
     weights = (-1.0, 2.0 if reml else 0.0, 2.0 * m)
     if sums is None:
         sums = engine.derivatives(factors, residual.state(state), reml, weights, with_quad=False)
-    return np.asarray(_groups.assemble(*sums, engine.p, reml, m, 0.0, 0.0)[0])
+    return np.asarray(_groups.assemble(*sums, engine.p, reml, m, 0.0, 0.0, 0.0)[0])
 
 
 def derivatives(
@@ -78,10 +82,11 @@ def derivatives(
     residual: Residual,
     reml: bool,
     sums: Sums | None = None,
+    sigma2: float | None = None,
 ) -> Derivatives:
     """Return gradient and Hessian in γ and b, exact; `sums` are those of the engine, where they are known."""
     p = engine.p
-    m = float(engine.n - (p if reml else 0))
+    m, on_q = quadratic_weights(engine.n - (p if reml else 0), residual.qf, sigma2)
     weights = (-1.0, 2.0 if reml else 0.0, 2.0 * m)
     if sums is None:
         sums = engine.derivatives(factors, residual.state(state), reml, weights)
@@ -91,16 +96,17 @@ def derivatives(
     crossed = outer[:, last : last + p].copy()
     quantities = outer.copy()
     quantities[:, last : last + p] = 0.0
-    first, second = _groups.assemble(trace, quad, quantities, p, reml, m, -1.0, -m)
+    first, second = _groups.assemble(trace, quad, quantities, p, reml, m, -1.0, -m, on_q)
     root, qf = np.tril(state.root), residual.qf
     h = root[:p, :p] @ root[:p, :p].T
     xe = (root @ (root.T @ residual.u))[:p]  # X'V⁻¹e
     # w_c = X'V⁻¹Z E_c Z'V⁻¹e, from the metric of the sums; q_c = e'V⁻¹Z E_c Z'V⁻¹e / qf.
     w = crossed @ root[:p, :p].T * qf**0.5
-    q = outer[:, last + p]
+    q = outer[:, last + p] if sigma2 is None else np.zeros(len(w))  # from the profile of σ²
+    of_profile = 0.0 if sigma2 is not None else 4.0 * m / qf**2
     return Derivatives(
         first,
         second,
         2.0 * m * (w - np.outer(q, xe)) / qf,
-        2.0 * m * h / qf - 4.0 * m * np.outer(xe, xe) / qf**2,
+        2.0 * m * h / qf - of_profile * np.outer(xe, xe),
     )

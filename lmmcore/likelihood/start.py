@@ -10,7 +10,6 @@ import numpy as np
 
 from ..linalg._dense import solve_positive
 from ..linalg.matrices import eigh, identity, symmetric_index
-from .engine import Engine
 from .profiled import ProfiledLikelihood
 
 ROUNDING = 1e-12  # of the information of one level
@@ -29,11 +28,12 @@ def scored_covariances(likelihood: ProfiledLikelihood) -> list[np.ndarray]:
     """
     starts, reml = likelihood.engine.starts, likelihood.reml
     if reml not in starts:
-        starts[reml] = raised(likelihood, _first_estimates(likelihood.engine, reml))
+        starts[reml] = raised(likelihood, _first_estimates(likelihood))
     return starts[reml]
 
 
-def _first_estimates(engine: Engine, reml: bool) -> list[np.ndarray]:
+def _first_estimates(likelihood: ProfiledLikelihood) -> list[np.ndarray]:
+    engine, reml = likelihood.engine, likelihood.reml
     moments = engine.moments()
     if moments is not None:
         return moments
@@ -41,7 +41,7 @@ def _first_estimates(engine: Engine, reml: bool) -> list[np.ndarray]:
     state = engine.state(unit)
     if state is None:
         return unit
-    sigma2 = engine.within_variance
+    sigma2 = engine.within_variance if likelihood.scale is None else likelihood.sigma2_held
     if sigma2 is None:
         sigma2 = state.r2 / (engine.n - (engine.p if reml else 0))
     gradient, information = engine.scoring(unit, state, reml, sigma2)

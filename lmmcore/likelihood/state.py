@@ -59,6 +59,21 @@ class TermShape:
         return inverse @ g @ inverse.T
 
 
+def quadratic_weights(n_eff: int, square: float, sigma2: float | None) -> tuple[float, float]:
+    """Return the weight of the residual's square in units of r², and that of its profile in the Hessian.
+
+    With σ² at its optimum the criterion has n_eff log r², with σ² held it has r²/σ².
+
+    Parameters
+    ----------
+    square : float
+        r², in the basis.
+    sigma2 : float or None
+        σ² in the basis, if it is held.
+    """
+    return (float(n_eff), -float(n_eff)) if sigma2 is None else (square / sigma2, 0.0)
+
+
 @dataclass(eq=False, slots=True)
 class State:
     """The criterion's pieces at one point.

@@ -183,7 +183,7 @@ def _variances(likelihood: ProfiledLikelihood, theta: np.ndarray) -> tuple[np.nd
     point = likelihood.point(theta)
     assert point.state is not None
     relative = [np.diag(t.to_user(f @ f.T)) for t, f in zip(likelihood.terms, point.factors)]
-    return np.concatenate(relative), likelihood.coordinates.sigma2(point.state, likelihood.n_eff)
+    return np.concatenate(relative), likelihood.scale_at(point.state)
 
 
 class _Models:

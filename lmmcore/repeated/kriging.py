@@ -10,6 +10,7 @@ import pandas as pd
 from ..design.build import as_frame
 from ..errors import DataValueError, NameNotFoundError, OptionError, suggest
 from .structure import Pattern, Structure
+from .terms import ResidualTerm
 
 
 def predicted_residuals(results: Any, exog: Any) -> np.ndarray:
@@ -27,7 +28,7 @@ def predicted_residuals(results: Any, exog: Any) -> np.ndarray:
     """
     structure: Structure = results.fit.residual.structure
     term = structure.term
-    if term is None or not term.coordinates or structure.variance is not None:
+    if not isinstance(term, ResidualTerm) or not term.coordinates or structure.variance is not None:
         raise OptionError(
             f"correlated=True with {structure.title}: expected a residual structure with coordinates, such "
             'as "ar1(visit | subject)", and no variance function'
@@ -79,7 +80,7 @@ def _coordinate(structure: Structure, frame: pd.DataFrame, name: str) -> np.ndar
 def _groups(results: Any, structure: Structure, frame: pd.DataFrame) -> np.ndarray:
     """Return the group of each new row, −1 for one that the model does not know."""
     labels = list(structure.positions.group_labels)
-    assert structure.term is not None
+    assert isinstance(structure.term, ResidualTerm)
     name = structure.term.groups
     if name is None and not results.fit.layout.terms:
         return np.zeros(len(frame), dtype=np.intp)

@@ -73,7 +73,7 @@ class JointLikelihood:
         if cp is None:
             return None
         old = self.equations
-        new = Equations(old.layout, cp, old.structures, old.coordinates)
+        new = Equations(old.layout, cp, old.structures, old.coordinates, old.scale)
         engine = self._engine = self._engine.with_products(cp)  # which keeps its elimination plan
         new.__dict__.update(engine=engine, plain_engine=engine)
         return Inner(new, new.likelihood(self.reml, None, engine))
@@ -103,7 +103,10 @@ class JointLikelihood:
         likelihood: Any = inner.likelihood
         point = likelihood.point(theta)
         derivative = likelihood.engine.product_derivative(
-            point.factors, point.state, float(self.reml), likelihood.n_eff / point.state.r2
+            point.factors,
+            point.state,
+            float(self.reml),
+            likelihood.residual_weight(point.state),
         )
         return self.products.gradient(u, derivative)
 

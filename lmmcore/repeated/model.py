@@ -8,13 +8,14 @@ from typing import Any
 
 from ..chosen_inference import with_inference
 from ..crossproducts.crossed import CrossedProducts, crossed_products
-from ..design.build import from_formula
+from ..design.build import as_frame, from_formula
 from ..design.factors import factors_of_terms
+from ..design.held_scale import held_scale
 from ..errors import OptionError
-from ..fitting.equations import Equations
 from ..fitting.options import chosen_optimizers
 from ..model import MixedLM
 from .fit import fit_repeated
+from .known import Known, known_blocks
 from .results import RepeatedResults
 from .structure import bind
 from .terms import ResidualTerm, residual_term, variance_term
@@ -46,7 +47,7 @@ class RepeatedLM:
         cp = mixed.crossproducts
         if self.residual_structure.crosses and not isinstance(cp, CrossedProducts):
             self.crossproducts = crossed_products(mixed.design, factors_of_terms(mixed.design))
-            self.equations = Equations(mixed.spec.layout, self.crossproducts, mixed.structures)
+            self.equations = mixed.equations.of(self.crossproducts)
 
     def __getattr__(self, name: str) -> Any:
         if name in SHARED and "mixed" in self.__dict__:
@@ -112,11 +113,12 @@ class RepeatedLM:
 def gls(
     formula: str,
     data: Any,
-    residual: str | ResidualTerm | None = None,
+    residual: str | ResidualTerm | Known | None = None,
     variance: Any = None,
     *,
     weights: Any = None,
     subset: Any = None,
+    sigma: Any = None,
     _depth: int = 1,
 ) -> RepeatedLM:
     """Build a linear model without random effects, with correlated or unequal residuals.
@@ -134,6 +136,8 @@ def gls(
         Prior weights: Var(e_i) is divided by them.
     subset : array_like, optional
         Rows to use, as for ``data.loc``.
+    sigma : float or "known", optional
+        Holds the residual standard deviation, as for `mixedlm`.
 
     Returns
     -------
@@ -152,13 +156,18 @@ def gls(
     >>> fit.covariance_parameters.round(3)[["parameter", "estimate"]].values.tolist()
     [['rho', 0.632], ['sigma', 2.285]]
     """
-    term = residual_term(residual)
+    if isinstance(residual, Known):
+        given = {"weights": weights, "sigma": sigma, "variance": variance}
+        term: Any = known_blocks(residual, as_frame(data), given)
+        weights, sigma = 1.0 / term.variances, 1.0
+    else:
+        term = residual_term(residual)
     if term is None and variance is None:
         raise OptionError(
             "gls without residual= and variance= is least squares; expected one of them. Use statsmodels' "
             "OLS or WLS for independent residuals"
         )
-    groups = None if term is None else term.groups
+    groups = term.groups if isinstance(term, ResidualTerm) else None
     design = from_formula(
         formula,
         data,
@@ -167,6 +176,7 @@ def gls(
         subset=subset,
         frame=sys._getframe(_depth),
         random=False,
+        scale=held_scale(sigma, weights),
     )
     return RepeatedLM(MixedLM._from_design(design, formula, True), term, variance)
 

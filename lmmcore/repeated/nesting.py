@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DataValueError
+from .known import KnownBlocks
 
 LARGER = {
     "cs": {"csh", "toep", "toeph", "un"},
@@ -46,7 +47,11 @@ def refuse_not_nested(small: Any, large: Any) -> None:
 
 
 def _correlation(a: Any, b: Any) -> bool:
-    if a is None or str(a) == str(b):
+    if a is None:
+        return True
+    if isinstance(a, KnownBlocks) or isinstance(b, KnownBlocks):
+        return isinstance(a, KnownBlocks) and a.equals(b)
+    if str(a) == str(b):
         return True
     same_place = b is not None and (a.coordinates, a.groups) == (b.coordinates, b.groups)
     return same_place and b.name in LARGER.get(a.name, set())

@@ -30,7 +30,7 @@ def covariance_parameters(fit: Fit) -> pd.DataFrame:
     move = order.log_scale @ order.jacobian
     both = np.vstack([np.eye(len(move)), move])
     cov = both @ order.cov_theta @ both.T
-    cov[-1, -1] += 2.0 / fit.n_eff
+    cov[-1, -1] += likelihood.log_scale_variance
     whole = np.concatenate([point.theta, residual.u, [np.log(fit.scale)]])
 
     def values(x: np.ndarray) -> dict[tuple[str, str], float]:
@@ -47,7 +47,8 @@ def covariance_parameters(fit: Fit) -> pd.DataFrame:
                 out[fit.layout.terms[t].title, name] = float(value)
         for name, value in residual.structure.describe(x[m_theta:-1]).items():
             out["residual", name] = float(value)
-        out["residual", "sigma"] = sigma
+        if not fit.holds_scale:
+            out["residual", "sigma"] = sigma
         return out
 
     found = values(whole)

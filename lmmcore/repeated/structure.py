@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from ..errors import DataValueError, DesignError, NameNotFoundError, suggest
 from ..extension.residuals import Positions
 from ..plugin_host.guarded_residual import GuardedResidual
 from ..plugin_host.manager import look_up
+from .known import KnownBlocks, positions_of_blocks
 from .strata import Strata, strata_of
 from .terms import ResidualTerm, VarianceTerm
 from .variances import BoundVariance, bind_variance
@@ -43,7 +45,7 @@ class Structure:
 
     Attributes
     ----------
-    term : ResidualTerm or None
+    term : ResidualTerm, KnownBlocks or None
     variance_term : VarianceTerm or None
     title : str
     correlation : Strata or None
@@ -55,7 +57,7 @@ class Structure:
         Whether groups of residuals have rows in several levels of a grouping factor.
     """
 
-    term: ResidualTerm | None
+    term: ResidualTerm | KnownBlocks | None
     variance_term: VarianceTerm | None
     title: str
     correlation: Strata | None
@@ -126,7 +128,9 @@ class Structure:
         return out
 
 
-def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | None) -> Structure:
+def bind(
+    design: Design, term: ResidualTerm | KnownBlocks | None, variance: VarianceTerm | None
+) -> Structure:
     """Return the residual structure for the rows of a design.
 
     Raises
@@ -138,6 +142,8 @@ def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | Non
     DesignError
         Variance components, or no table.
     """
+    if isinstance(term, KnownBlocks):
+        return _of_known(design, term)
     table = _table(design)
     positions = _positions(design, table, term)
     crosses = _crosses(design, positions, term)
@@ -156,6 +162,19 @@ def bind(design: Design, term: ResidualTerm | None, variance: VarianceTerm | Non
     title = ", ".join(str(x) for x in (term, variance) if x is not None)
     patterns = _patterns(positions, of_row, strata is not None)
     return Structure(term, variance, title, strata, function, positions, patterns, crosses)
+
+
+def _of_known(design: Design, term: KnownBlocks) -> Structure:
+    n = len(term.variances)
+    kept = np.arange(n) if design.rows is None else design.rows
+    values, groups, bound = positions_of_blocks(term.blocks, kept, n)
+    labels = range(n) if design.row_labels is None else design.row_labels
+    first = np.unique(groups, return_index=True)[1]
+    of_groups = [f"of row {labels[i]}" for i in first.tolist()]
+    positions = Positions(values, ("block", "place"), None, groups, of_groups, labels)
+    patterns = _patterns(positions, np.zeros(len(kept), dtype=np.intp), True)
+    crosses = _crosses(design, positions, term)
+    return Structure(term, None, str(term), Strata(bound), None, positions, patterns, crosses)
 
 
 def _table(design: Design) -> pd.DataFrame:
@@ -234,7 +253,7 @@ def _positions(design: Design, table: pd.DataFrame, term: ResidualTerm | None) -
     return Positions(np.column_stack(columns), term.coordinates, levels_of, codes, labels, rows)
 
 
-def _crosses(design: Design, positions: Positions, term: ResidualTerm | None) -> bool:
+def _crosses(design: Design, positions: Positions, term: Any) -> bool:
     """Return whether groups of residuals have rows in several levels of a grouping factor."""
     if design.components is not None:
         raise DesignError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import OptionError
+from .known import KnownBlocks
 
 RESIDUAL = re.compile(
     r"\s*(\w+)\s*\(\s*([^|()]*?)\s*(?:\|\s*([^,()]+?)\s*)?(?:,\s*(.*?))?\s*\)\s*", re.S
@@ -55,14 +56,14 @@ class VarianceTerm:
         return f"{self.name}({self.covariate})"
 
 
-def residual_term(given: Any) -> ResidualTerm | None:
+def residual_term(given: Any) -> ResidualTerm | KnownBlocks | None:
     """Return a residual structure that was given as text or as an object.
 
     Raises
     ------
     OptionError
     """
-    if given is None or isinstance(given, ResidualTerm):
+    if given is None or isinstance(given, (ResidualTerm, KnownBlocks)):
         return given
     found = RESIDUAL.fullmatch(given) if isinstance(given, str) else None
     if found is None:

@@ -75,7 +75,7 @@ def test_satterthwaite_knows_of_the_correlation(data):
         inner = joint.inner(at[joint.m_theta :]).likelihood
         state = inner.point(at[: joint.m_theta].copy()).state
         coordinates = inner.coordinates
-        return L @ coordinates.covariance(state, coordinates.sigma2(state, inner.n_eff)) @ L
+        return L @ coordinates.covariance(state, inner.scale_at(state)) @ L
 
     steps = 1e-4 * np.eye(len(psi))
     slope = np.array([(variance(psi + e) - variance(psi - e)) / 2e-4 for e in steps])

@@ -1,7 +1,8 @@
 """Derivatives of the criterion of a crossed model, from its factorization.
 
 With ``[B s] = Z'V⁻¹[X y] A⁻ᵀ`` (A the Cholesky factor of [X y]'V⁻¹[X y]; the residual in units of r),
-E_c the pattern of the coordinate γ_c, repeated for every level of its term, and m = n − p (ML: n):
+E_c the pattern of the coordinate γ_c, repeated for every level of its term, and m = n − p (ML: n; with
+σ² held, m = r²/σ² and no terms in q_c q_d):
 
     ∂d/∂γ_c      = tr[E_c (C − BB' − m ss')]                                          (ML: without BB')
     exact        = tr[C E_c (−C + 2BB' + 2m ss') E_d] − ⟨B_c, B_d⟩ − 2m w_c'w_d − m q_c q_d
@@ -20,7 +21,7 @@ import numpy as np
 from ...linalg.matrices import lower_indices
 from ..independent import _groups
 from ..moments import spread
-from ..state import State
+from ..state import State, quadratic_weights
 from .moments import moment_estimates
 from .system import System
 from .workspace import Workspace, vanish
@@ -73,18 +74,26 @@ class Derivatives:
             out.append(0.5 * (block + block.T))
         return out
 
-    def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
+    def _weights(self, state: State, reml: bool, sigma2: float | None) -> tuple[float, float]:
+        n_eff = self.system.n - (self.system.p if reml else 0)
+        return quadratic_weights(n_eff, state.r2, sigma2)
+
+    def gradient(
+        self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float | None
+    ) -> np.ndarray:
         """Return ∂d/∂γ (m,)."""
         if self.system.is_exact:
-            return self.gradient_hessian(factors, state, reml)[0]
-        products = self._products(factors, state)
-        return self._gradient(self._pairs(products), self._blocks(factors), reml)
+            return self.gradient_hessian(factors, state, reml, sigma2)[0]
+        pairs, m = (
+            self._pairs(self._products(factors, state)),
+            self._weights(state, reml, sigma2)[0],
+        )
+        return self._gradient(pairs, self._blocks(factors), reml, m)
 
     def _gradient(
-        self, pairs: Sequence[np.ndarray], blocks: Sequence[np.ndarray], reml: bool
+        self, pairs: Sequence[np.ndarray], blocks: Sequence[np.ndarray], reml: bool, m: float
     ) -> np.ndarray:
         p = self.system.p
-        m = float(self.system.n - p if reml else self.system.n)
         out = np.empty(self.system.n_coordinates)
         for term, y, c in zip(self.system.terms, pairs, blocks):
             d = c - m * y[:, :, p, p]
@@ -94,26 +103,26 @@ class Derivatives:
         return out
 
     def gradient_hessian(
-        self, factors: Sequence[np.ndarray], state: State, reml: bool
+        self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient (m,) and Hessian (m, m) in γ: exact, or the average information."""
-        n_eff = float(self.system.n - self.system.p if reml else self.system.n)
+        m, on_q = self._weights(state, reml, sigma2)
         if self.system.is_exact:
-            trace, quad, outer = self.derivatives(
-                factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
-            )
-            return _groups.assemble(trace, quad, outer, self.system.p, reml, n_eff, -1.0, -n_eff)
+            weights = (-1.0, 2.0 if reml else 0.0, 2.0 * m)
+            trace, quad, outer = self.derivatives(factors, state, reml, weights)
+            return _groups.assemble(trace, quad, outer, self.system.p, reml, m, -1.0, -m, on_q)
         products = self._products(factors, state)
         pairs = self._pairs(products)
-        information = self._average_information(factors, products, pairs, n_eff)
-        return self._gradient(pairs, self._blocks(factors), reml), information
+        information = self._average_information(factors, products, pairs, m, on_q)
+        return self._gradient(pairs, self._blocks(factors), reml, m), information
 
     def _average_information(
         self,
         factors: Sequence[np.ndarray],
         products: np.ndarray,
         pairs: Sequence[np.ndarray],
-        n_eff: float,
+        m: float,
+        on_q: float,
     ) -> np.ndarray:
         p = self.system.p
         w, q = np.empty((self.system.n_coordinates, p)), np.empty(self.system.n_coordinates)
@@ -123,7 +132,7 @@ class Derivatives:
             w[term.coordinates] = y[a, b, p, :p] + off[:, None] * y[b, a, p, :p]
             q[term.coordinates] = (1.0 + off) * y[a, b, p, p]
         information = self._quadratic_forms(factors, products[:, p])
-        out: np.ndarray = n_eff * (information - w @ w.T - np.outer(q, q))
+        out: np.ndarray = m * (information - w @ w.T) + on_q * np.outer(q, q)
         return out
 
     def _quadratic_forms(self, factors: Sequence[np.ndarray], s: np.ndarray) -> np.ndarray:
@@ -283,7 +292,7 @@ class Derivatives:
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
         return _groups.assemble(
-            trace, quad, outer, self.system.p, reml, state.r2 / sigma2, 1.0, 0.0
+            trace, quad, outer, self.system.p, reml, state.r2 / sigma2, 1.0, 0.0, 0.0
         )
 
 

@@ -134,15 +134,17 @@ class CrossedEngine:
         inverse, ok = cholesky_inverse(gram)
         return State(log_det, gram, inverse) if ok else None
 
-    def gradient(self, factors: Roots, state: State, reml: bool) -> np.ndarray:
+    def gradient(
+        self, factors: Roots, state: State, reml: bool, sigma2: float | None = None
+    ) -> np.ndarray:
         """Return ∂d/∂γ (m,)."""
-        return self._derivatives.gradient(factors, state, reml)
+        return self._derivatives.gradient(factors, state, reml, sigma2)
 
     def gradient_hessian(
-        self, factors: Roots, state: State, reml: bool
+        self, factors: Roots, state: State, reml: bool, sigma2: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient (m,) and Hessian (m, m) in γ: exact, or the average information."""
-        return self._derivatives.gradient_hessian(factors, state, reml)
+        return self._derivatives.gradient_hessian(factors, state, reml, sigma2)
 
     def derivatives(
         self,

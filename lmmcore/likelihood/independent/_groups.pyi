@@ -66,7 +66,8 @@ def assemble(
     reml: bool,
     of_q: float,
     on_x: float,
-    on_e: float,
+    on_w: float,
+    on_q: float,
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def chain_rule(
     g: np.ndarray, h: np.ndarray, factors: list[np.ndarray], slopes: list[np.ndarray]

@@ -358,12 +358,12 @@ cdef class Batch:
 
 
 def assemble(const double[::1] trace, const double[:, ::1] quad, const double[:, ::1] outer,
-             Py_ssize_t p, bint reml, double of_q, double on_x, double on_e):
+             Py_ssize_t p, bint reml, double of_q, double on_x, double on_w, double on_q):
     """Gradient (m,) and Hessian (m, m) in the coordinates of G from the sums over groups.
 
     With x the entries of `outer` that belong to X (REML only), w those of X and e, q that of e:
     ``g_c = trace_c - tr x_c - of_q q_c`` and
-    ``h_cd = quad_cd + on_x <x_c, x_d> + on_e (2 <w_c, w_d> + q_c q_d)``.
+    ``h_cd = quad_cd + on_x <x_c, x_d> + 2 on_w <w_c, w_d> + on_q q_c q_d``.
     """
     cdef Py_ssize_t m = trace.shape[0], c, d, i, j, at
     cdef double t, u, x, w
@@ -397,7 +397,7 @@ def assemble(const double[::1] trace, const double[:, ::1] quad, const double[:,
                 for j in range(p):
                     w += outer[c, last + j] * outer[d, last + j]
                 u = outer[c, last + p] * outer[d, last + p]
-                h[c * m + d] = 0.5 * (quad[c, d] + quad[d, c]) + on_x * x + on_e * (2.0 * w + u)
+                h[c * m + d] = 0.5 * (quad[c, d] + quad[d, c]) + on_x * x + 2.0 * on_w * w + on_q * u
                 h[d * m + c] = h[c * m + d]
     return gradient, hessian
 

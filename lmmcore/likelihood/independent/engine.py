@@ -20,7 +20,14 @@ from ...linalg.matrices import symmetric, symmetric_index
 from ...parallel import map_chunks
 from ..moments import spread
 from ..products import ProductDerivative
-from ..state import SMALLEST, State, TermShape, state_without_effects, zero_words
+from ..state import (
+    SMALLEST,
+    State,
+    TermShape,
+    quadratic_weights,
+    state_without_effects,
+    zero_words,
+)  # fmt: skip
 from . import _groups
 from .adjustment import adjustment_of_groups
 from .classes import compress
@@ -292,19 +299,21 @@ class IndependentEngine:
                     total += more
         return out
 
-    def gradient(self, factors: Sequence[np.ndarray], state: State, reml: bool) -> np.ndarray:
+    def gradient(
+        self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float | None = None
+    ) -> np.ndarray:
         """Return the gradient of the criterion (m,) in γ."""
-        return self.gradient_hessian(factors, state, reml)[0]
+        return self.gradient_hessian(factors, state, reml, sigma2)[0]
 
     def gradient_hessian(
-        self, factors: Sequence[np.ndarray], state: State, reml: bool
+        self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient (m,) and exact Hessian (m, m) of the criterion in γ."""
-        n_eff = float(self.n - self.p if reml else self.n)
+        m, on_q = quadratic_weights(self.n - self.p if reml else self.n, state.r2, sigma2)
         trace, quad, outer = self.derivatives(
-            factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * n_eff)
+            factors, state, reml, (-1.0, 2.0 if reml else 0.0, 2.0 * m)
         )
-        return _groups.assemble(trace, quad, outer, self.p, reml, n_eff, -1.0, -n_eff)
+        return _groups.assemble(trace, quad, outer, self.p, reml, m, -1.0, -m, on_q)
 
     def scoring(
         self, factors: Sequence[np.ndarray], state: State, reml: bool, sigma2: float
@@ -313,7 +322,7 @@ class IndependentEngine:
         trace, quad, outer = self.derivatives(
             factors, state, reml, (1.0, -2.0 if reml else 0.0, 0.0)
         )
-        return _groups.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0)
+        return _groups.assemble(trace, quad, outer, self.p, reml, state.r2 / sigma2, 1.0, 0.0, 0.0)
 
     def adjustment(self, factors: Sequence[np.ndarray], state: State) -> np.ndarray:
         """Return B'E_cCE_dB (m, m, p, p); see `Engine.adjustment`."""
