@@ -18,6 +18,8 @@ from .design.components import VCSpec
 from .errors import LmmcoreError, LmmcoreWarning
 from .fitting.certificate import Convergence
 from .inference.robust import cluster_robust
+from .meta.analysis import MetaAnalysis
+from .meta.door import meta
 from .model import MixedLM
 from .parallel import get_threads, set_threads
 from .params import MixedLMParams
@@ -35,6 +37,7 @@ __all__ = [
     "KnownMatrix",
     "LmmcoreError",
     "LmmcoreWarning",
+    "MetaAnalysis",
     "MixedLM",
     "MixedLMParams",
     "MixedLMResults",
@@ -48,6 +51,7 @@ __all__ = [
     "get_threads",
     "gls",
     "known",
+    "meta",
     "mixedlm",
     "mmrm",
     "plugins",

@@ -197,6 +197,10 @@ def _same_rows(fits: Sequence[MixedLMResults]) -> None:
         )
         if not np.allclose(a, b, rtol=1e-12):
             raise DataValueError("the models have different weights; expected the same")
+        if first.design.scale != model.design.scale:
+            raise DataValueError(
+                "σ² is held at different values in the models, or estimated in some; expected the same sigma="
+            )
 
 
 def _spans(large: MixedLMResults, small: MixedLMResults) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .chosen_inference import bound_choice, with_inference
+from .design.held_scale import refuse_held
 from .fitting.estimate import estimate
 from .fitting.options import chosen_optimizers
 from .fitting.run import run
@@ -98,6 +99,7 @@ def fit(
     """
     for name, given in (("fe_pen", fe_pen), ("cov_pen", cov_pen)):
         if given is not None:
+            refuse_held(model.design.scale, name)
             penalized.check_smooth(given, name)
     optimizers, options = chosen_optimizers(method, options)
     penalty = smooth_penalties(model, fe_pen, cov_pen)

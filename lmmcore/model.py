@@ -69,11 +69,9 @@ class MixedLM:
     covariance : str, CovarianceStructure or mapping, optional
         Covariance structure of the random coefficients; see `from_formula`.
     like : MixedLM, optional
-        A model with the same number of rows. The new model takes its
-        groups, random effects, weights and covariance structures.
+        A model with the same rows. The new one takes its groups, random effects, weights, structures.
     sigma : float or "known", optional
-        Holds the residual standard deviation σ at a number; "known" with ``weights=1/v`` at 1, so that
-        the residuals have the variances v. By default, σ is estimated.
+        Holds σ at a number; "known" with ``weights=1/v`` at 1: the residuals have the variances v.
 
     Attributes
     ----------
@@ -188,31 +186,25 @@ class MixedLM:
         use_sparse : bool
             Accepted for compatibility: storage is chosen by lmmcore.
         missing : {"none", "drop", "raise"}
-            "none" (the default) and "drop" leave out rows in which an evaluated variable of the
-            model is missing; "raise" raises an error. (In statsmodels, "none" is an error.) The
-            summary says how many rows and why; `rows_used` has the remaining rows.
+            "none" (the default) and "drop" leave out rows in which a variable of the model is missing;
+            "raise" raises an error. (In statsmodels, "none" is an error.) `rows_used` has the others.
         groups : str or array_like, optional
-            Name of a column, or labels; a Series, and a Series as `weights`, must have the index of
-            `data`.
+            Name of a column, or labels. A Series, also as `weights`, must have the index of `data`.
         weights : str or array_like, optional
             Prior weights.
         covariance : str, CovarianceStructure or mapping, optional
-            Structure of the covariance matrix of the random coefficients, by name (``"cs"``) or as an
-            object; a mapping names the grouping factor, ``{"g": "cs"}``. In a formula, ``cs(1 + x | g)``
-            means the same.
+            Structure of the random coefficients, by name (``"cs"``) or as an object; a mapping names the
+            grouping factor, ``{"g": "cs"}``. In a formula, ``cs(1 + x | g)`` means the same.
         like : MixedLM, optional
-            A model with one row for each row of `data`. The new model is the same,
-            except that its fixed-effects columns are evaluated in `data`. All columns
-            are kept, even constant ones. No other argument is used.
+            A model with one row for each row of `data`. The new model is the same, except that its
+            fixed-effects columns are evaluated in `data`. All are kept. No other argument is used.
         sigma : float or "known", optional
-            Holds the residual standard deviation at a number; "known" with ``weights=1/v`` at 1, so that
-            the residuals have the variances v.
+            As for `MixedLM`.
         """
         refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
         if like is not None:
-            check_like(
-                like, {"formula": formula, "groups": groups, "weights": weights, "sigma": sigma}
-            )
+            others = {"formula": formula, "groups": groups, "weights": weights, "sigma": sigma}
+            check_like(like, others)
             model = cls.__new__(cls)
             model._setup(with_data(like, data), like.use_sqrt, like.formula, form=False)
             return model
@@ -239,10 +231,7 @@ class MixedLM:
         return model
 
     def initialize(self) -> None:
-        """Accepted for compatibility; has no effect, because a model is complete when it is built.
-
-        For other data, build another model. Results refer to the model that they came from.
-        """
+        """Accepted for compatibility; has no effect, because a model is complete when it is built."""
 
     def _get_init_kwds(self) -> dict[str, Any]:
         """Return what another model of these rows is built with, as code written for statsmodels asks."""
@@ -285,13 +274,7 @@ class MixedLM:
 
     @property
     def design(self) -> Design:
-        """The columns of the model in the rows used.
-
-        Raises
-        ------
-        DataRemovedError
-            `remove_data` removed them.
-        """
+        """The columns of the model in the rows used; a DataRemovedError after `remove_data`."""
         if self.rows is None:
             raise rows_removed()
         return self.rows
@@ -300,7 +283,7 @@ class MixedLM:
     def crossproducts(self) -> CrossProducts | CrossedProducts:
         """Cross-products of all columns.
 
-        They are formed when the model is built or, if there are many columns, when they are first needed.
+        They are formed when the model is built, many columns when they are first needed.
 
         Raises
         ------
@@ -312,9 +295,8 @@ class MixedLM:
     @cached_property
     def equations(self) -> Equations:
         """Cross-products, covariance structures and engines: all of which likelihoods are made."""
-        return Equations(
-            self.spec.layout, self.crossproducts, self.structures, scale=self.design.scale
-        )
+        scale = self.design.scale
+        return Equations(self.spec.layout, self.crossproducts, self.structures, scale=scale)
 
     # Rows and names, as statsmodels has them
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .design.held_scale import refuse_held
 from .errors import OptionError
 from .leverage import effective_df
 
@@ -14,6 +15,7 @@ from .leverage import effective_df
 def _variances(results: Any) -> tuple[float, float, float]:
     """Return the variances of Xβ̂ over the rows, of Zb (their mean) and of the residuals."""
     fit, model, design = results.fit, results.model, results.model.design
+    refuse_held(design.scale, "the share of explained variance")
     fixed = float(np.var(np.asarray(model.exog) @ fit.beta, ddof=1)) if fit.spec.k_fe else 0.0
     cov = fit.params_object.cov_re * fit.scale
     random = 0.0
@@ -91,7 +93,7 @@ def conditional_aic(results: Any) -> float:
     """Akaike's criterion for predictions in the same groups.
 
     ``−2 log f(y | b̂) + 2 (ρ + 1)``, where ρ is `effective_df` (Vaida and Blanchard 2005, Biometrika 92,
-    351–370, with σ² estimated and the relative covariances taken as known).
+    351–370, with σ² estimated and the relative covariances taken as known; ρ alone where σ² is held).
     """
     fit, weights = results.fit, results.model.design.weights
     w = np.ones(fit.spec.nobs) if weights is None else np.asarray(weights)
@@ -99,4 +101,4 @@ def conditional_aic(results: Any) -> float:
     deviance = (
         fit.spec.nobs * np.log(2.0 * np.pi * fit.scale) - np.sum(np.log(w)) + square / fit.scale
     )
-    return float(deviance + 2.0 * (effective_df(fit) + 1.0))
+    return float(deviance + 2.0 * (effective_df(fit) + float(not fit.holds_scale)))

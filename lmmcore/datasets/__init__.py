@@ -13,6 +13,7 @@ from ..errors import DataNotFoundError, suggest
 
 __all__ = [
     "load",
+    "load_bcg",
     "load_cake",
     "load_dyestuff",
     "load_dyestuff2",
@@ -328,3 +329,27 @@ def load_cake() -> pd.DataFrame:
     (270, 5)
     """
     return load("cake")
+
+
+def load_bcg() -> pd.DataFrame:
+    """Thirteen trials of the BCG vaccine against tuberculosis (13 rows).
+
+    Returns
+    -------
+    DataFrame
+        ``study`` (13 levels), ``treated_cases``, ``treated_healthy``, ``control_cases``, ``control_healthy``
+        (people), ``latitude`` (absolute, degrees), ``log_rr`` (log risk ratio of vaccinated to others) and
+        its sampling ``variance``.
+
+    References
+    ----------
+    Colditz, G. A., Brewer, T. F., Berkey, C. S., et al. (1994). Efficacy of BCG vaccine in the prevention of
+    tuberculosis: meta-analysis of the published literature. Journal of the American Medical Association 271,
+    698-702.
+
+    Examples
+    --------
+    >>> load_bcg().shape
+    (13, 8)
+    """
+    return load("bcg")

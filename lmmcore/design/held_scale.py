@@ -30,3 +30,17 @@ def held_scale(sigma: Any, weights: Any) -> float | None:
     if not 0.0 < value < float("inf"):
         raise OptionError(f"sigma={sigma!r}; expected {FORMS}")
     return value**2
+
+
+def refuse_held(scale: float | None, what: str) -> None:
+    """Raise an OptionError where σ² is held, for methods that estimate it.
+
+    Raises
+    ------
+    OptionError
+    """
+    if scale is not None:
+        raise OptionError(
+            f"{what} needs an estimated residual variance, and this model holds it at {scale:g}; expected a "
+            "model without sigma= and known variances"
+        )

@@ -16,7 +16,7 @@ observed Hessian of −2 log restricted likelihood.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,17 @@ class Pieces:
 
 @once
 def pieces(fit: Fit) -> Pieces:
-    """Return what Kenward and Roger's formulas need of a fit; formed once."""
+    """Return what Kenward and Roger's formulas need of a fit; formed once. A held σ² has no part."""
+    found = _pieces(fit)
+    if not fit.holds_scale:
+        return found
+    return replace(
+        found, first=found.first[:-1], cross=found.cross[:-1, :-1], traces=found.traces[:-1, :-1],
+        bent=None if found.bent is None else found.bent[:-1, :-1], observed=found.observed[:-1, :-1],
+    )  # fmt: skip
+
+
+def _pieces(fit: Fit) -> Pieces:
     likelihood, point, order = fit.likelihood, fit.point, second_order(fit)
     engine, state, p = likelihood.engine, fit.state, fit.spec.k_fe
     if fit.residual is not None:
@@ -118,6 +128,8 @@ def _observed(fit: Fit, natural: Natural) -> np.ndarray:
 
 
 def _symmetric_inverse(information: np.ndarray) -> np.ndarray:
+    if not len(information):
+        return information
     size = np.sqrt(np.maximum(np.abs(np.diag(information)), 1e-300))
     values, vectors = np.linalg.eigh(information / np.outer(size, size))
     kept = values > SMALL * values[-1]

@@ -72,7 +72,7 @@ def profile_variance(
                 f"dist_high={dist_high!r} is too large: the likelihood is not finite at the variance "
                 f"{value * fit.scale:.6g}; expected a smaller distance"
             )
-        scale = restricted.scale_at(state)
+        scale = restricted.sigma2(state) / restricted.coordinates.y_scale**2
         out.append([value * scale, -0.5 * found.point.value])
     return np.array(out)
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..arguments import generator, whole_number
 from ..crossproducts.crossed import CrossedProducts
+from ..design.held_scale import refuse_held
 from ..errors import OptionError, suggest
 from ..fitting.estimate import estimate
 from ..fitting.fit import Fit
@@ -124,6 +125,7 @@ def rlrt(fit: Fit, term: str | None = None, nsim: int = 10_000, rng: Any = None)
     (6.369, True)
     """
     nsim = whole_number(nsim, "nsim", 100)
+    refuse_held(fit.likelihood.scale, "rlrt")
     t = _term(fit, term)
     name = fit.layout.terms[t].title
     statistic = max(0.0, _without(fit, t) - fit.criterion)

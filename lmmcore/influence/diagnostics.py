@@ -132,7 +132,7 @@ def _estimates(
     theta = np.full((count, len(fit.point.theta)), np.nan)
     m, n = np.full((count, width, width), np.nan), np.zeros(count, dtype=np.int64)
     alone = np.ones(count, dtype=bool)
-    if not fit.is_crossed:
+    if not fit.is_crossed and not fit.holds_scale:
         together = AtOnce(fit, rows)
         third = together.third() if method == "exact" else None
         for start, stop in together.chunks(deletions):
@@ -162,7 +162,7 @@ def _diagnostics(
     n_eff = n - (p if fit.reml else 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = r2 / n_eff / coordinates.y_scale**2
-    if method == "fixed":
+    if method == "fixed" or fit.holds_scale:
         scale = np.where(np.isfinite(scale), fit.scale, np.nan)
     matrix = coordinates.matrix * coordinates.y_scale
     v = scale[:, None, None] * (matrix @ inverse @ matrix.T)

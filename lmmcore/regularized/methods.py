@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import number
+from ..design.held_scale import refuse_held
 from ..errors import OptionError
 from ..params import MixedLMParams
 from .fit import fit_penalized
@@ -92,6 +93,7 @@ def fit_regularized(
     A smooth penalty P is subtracted from the log-likelihood, as in statsmodels: the fit minimizes
     −2 log-likelihood + 2 P(β), where the object's ``alpha`` is `alpha`, not alpha/2.
     """
+    refuse_held(model.design.scale, "fit_regularized")
     if not isinstance(method, str) and hasattr(method, "func"):
         check_smooth(method, "method")
         penalty = with_alpha(method, alpha)
@@ -149,6 +151,7 @@ def fit_regularized_path(
     -------
     RegularizationPath
     """
+    refuse_held(model.design.scale, "fit_regularized_path")
     return fit_path(
         model, penalty, alphas, n_alphas, smallest, penalty_weights, unpenalized, groups, standardize,
         variances, maxit, fit_kwargs,
@@ -192,6 +195,7 @@ def select_random_effects(
     -------
     RandomEffectsPath
     """
+    refuse_held(model.design.scale, "select_random_effects")
     return random_effects_path(
         model, penalty, criterion, alphas, n_alphas, keep, adaptive, fit_kwargs
     )

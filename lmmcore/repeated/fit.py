@@ -82,7 +82,7 @@ def fit_repeated(
             search.run(psi)
         if search.is_enough(structure, model.nobs):
             break
-    if model.nobs <= SMALL and search.psi is not None:
+    if model.nobs <= SMALL and search.psi is not None and joint.n_parameters:
         search.explore(structure)
     if search.psi is None:
         raise ConvergenceError(
@@ -134,6 +134,9 @@ class _Search:
     def run(self, psi: np.ndarray) -> None:
         """Descend from ψ; keep where it ends, if that is lower."""
         self.joint.forget()
+        if not self.joint.n_parameters:
+            self.psi, self.value, self.converged = psi, self.joint.value(psi), True
+            return
         found = self.optimizer.minimize(
             self.joint, psi, options=self.options, callback=self.callback
         )
@@ -191,6 +194,8 @@ class _Search:
     def way_down(self) -> np.ndarray | None:
         """Return ψ to go on from, where the exact Hessian shows a saddle point or a slope; or None."""
         assert self.psi is not None
+        if not self.joint.n_parameters:
+            return None
         _, gradient, hessian = self.joint.exact(self.psi)
         size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
         values, vectors = eigh(hessian / np.outer(size, size))

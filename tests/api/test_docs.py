@@ -59,6 +59,7 @@ def test_pages_with_code():
         "docs/formulas.md",
         "docs/from_statsmodels.md",
         "docs/inference.md",
+        "docs/meta_analysis.md",
         "docs/optimizers.md",
         "docs/penalties.md",
         "docs/residuals.md",

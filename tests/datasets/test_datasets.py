@@ -9,6 +9,13 @@ from lmmcore.errors import DataNotFoundError, LmmcoreError
 # name: rows; per column the sum of an integer column (int), the sum of a measured column (float),
 # or the levels of a factor, joined by "|"
 EXPECTED = {
+    "bcg": (13, {"study": "|".join((
+        "Aronson 1948", "Ferguson & Simes 1949", "Rosenthal et al. 1960", "Hart & Sutherland 1977",
+        "Frimodt-Moller et al. 1973", "Stein & Aronson 1953", "Vandiviere et al. 1973", "TPT Madras 1980",
+        "Coetzee & Berjak 1968", "Rosenthal et al. 1961", "Comstock et al. 1974", "Comstock & Webster 1969",
+        "Comstock et al. 1976")), "treated_cases": 1065, "treated_healthy": 189999, "control_cases": 1510,
+        "control_healthy": 164773, "latitude": 435,
+        "log_rr": -9.628454955742171, "variance": 1.9864202240999673}),
     "cake": (270, {"replicate": "|".join(map(str, range(1, 16))), "recipe": "A|B|C",
                    "temperature": "175|185|195|205|215|225", "angle": 8673, "temp": 54000}),
     "dyestuff": (30, {"Batch": "A|B|C|D|E|F", "Yield": 45825}),

@@ -1,0 +1,1 @@
+"""Meta-analysis: effects with known sampling variances."""
