@@ -28,6 +28,7 @@ from .repeated.known import known
 from .repeated.model import RepeatedLM, gls, mmrm
 from .repeated.results import RepeatedResults
 from .repeated.terms import structure as residual_structure
+from .repeated.terms import variance_function
 from .results import MixedLMResults
 from .version import __version__ as __version__
 
@@ -57,4 +58,5 @@ __all__ = [
     "plugins",
     "residual_structure",
     "set_threads",
+    "variance_function",
 ]

@@ -54,7 +54,10 @@ class BoundResidual(Protocol):
     def starts(self) -> list[np.ndarray]: ...
 
     def matrix(self, u: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return R (t, t) of rows of one group, relative to σ²; positive definite for any real u.
+        """Return R (t, t) of rows of one group, relative to σ².
+
+        Where it is not positive definite, the parameters count as out of range. Prefer parameters for which
+        it always is.
 
         Parameters
         ----------

@@ -32,6 +32,10 @@ FEW = 5000  # rows up to which all starts are tried
 SMALL, DRAWN = 400, 6  # rows up to which starts are drawn as well, and how many
 ROUNDS = 4  # how often the search goes on from a better optimum in θ
 FLAT = 1e-7  # eigenvalue of the scaled Hessian, of a direction that the data do not determine
+MOVES = 0.05  # part of a flat direction from which a parameter counts as moving
+UNKNOWN = 1e-5  # second derivative in a free parameter of R that the data say nothing about
+VALLEY = 1e-3  # eigenvalue of the scaled Hessian below which the search goes on to the bottom
+EXACT, POLISHED = 1e-14, 5  # decrement at the bottom, and how many steps lead there
 SADDLE = 1e-5  # negative eigenvalue of the scaled Hessian, of a saddle point
 EDGE = 1e-6  # change of R with a parameter, from which the parameter is at the edge of its range
 
@@ -82,7 +86,8 @@ def fit_repeated(
             search.run(psi)
         if search.is_enough(structure, model.nobs):
             break
-    if model.nobs <= SMALL and search.psi is not None and joint.n_parameters:
+    drawn = model.nobs <= SMALL and structure.start is None
+    if drawn and search.psi is not None and joint.n_parameters:
         search.explore(structure)
     if search.psi is None:
         raise ConvergenceError(
@@ -90,6 +95,8 @@ def fit_repeated(
             "fixed and random effects reproduce the response"
         )
     own = search.settle(model.spec.layout)
+    if own is None or not own.convergence.boundary:
+        search.polish()
     psi = search.psi
     theta, u = joint.split(psi)
     inner = joint.inner(u)
@@ -191,6 +198,25 @@ class _Search:
             self.run(further)
         return own
 
+    def polish(self) -> None:
+        """Go to the bottom of a valley that is nearly flat, where its curvature says whether it is."""
+        for _ in range(POLISHED):
+            assert self.psi is not None
+            _, gradient, hessian = self.joint.exact(self.psi)
+            size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+            values, vectors = eigh(hessian / np.outer(size, size))
+            if not len(values) or values[0] > VALLEY:
+                return
+            kept = values > VALLEY
+            slope = vectors[:, kept].T @ (gradient / size)
+            if 0.5 * float(np.sum(slope**2 / values[kept])) < EXACT:
+                return
+            moved = self.psi - (vectors[:, kept] @ (slope / values[kept])) / size
+            value = self.joint.value(moved)
+            if not value <= self.value + rounding(self.value):
+                return
+            self.psi, self.value = moved, min(value, self.value)
+
     def way_down(self) -> np.ndarray | None:
         """Return ψ to go on from, where the exact Hessian shows a saddle point or a slope; or None."""
         assert self.psi is not None
@@ -242,11 +268,14 @@ def _certificate(
         kept = values > FLAT
         decrement = 0.5 * float(np.sum(slope[kept] ** 2 / values[kept]))
         smallest = float(values[0])
-        if not kept.all() and edges.sum() < len(edges):
-            direction = vectors[:, 0] / size
-            flat = _words(
-                structure, direction[-int((~edges).sum()) :] if (~edges).any() else direction
-            )
+        of_residual = np.flatnonzero(free) >= m_theta
+        unknown = (np.abs(np.diag(h)) < UNKNOWN) & of_residual
+        if unknown.any():
+            flat = _unknown(structure, psi[m_theta:], np.flatnonzero(free)[unknown] - m_theta)
+        elif not kept.all() and edges.sum() < len(edges):
+            direction = np.zeros(len(psi))
+            direction[free] = vectors[:, 0]
+            flat = (_together(joint, structure, psi, direction),)
     names = [n for n, e in zip(_names(structure, psi[m_theta:]), edges) if e]
     boundary = tuple(f"{n} of {structure.title} is at the edge of its range" for n in names)
     holds = decrement <= DECREMENT and (np.isnan(smallest) or smallest > -FLAT)
@@ -277,12 +306,32 @@ def _names(structure: Structure, u: np.ndarray) -> list[str]:
     return names if len(names) == len(u) else [f"parameter {i + 1}" for i in range(len(u))]
 
 
-def _words(structure: Structure, direction: np.ndarray) -> tuple[str, ...]:
-    if not len(direction):
-        return ()
-    return (
-        f"the data cannot tell the parameters of the residual structure {structure.title} from each other, "
-        "from the variances of the random effects, or from the residual variance",
+def _together(
+    joint: JointLikelihood, structure: Structure, psi: np.ndarray, direction: np.ndarray
+) -> str:
+    """Name what moves along a direction in which the likelihood is constant."""
+    theta, u = joint.split(psi)
+    inner = joint.inner(u)
+    assert inner is not None
+    large = np.abs(direction) > MOVES * np.abs(direction).max()
+    likelihood = inner.likelihood
+    terms = [
+        term.title
+        for term, at in zip(joint.equations.layout.terms, likelihood.slices)
+        if large[: len(theta)][at].any()
+    ]
+    names = [n for n, moves in zip(_names(structure, u), large[len(theta) :]) if moves]
+    of_residual = f"{', '.join(names)} of {structure.title}" if names else ""
+    what = [f"the variances of {' and '.join(terms)}"] if terms else []
+    what += [of_residual] if of_residual else []
+    return f"the data cannot tell apart {' and '.join([*what, 'the residual variance'])}"
+
+
+def _unknown(structure: Structure, u: np.ndarray, which: np.ndarray) -> tuple[str, ...]:
+    names = _names(structure, u)
+    return tuple(
+        f"the data say nothing about {names[i]} of the residual structure {structure.title}"
+        for i in which.tolist()
     )
 
 

@@ -37,6 +37,11 @@ def sums_of_groups(fit: Fit, natural: Natural) -> Parts:
     OptionError
         Several grouping factors of the random effects.
     """
+    if fit.residual.structure.of_fitted:
+        raise OptionError(
+            "Kenward-Roger with variances that depend on the fitted values: R depends on the fixed effects, "
+            "and the formulas do not hold. Use ddf='satterthwaite'"
+        )
     if fit.is_crossed:
         raise OptionError(
             "Kenward-Roger of a model with a residual structure and several grouping factors is not offered; "

@@ -15,6 +15,7 @@ from ..errors import OptionError
 from ..fitting.options import chosen_optimizers
 from ..model import MixedLM
 from .fit import fit_repeated
+from .fixed_point import fit_of_fitted
 from .known import Known, known_blocks
 from .results import RepeatedResults
 from .structure import bind
@@ -96,6 +97,10 @@ class RepeatedLM:
         ConvergenceError
             The likelihood has no maximum.
 
+        Notes
+        -----
+        Where variances are a function of the fitted values, fits are repeated until these do not change.
+
         Warns
         -----
         ConvergenceWarning
@@ -106,7 +111,11 @@ class RepeatedLM:
         if not isinstance(reml, bool):
             raise OptionError(f"reml={reml!r}; expected True (REML) or False (ML)")
         optimizers, options = chosen_optimizers(method, options)
-        found = fit_repeated(self, self.residual_structure, reml, optimizers, options, callback)
+        structure = self.residual_structure
+        if structure.of_fitted:
+            found = fit_of_fitted(self, reml, optimizers, options, callback)
+        else:
+            found = fit_repeated(self, structure, reml, optimizers, options, callback)
         return RepeatedResults(self, with_inference(self, found, ddf, vcov))
 
 

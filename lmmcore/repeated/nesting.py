@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..errors import DataValueError
 from .known import KnownBlocks
+from .terms import ResidualTerm
 
 LARGER = {
+    "diag": {"csh", "ar1h", "toeph", "anteh", "un"},
     "cs": {"csh", "toep", "toeph", "un"},
     "ar1": {"ar1h", "toep", "toeph", "ante", "anteh", "arma", "un"},
     "toep": {"toeph", "un"},
@@ -53,9 +57,16 @@ def _correlation(a: Any, b: Any) -> bool:
         return isinstance(a, KnownBlocks) and a.equals(b)
     if str(a) == str(b):
         return True
-    same_place = b is not None and (a.coordinates, a.groups) == (b.coordinates, b.groups)
-    return same_place and b.name in LARGER.get(a.name, set())
+    if not isinstance(a, ResidualTerm) or not isinstance(b, ResidualTerm):
+        return False
+    if (a.coordinates, a.groups) != (b.coordinates, b.groups) or "by" in {**a.options, **b.options}:
+        return False
+    if "bands" in b.options:
+        return a.name == b.name and a.options.get("bands", np.inf) <= b.options["bands"]
+    return a.name == b.name or b.name in LARGER.get(a.name, set())
 
 
 def _variance(a: Any, b: Any) -> bool:
-    return a is None or str(a) == str(b)
+    if a is None or str(a) == str(b):
+        return True
+    return b is not None and {str(x) for x in a.parts} <= {str(x) for x in b.parts}

@@ -11,6 +11,7 @@ from ..errors import OptionError
 from ..fitting.fit import Fit, once
 from ..inference.second_order import second_order
 from ..likelihood.users_columns import InUsersColumns
+from .separable import Separable
 
 STEP = 1e-5  # of differences, relative
 
@@ -88,8 +89,11 @@ def residual_covariance(fit: Fit, group: Any = None) -> pd.DataFrame:
         sd = np.exp(log_sd[rows])
         matrix = sd[:, None] * matrix * sd
     positions = structure.positions
-    if positions.levels is not None:
-        names: list[Any] = [positions.levels[int(v)] for v in pattern.values[:, 0]]
+    bound = None if structure.correlation is None else structure.correlation.bound
+    if isinstance(bound, Separable):
+        names: list[Any] = list(bound.labels(pattern.values))
+    elif positions.levels is not None:
+        names = [positions.levels[int(v)] for v in pattern.values[:, 0]]
     elif pattern.values.shape[1] == 1:
         names = pattern.values[:, 0].tolist()
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from ..extension.residuals import Positions
 from ..plugin_host.guarded_residual import GuardedResidual
 from ..plugin_host.manager import look_up
 from .known import KnownBlocks, positions_of_blocks
+from .separable import bind_product
 from .strata import Strata, strata_of
-from .terms import ResidualTerm, VarianceTerm
-from .variances import BoundVariance, bind_variance
+from .terms import FITTED, ResidualProduct, ResidualTerm, VarianceProduct, VarianceTerm
+from .variances import BoundVariance, bind_variances
 
 STEP = 1e-30  # of complex steps
 
@@ -45,8 +47,8 @@ class Structure:
 
     Attributes
     ----------
-    term : ResidualTerm, KnownBlocks or None
-    variance_term : VarianceTerm or None
+    term : ResidualTerm, ResidualProduct, KnownBlocks or None
+    variance_term : VarianceTerm, VarianceProduct or None
     title : str
     correlation : Strata or None
     variance : BoundVariance or None
@@ -55,16 +57,25 @@ class Structure:
         All rows, by groups of one shape.
     crosses : bool
         Whether groups of residuals have rows in several levels of a grouping factor.
+    start : array or None
+        The only parameters to start from, where they are known.
     """
 
-    term: ResidualTerm | KnownBlocks | None
-    variance_term: VarianceTerm | None
+    term: ResidualTerm | ResidualProduct | KnownBlocks | None
+    variance_term: VarianceTerm | VarianceProduct | None
     title: str
     correlation: Strata | None
     variance: BoundVariance | None
     positions: Positions
     patterns: list[Pattern]
     crosses: bool = False
+    start: np.ndarray | None = None
+
+    @property
+    def of_fitted(self) -> bool:
+        """Whether variances are a function of the fitted values."""
+        term = self.variance_term
+        return term is not None and any(part.covariate == FITTED for part in term.parts)
 
     @property
     def n_correlation(self) -> int:
@@ -78,6 +89,8 @@ class Structure:
     @property
     def starts(self) -> list[np.ndarray]:
         """Parameters to start from."""
+        if self.start is not None:
+            return [self.start]
         own = [np.zeros(0)] if self.correlation is None else self.correlation.starts
         more = np.zeros(0 if self.variance is None else self.variance.n_parameters)
         return [np.concatenate([s, more]) for s in own]
@@ -129,9 +142,15 @@ class Structure:
 
 
 def bind(
-    design: Design, term: ResidualTerm | KnownBlocks | None, variance: VarianceTerm | None
-) -> Structure:
+    design: Design, term: ResidualTerm | ResidualProduct | KnownBlocks | None,
+    variance: VarianceTerm | VarianceProduct | None, fitted: np.ndarray | None = None,
+) -> Structure:  # fmt: skip
     """Return the residual structure for the rows of a design.
+
+    Parameters
+    ----------
+    fitted : array (n,), optional
+        Fitted values, for a variance function of them.
 
     Raises
     ------
@@ -145,10 +164,12 @@ def bind(
     if isinstance(term, KnownBlocks):
         return _of_known(design, term)
     table = _table(design)
-    positions = _positions(design, table, term)
+    positions, levels = _positions(design, table, term)
     crosses = _crosses(design, positions, term)
     strata, of_row = None, np.zeros(design.n_rows, dtype=np.intp)
-    if term is not None:
+    if isinstance(term, ResidualProduct):
+        strata = Strata(bind_product(term, positions, levels))
+    elif term is not None:
         options = {k: v for k, v in term.options.items() if k != "by"}
         guarded = GuardedResidual(look_up("residual", term.name), positions, options)
         by, what = term.options.get("by"), f"residual={term!s}"
@@ -156,12 +177,17 @@ def bind(
         strata, of_row = strata_of(positions, column, guarded, what)
     function = None
     if variance is not None:
-        function = bind_variance(
-            variance, _column(table, variance.covariate, f"variance={variance!s}")
-        )
+        function = bind_variances(variance.parts, partial(_of_variance, table, fitted))
     title = ", ".join(str(x) for x in (term, variance) if x is not None)
     patterns = _patterns(positions, of_row, strata is not None)
     return Structure(term, variance, title, strata, function, positions, patterns, crosses)
+
+
+def _of_variance(table: pd.DataFrame, fitted: np.ndarray | None, part: VarianceTerm) -> pd.Series:
+    """Return the covariate of a variance function."""
+    if part.covariate != FITTED:
+        return _column(table, part.covariate, f"variance={part!s}")
+    return pd.Series(np.ones(len(table)) if fitted is None else fitted, table.index)
 
 
 def _of_known(design: Design, term: KnownBlocks) -> Structure:
@@ -193,11 +219,14 @@ def _column(table: pd.DataFrame, name: str, what: str) -> pd.Series:
     return table[name]
 
 
-def _positions(design: Design, table: pd.DataFrame, term: ResidualTerm | None) -> Positions:
+def _positions(
+    design: Design, table: pd.DataFrame, term: ResidualTerm | ResidualProduct | None
+) -> tuple[Positions, list[tuple[str, ...] | None]]:
+    """Return the positions of the rows, and the levels of each coordinate."""
     n, what = design.n_rows, f"residual={term!s}"
     rows = list(table.index)
     if term is None:
-        return Positions(np.zeros((n, 1)), ("order",), None, np.arange(n), range(n), rows)
+        return Positions(np.zeros((n, 1)), ("order",), None, np.arange(n), range(n), rows), []
     if term.groups is not None:
         grouping = code_groups(_column(table, term.groups, what), term.groups)
         codes, labels = grouping.codes, list(grouping.factor.keys)
@@ -216,41 +245,51 @@ def _positions(design: Design, table: pd.DataFrame, term: ResidualTerm | None) -
         first = np.searchsorted(codes[order], np.arange(codes.max() + 1))
         place = np.empty(n)
         place[order] = np.arange(n) - first[codes[order]]
-        levels = tuple(str(i + 1) for i in range(int(place.max()) + 1))
-        return Positions(place[:, None], ("order",), levels, codes, labels, rows)
-    columns, levels_of = [], None
+        steps = tuple(str(i + 1) for i in range(int(place.max()) + 1))
+        order_of = Positions(place[:, None], ("order",), steps, codes, labels, rows)
+        return order_of, [steps]
+    columns, levels = [], []
     for name in term.coordinates:
-        column = _column(table, name, what)
-        if column.isna().any():
-            at = int(np.flatnonzero(column.isna())[0])
-            raise DataValueError(
-                f"{what}: {name} is missing in row {rows[at]} (group {labels[int(codes[at])]}); "
-                "leave out the row"
-            )
-        if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(
-            column.dtype
-        ):
-            values = (
-                column.cat.remove_unused_categories()
-                if hasattr(column, "cat")
-                else column.astype("category")
-            )
-            levels_of = tuple(str(x) for x in values.cat.categories)
-            columns.append(values.cat.codes.to_numpy(dtype=float))
-            continue
-        numbers = column.to_numpy(dtype=float)
-        if not np.isfinite(numbers).all():
-            at = int(np.flatnonzero(~np.isfinite(numbers))[0])
-            raise DataValueError(
-                f"{what}: {name} is {numbers[at]} in row {rows[at]}; expected finite numbers"
-            )
-        columns.append(numbers)
+        values, own = _coordinate(_column(table, name, what), name, what, rows, labels, codes)
+        columns.append(values)
+        levels.append(own)
+    values = np.column_stack(columns)
+    if isinstance(term, ResidualProduct):
+        return Positions(values, term.coordinates, None, codes, labels, rows), levels
+    levels_of = next((own for own in levels if own is not None), None)
     if levels_of is not None and len(columns) > 1:
         raise DataValueError(
             f"{what}: {' and '.join(term.coordinates)} are not all numbers; expected one categorical "
             "variable, or numbers"
         )
-    return Positions(np.column_stack(columns), term.coordinates, levels_of, codes, labels, rows)
+    return Positions(values, term.coordinates, levels_of, codes, labels, rows), levels
+
+
+def _coordinate(
+    column: pd.Series, name: str, what: str, rows: list[Any], labels: list[Any], codes: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Return a coordinate as numbers (n,), and what they stand for if it is categorical."""
+    if column.isna().any():
+        at = int(np.flatnonzero(column.isna())[0])
+        raise DataValueError(
+            f"{what}: {name} is missing in row {rows[at]} (group {labels[int(codes[at])]}); "
+            "leave out the row"
+        )
+    is_number = pd.api.types.is_numeric_dtype(column.dtype)
+    if not is_number or pd.api.types.is_bool_dtype(column.dtype):
+        values = (
+            column.cat.remove_unused_categories()
+            if hasattr(column, "cat")
+            else column.astype("category")
+        )
+        return values.cat.codes.to_numpy(dtype=float), tuple(str(x) for x in values.cat.categories)
+    numbers = column.to_numpy(dtype=float)
+    if not np.isfinite(numbers).all():
+        at = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise DataValueError(
+            f"{what}: {name} is {numbers[at]} in row {rows[at]}; expected finite numbers"
+        )
+    return numbers, None
 
 
 def _crosses(design: Design, positions: Positions, term: Any) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataValueError
-from .terms import VarianceTerm
+from ..errors import DataValueError, OptionError
+from .terms import FITTED, VarianceTerm
 
 
 class BoundVariance(Protocol):
@@ -91,6 +92,56 @@ class ConstantPlusPower:
         return {f"constant({self.name})": float(np.exp(u[0])), f"power({self.name})": float(u[1])}
 
 
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A product of variance functions: their logarithms are added."""
+
+    parts: Sequence[BoundVariance]
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.n_parameters for p in self.parts)
+
+    def _split(self, u: np.ndarray) -> list[np.ndarray]:
+        ends = np.cumsum([p.n_parameters for p in self.parts])[:-1]
+        return np.split(u, ends)
+
+    def logarithm(self, u: np.ndarray) -> np.ndarray:
+        out: np.ndarray = np.sum(
+            [p.logarithm(v) for p, v in zip(self.parts, self._split(u))], axis=0
+        )
+        return out
+
+    def slopes(self, u: np.ndarray) -> np.ndarray:
+        return np.concatenate([p.slopes(v) for p, v in zip(self.parts, self._split(u))])
+
+    def describe(self, u: np.ndarray) -> dict[str, float]:
+        out = dict[str, float]()
+        for p, v in zip(self.parts, self._split(u)):
+            out.update(p.describe(v))
+        return out
+
+
+def bind_variances(
+    parts: Sequence[VarianceTerm], column: Callable[[VarianceTerm], pd.Series]
+) -> BoundVariance:
+    """Return a variance function, or a product of several, for the rows of a model.
+
+    Raises
+    ------
+    DataValueError
+        A stratum or a covariate that cannot be used.
+    OptionError
+        The same function twice.
+    """
+    if len(set(parts)) < len(parts):
+        raise OptionError(
+            f"variance={' * '.join(map(str, parts))!r} has a function twice; expected each once"
+        )
+    found = [bind_variance(part, column(part)) for part in parts]
+    return found[0] if len(found) == 1 else Product(found)
+
+
 def bind_variance(term: VarianceTerm, column: pd.Series) -> BoundVariance:
     """Return a variance function for the rows of a model.
 
@@ -100,6 +151,8 @@ def bind_variance(term: VarianceTerm, column: pd.Series) -> BoundVariance:
         A stratum or a covariate that cannot be used.
     """
     name, what = term.covariate, f"variance={str(term)!r}"
+    if name == FITTED and term.name in ("by", "fixed"):
+        raise OptionError(f"{what}; expected power, exp or constpower of the fitted values")
     if column.isna().any():
         row = column.index[int(np.flatnonzero(column.isna())[0])]
         raise DataValueError(f"{what}: {name} is missing in row {row}; leave out the row")

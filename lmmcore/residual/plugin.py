@@ -19,6 +19,7 @@ def lmmcore_residuals(register: Register) -> None:
         ("toeph", "visits:TOEPH", "The same, with a variance for each visit."),
         ("ante", "visits:ANTE", "Antedependence of order 1."),
         ("anteh", "visits:ANTEH", "The same, with a variance for each visit."),
+        ("diag", "visits:DIAG", "Independent, with a variance for each visit."),
         ("un", "visits:UN", "Unstructured: any covariance matrix over visits."),
         ("car1", "distances:CAR1", "Autoregressive at any times."),
         ("arma", "arma:ARMA_PQ", "ARMA(p, q) in whole steps."),

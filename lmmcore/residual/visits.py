@@ -14,6 +14,7 @@ from ..extension.residuals import BoundResidual, Positions
 from .checks import refuse_options, refuse_single_rows, refuse_ties, whole_positions
 
 Correlation = Callable[[np.ndarray, int], np.ndarray]
+Words = Callable[[np.ndarray, int], dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,8 @@ class Visits:
     guess : float
         Start of its parameters.
     own_variances : bool
+    banded : bool
+        Whether there is an option `bands`: how many diagonals are not zero, the main one among them.
     """
 
     title: str
@@ -74,19 +77,28 @@ class Visits:
     words: Callable[[np.ndarray, int], dict[str, float]]
     guess: float = 0.4
     own_variances: bool = False
+    banded: bool = False
 
     def bind(self, positions: Positions, **options: object) -> BoundResidual:
         """Return the structure for the visits of a model."""
-        refuse_options(options, self.title)
-        refuse_single_rows(positions, self.title)
+        refuse_options(options, self.title, ("bands",) if self.banded else ())
         k = whole_positions(positions, self.title)
+        correlation, words, m = self.correlation, self.words, self.count(k)
+        bands = _bands(options.get("bands"), k, self.title)
+        if bands < k:
+            correlation, words, m = (
+                partial(_few_lags, bands),
+                partial(_first_lags, bands),
+                bands - 1,
+            )
+        if self.count is not _none:
+            refuse_single_rows(positions, self.title)
         refuse_ties(positions, self.title)
         if self.own_variances and positions.levels is None:
             raise OptionError(
                 f"{self.title} has a standard deviation for each visit, and {positions.names[0]} is numeric; "
                 "expected a categorical variable, such as C(visit)"
             )
-        m = self.count(k)
         first = 0.0 if positions.levels is not None else float(positions.values.min())
         names = positions.levels or tuple(f"{first + i:g}" for i in range(k))
         more = np.zeros(k - 1 if self.own_variances else 0)
@@ -95,19 +107,22 @@ class Visits:
             for guess in (self.guess, -0.5 * self.guess, 3.0 * self.guess)[: 3 if m else 1]
         ]
         return OfVisits(
-            partial(self._whole, m, k), partial(self._words, m, k, names), first, starts
-        )
+            partial(self._whole, correlation, m, k), partial(self._words, words, m, k, names), first,
+            starts,
+        )  # fmt: skip
 
-    def _whole(self, m: int, k: int, u: np.ndarray) -> np.ndarray:
-        found = self.correlation(u[:m], k)
+    def _whole(self, correlation: Correlation, m: int, k: int, u: np.ndarray) -> np.ndarray:
+        found = correlation(u[:m], k)
         if not self.own_variances:
             return found
         sd = np.concatenate([np.ones(1, dtype=u.dtype), np.exp(u[m:])])
         out: np.ndarray = sd[:, None] * found * sd
         return out
 
-    def _words(self, m: int, k: int, names: Sequence[str], u: np.ndarray) -> dict[str, float]:
-        out = self.words(u[:m], k)
+    def _words(
+        self, words: Words, m: int, k: int, names: Sequence[str], u: np.ndarray
+    ) -> dict[str, float]:
+        out = words(u[:m], k)
         if self.own_variances:
             ratios = np.exp(u[m:]).real
             out.update({f"sd({n}) / sd({names[0]})": float(r) for n, r in zip(names[1:], ratios)})
@@ -172,6 +187,40 @@ def _steps(u: np.ndarray, k: int) -> dict[str, float]:
     return {f"corr({j}, {j + 1})": float(np.tanh(u[j - 1]).real) for j in range(1, k)}
 
 
+def _bands(given: object, k: int, title: str) -> int:
+    """Return how many diagonals are not zero."""
+    if given is None:
+        return k
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= k:
+        raise OptionError(
+            f"{title} has bands={given!r}; expected a whole number from 1 to {k}, the number of visits"
+        )
+    return given
+
+
+def _few_lags(bands: int, u: np.ndarray, k: int) -> np.ndarray:
+    """Return the Toeplitz matrix of correlations tanh u at the first lags, zero beyond."""
+    r = np.zeros(k, dtype=u.dtype)
+    r[0], r[1:bands] = 1.0, np.tanh(u)
+    return r[np.abs(np.subtract.outer(np.arange(k), np.arange(k)))]
+
+
+def _first_lags(bands: int, u: np.ndarray, k: int) -> dict[str, float]:
+    return {f"corr(lag {lag})": float(np.tanh(u[lag - 1]).real) for lag in range(1, bands)}
+
+
+def _none(k: int) -> int:
+    return 0
+
+
+def _identity(u: np.ndarray, k: int) -> np.ndarray:
+    return np.eye(k, dtype=u.dtype)
+
+
+def _nothing(u: np.ndarray, k: int) -> dict[str, float]:
+    return {}
+
+
 def _few(k: int) -> int:
     return int(k > 1)
 
@@ -182,11 +231,12 @@ def _many(k: int) -> int:
 
 AR1 = Visits("AR(1)", _few, _ar1, _of_ar1)
 CS = Visits("compound symmetry", _few, _cs, _of_cs, 0.0)
-TOEP = Visits("Toeplitz", _many, _toep, _lags, 0.1)
+TOEP = Visits("Toeplitz", _many, _toep, _lags, 0.1, banded=True)
 ANTE = Visits("antedependence", _many, _ante, _steps)
 AR1H = Visits("heterogeneous AR(1)", _few, _ar1, _of_ar1, 0.4, True)
 CSH = Visits("heterogeneous compound symmetry", _few, _cs, _of_cs, 0.0, True)
-TOEPH = Visits("heterogeneous Toeplitz", _many, _toep, _lags, 0.1, True)
+TOEPH = Visits("heterogeneous Toeplitz", _many, _toep, _lags, 0.1, True, True)
+DIAG = Visits("independent, a variance for each visit", _none, _identity, _nothing, 0.0, True)
 ANTEH = Visits("heterogeneous antedependence", _many, _ante, _steps, 0.4, True)
 
 
@@ -198,7 +248,7 @@ class Unstructured:
 
     def bind(self, positions: Positions, **options: object) -> BoundResidual:
         """Return the structure for the visits of a model."""
-        refuse_options(options, self.title)
+        refuse_options(options, self.title, ("bands",))
         refuse_single_rows(positions, self.title)
         k = whole_positions(positions, self.title)
         if positions.levels is None:
@@ -209,6 +259,14 @@ class Unstructured:
         refuse_ties(positions, self.title)
         rows, cols = np.tril_indices(k)
         rows, cols = rows[1:], cols[1:]
+        bands = _bands(options.get("bands"), k, self.title)
+        if bands < k:
+            near = rows - cols < bands
+            rows, cols, starts = rows[near], cols[near], np.zeros(int(near.sum()))
+            return OfVisits(
+                partial(_near, k, rows, cols),
+                partial(_near_words, k, rows, cols, positions.levels), 0.0, [starts],
+            )  # fmt: skip
         start = np.zeros(len(rows))
         start[rows != cols] = 0.3
         return OfVisits(
@@ -228,7 +286,11 @@ def _product(k: int, rows: np.ndarray, cols: np.ndarray, u: np.ndarray) -> np.nd
 def _sds_and_correlations(
     k: int, rows: np.ndarray, cols: np.ndarray, names: Sequence[str], u: np.ndarray
 ) -> dict[str, float]:
-    r = _product(k, rows, cols, u).real
+    return _sds_and_correlations_of(_product(k, rows, cols, u).real, names)
+
+
+def _sds_and_correlations_of(r: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    k = len(r)
     sd = np.sqrt(np.diag(r))
     out = {f"sd({names[i]}) / sd({names[0]})": float(sd[i]) for i in range(1, k)}
     for i in range(k):
@@ -236,6 +298,25 @@ def _sds_and_correlations(
             {f"corr({names[j]}, {names[i]})": float(r[i, j] / sd[i] / sd[j]) for j in range(i)}
         )
     return out
+
+
+def _near(k: int, rows: np.ndarray, cols: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the matrix of logarithms of SDs and of correlations tanh u in some diagonals."""
+    own, between = rows == cols, rows != cols
+    sd = np.ones(k, dtype=u.dtype)
+    sd[rows[own]] = np.exp(u[own])
+    out = np.eye(k, dtype=u.dtype)
+    out[rows[between], cols[between]] = out[cols[between], rows[between]] = np.tanh(u[between])
+    found: np.ndarray = sd[:, None] * out * sd
+    return found
+
+
+def _near_words(
+    k: int, rows: np.ndarray, cols: np.ndarray, names: Sequence[str], u: np.ndarray
+) -> dict[str, float]:
+    whole = _sds_and_correlations_of(_near(k, rows, cols, u).real, names)
+    kept = {f"corr({names[j]}, {names[i]})" for i, j in zip(rows.tolist(), cols.tolist())}
+    return {name: value for name, value in whole.items() if name[0] == "s" or name in kept}
 
 
 UN = Unstructured()

@@ -17,9 +17,18 @@ RESIDUALS = (
     "ar1(t | g)", "ar1h(visit | g)", "cs(1 | g)", "csh(visit | g)", "toep(visit | g)", "toeph(visit | g)",
     "ante(visit | g)", "anteh(visit | g)", "un(visit | g)", "car1(time | g)", "arma(t | g, p=1, q=1)",
     "arma(t | g, p=2, q=0)", "exp(time | g)", "gau(time + z | g, nugget=True)", "ratio(time | g)",
-    "sph(time + z | g)", "matern(time | g, nu=2.5)", None,
+    "sph(time + z | g)", "matern(time | g, nu=2.5)", "toep(visit | g, bands=2)", "un(visit | g, bands=3)",
+    "toeph(visit | g, bands=2)", "diag(visit | g)", "un(o) * ar1(s) | g", "exp(z) * cs(o) | g", None,
 )  # fmt: skip
-VARIANCES = (None, "by(sex)", "power(p)", "exp(p)", "constpower(p)", "fixed(p)")
+VARIANCES = (
+    None,
+    "by(sex)",
+    "power(p)",
+    "exp(p)",
+    "constpower(p)",
+    "fixed(p)",
+    "by(sex) * power(p)",
+)
 FORMULAS = (
     "y ~ x + (1 + x | g)", "y ~ x + (1 | school / g)", "y ~ x", "y ~ x + (1 + x | g) + (1 | item)",
     "y ~ x + (1 + x | item)", "y ~ x + (1 | item) + (1 | g) + (1 | school)",
@@ -38,6 +47,7 @@ def drawn(seed):
     data["x"], data["p"] = rng.standard_normal(n) + 4, rng.uniform(1.1, 3, n)
     data["school"], data["sex"] = g // 3, np.where(np.arange(n) % 2, "m", "f")
     data["item"] = rng.integers(0, 6, n)
+    data["o"], data["s"] = np.where(t % 2, "u", "v"), t // 2
     data["w"] = rng.uniform(0.5, 2.0, n)
     data["y"] = data.x + rng.standard_normal(groups)[g] + rng.standard_normal(n)
     return data.sample(frac=1.0, random_state=seed)  # rows of a group need not be neighbors
