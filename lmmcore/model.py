@@ -230,6 +230,10 @@ class MixedLM:
         model._setup(design, use_sqrt, formula)
         return model
 
+    def _rebuilt(self, design: Design) -> MixedLM:
+        """Return the same model for another design."""
+        return type(self)._from_design(design, getattr(self, "formula", None), self.use_sqrt)
+
     def initialize(self) -> None:
         """Accepted for compatibility; has no effect, because a model is complete when it is built."""
 

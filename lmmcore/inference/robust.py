@@ -12,7 +12,8 @@ Satterthwaite's for one row, and those of the approximate Hotelling test (HTZ) o
 (2015, Journal of Educational and Behavioral Statistics 40, 604–634) for several, with V as the working model.
 
 All this happens in the column space of [Z_j X_j], in which V_j differs from the identity. Prior weights enter
-by the roots of which rows are multiplied.
+by the roots of which rows are multiplied. With a residual structure R, V_j is formed as a whole; CR2 is that
+of the rows as they are (A_j depends on the coordinates: it is another one for rows times R⁻½).
 """
 
 from __future__ import annotations
@@ -144,12 +145,7 @@ class ClusterRobust:
         OptionError
             Random effects are not nested in the clusters; an unknown column; fewer than two clusters.
         """
-        if fit.residual is not None:
-            raise OptionError(
-                f"vcov={self.title!r} of a model with a residual structure is not offered; expected none. "
-                "Leave residual= and variance= out for a robust covariance matrix"
-            )
-        codes = _clusters(model, self.cluster)
+        codes, _, _ = clusters_of(model, fit, self.cluster, self.title)
         j, n, p = int(codes.max()) + 1, len(codes), fit.spec.k_fe
         if j < 2:
             raise OptionError(f"{self.title} with {j} cluster; expected two or more")
@@ -158,21 +154,28 @@ class ClusterRobust:
         )
         m = fit.cov_beta / fit.scale
         scores, spread, shift = np.empty((j, p)), np.empty((j, p, p)), np.empty((j, p, p))
-        for at, x, z, e in _rows_of_clusters(model, fit, codes):
-            scores[at], spread[at], shift[at] = _cluster(self.kind, m, x, z, e)
+        for at, x, z, e, r in rows_of_clusters(model, fit, codes):
+            parts = _reduced(x, z, e) if r is None else (x, r + z @ z.T, e)
+            scores[at], spread[at], shift[at] = _cluster(self.kind, m, *parts)
         return OfClusters(self.title, m, scores, spread, shift, factor)
 
 
-def _cluster(
-    kind: str, m: np.ndarray, x: np.ndarray, z: np.ndarray, e: np.ndarray
+def _reduced(
+    x: np.ndarray, z: np.ndarray, e: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return X'V⁻¹Ae (p,), T'VT (p, p) and X'T (p, p) of one cluster with V = I + zz'."""
+    """Return X, V = I + zz' and e in the column space of [z X]."""
     whole = np.hstack([z, x])
     size = np.linalg.norm(whole, axis=0)
     u, values, _ = np.linalg.svd(whole / np.where(size > 0.0, size, 1.0), full_matrices=False)
     basis = u[:, values > SMALL * values.max(initial=0.0)]
     x, z, e = basis.T @ x, basis.T @ z, basis.T @ e
-    v = np.eye(len(x)) + z @ z.T
+    return x, np.eye(len(x)) + z @ z.T, e
+
+
+def _cluster(
+    kind: str, m: np.ndarray, x: np.ndarray, v: np.ndarray, e: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return X'V⁻¹Ae (p,), T'VT (p, p) and X'T (p, p) of one cluster."""
     vx = np.linalg.solve(v, x)  # V⁻¹X
     if kind == "cr2":
         values, vectors = np.linalg.eigh(v)
@@ -189,19 +192,28 @@ def _cluster(
     return t.T @ e, t.T @ v @ t, x.T @ t
 
 
-def _clusters(model: Any, given: Any) -> np.ndarray:
-    """Return the cluster of each row (n,), and check that the random effects are nested in them."""
+def clusters_of(model: Any, fit: Any, given: Any, what: str) -> tuple[np.ndarray, str, list[Any]]:
+    """Return the cluster of each row (n,), what clusters are called, and their labels.
+
+    Raises
+    ------
+    OptionError
+        Random effects, or residuals that are correlated, are not nested in the clusters.
+    """
     design = model.design
     groupings = sorted(design.groupings, key=lambda grouping: grouping.n_levels)
     if given is None:
         codes, name = groupings[0].codes, groupings[0].name
+        labels = list(groupings[0].factor.keys)
     else:
-        labels, name = _labels(design, given)
-        if pd.isna(labels).any():
+        values, name = _labels(design, given)
+        if pd.isna(values).any():
             raise DataValueError(
                 f"cluster {name!r} is missing in some rows; expected a label in each row"
             )
-        codes = pd.factorize(labels)[0]
+        codes, unique = pd.factorize(values)
+        own = [g for g in groupings if g.name == given] if isinstance(given, str) else []
+        labels = [own[0].factor.keys[i] for i in unique] if own else list(unique)
     for grouping in groupings:
         if not constant_inside(codes.astype(float), grouping.codes):
             raise OptionError(
@@ -209,8 +221,14 @@ def _clusters(model: Any, given: Any) -> np.ndarray:
                 "occurs in several clusters, which are then not independent. Choose larger clusters with "
                 "cluster_robust(kind, cluster=...)"
             )
-    out: np.ndarray = np.asarray(codes, dtype=np.intp)
-    return out
+    if fit.residual is not None:
+        structure = fit.residual.structure
+        if not constant_inside(codes.astype(float), structure.positions.groups):
+            raise OptionError(
+                f"{what}: the groups of {structure.title} are not nested in the clusters {name}; expected "
+                "larger clusters"
+            )
+    return np.asarray(codes, dtype=np.intp), name, labels
 
 
 def _labels(design: Any, given: Any) -> tuple[np.ndarray, str]:
@@ -235,8 +253,11 @@ def _labels(design: Any, given: Any) -> tuple[np.ndarray, str]:
     return labels, "cluster"
 
 
-def _rows_of_clusters(model: Any, fit: Any, codes: np.ndarray) -> Any:
-    """Yield number, X_j, Z_jΛ and e_j of each cluster, rows times the roots of their weights."""
+def rows_of_clusters(model: Any, fit: Any, codes: np.ndarray) -> Any:
+    """Yield number, X_j, Z_jΛ, e_j and R_j of each cluster.
+
+    Rows come times the roots of their weights and R_j is None, or with a residual structure as they are.
+    """
     design, layout = model.design, fit.layout
     x = np.asarray(model.exog, dtype=float)
     e = np.asarray(model.endog, dtype=float) - x @ fit.beta
@@ -260,7 +281,12 @@ def _rows_of_clusters(model: Any, fit: Any, codes: np.ndarray) -> Any:
         if components is not None:
             blocks.append(_components(components, sds, design.grouping.codes, rows, root_weights))
         z = np.hstack(blocks) if blocks else np.zeros((len(rows), 0))
-        yield j, x[rows], z, e[rows]
+        if fit.residual is None:
+            yield j, x[rows], z, e[rows], None
+            continue
+        back = 1.0 / root_weights[rows]
+        r = back[:, None] * fit.residual.covariance_of(rows) * back
+        yield j, x[rows] * back[:, None], z * back[:, None], e[rows] * back, r
 
 
 def _block(levels: np.ndarray, z: np.ndarray) -> np.ndarray:

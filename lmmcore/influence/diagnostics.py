@@ -172,9 +172,37 @@ def _diagnostics(
         lost = ~(variances <= UNDETERMINED * np.diag(fit.cov_beta)).all(axis=1) | ~(n_eff > 0)
     lost |= ~np.isfinite(theta).all(axis=1)
     beta[lost], v[lost], theta[lost], scale[lost] = np.nan, np.nan, np.nan, np.nan
+    change, table = measures(fit, beta, v, lost)
+    index = pd.Index(deletions.labels, name=deletions.level)
+    names = fit.spec.exog_names
+    se = np.sqrt(np.where(lost[:, None], np.nan, np.diagonal(v, axis1=1, axis2=2)))
+    dfbeta = pd.DataFrame(change, index=index, columns=names)
+    parameters = np.column_stack([_users(fit, theta), scale])
+    columns = [*(f"theta{i}" for i in range(parameters.shape[1] - 1)), "scale"]
+    return Influence(
+        deletions.level, method, searches, dfbeta, pd.DataFrame(change / se, index=index, columns=names),
+        pd.DataFrame(table, index=index, columns=["cooks_distance", "mdffits", "covratio", "covtrace"]),
+        pd.DataFrame(parameters, index=index, columns=columns),
+        tuple(label for label, gone in zip(deletions.labels, lost) if gone),
+    )  # fmt: skip
+
+
+def measures(
+    fit: Fit, beta: np.ndarray, v: np.ndarray, lost: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return β̂ − β̂₍d₎ (d, p), and Cook's distance, MDFFITS, COVRATIO and COVTRACE (d, 4).
+
+    Parameters
+    ----------
+    beta, v : arrays (d, p), (d, p, p)
+        Estimates without each deletion, and their covariance matrices.
+    lost : bool array (d,)
+        Deletions without estimates.
+    """
+    p = beta.shape[1]
     change, whole_inverse = fit.beta - beta, np.linalg.inv(fit.cov_beta)
     safe = np.where(lost[:, None, None], np.eye(p), v)
-    measures = np.column_stack(
+    table = np.column_stack(
         [
             np.einsum("da,ab,db->d", change, whole_inverse, change) / p,
             np.einsum("da,da->d", change, np.linalg.solve(safe, change[:, :, None])[:, :, 0]) / p,
@@ -182,19 +210,8 @@ def _diagnostics(
             np.abs(np.einsum("ab,dba->d", whole_inverse, safe) - p),
         ]
     )
-    measures[lost] = np.nan
-    index = pd.Index(deletions.labels, name=deletions.level)
-    names = fit.spec.exog_names
-    se = np.sqrt(np.where(lost[:, None], np.nan, np.diagonal(safe, axis1=1, axis2=2)))
-    dfbeta = pd.DataFrame(change, index=index, columns=names)
-    parameters = np.column_stack([_users(fit, theta), scale])
-    columns = [*(f"theta{i}" for i in range(parameters.shape[1] - 1)), "scale"]
-    return Influence(
-        deletions.level, method, searches, dfbeta, pd.DataFrame(change / se, index=index, columns=names),
-        pd.DataFrame(measures, index=index, columns=["cooks_distance", "mdffits", "covratio", "covtrace"]),
-        pd.DataFrame(parameters, index=index, columns=columns),
-        tuple(label for label, gone in zip(deletions.labels, lost) if gone),
-    )  # fmt: skip
+    table[lost] = np.nan
+    return change, table
 
 
 def _users(fit: Fit, theta: np.ndarray) -> np.ndarray:

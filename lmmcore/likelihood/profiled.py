@@ -193,6 +193,10 @@ class ProfiledLikelihood:
         assert point.state is not None
         return self._chain(point, *self._assembled(sums, point.state))[1]
 
+    def of_gamma(self, point: Point, slopes: np.ndarray) -> np.ndarray:
+        """Return derivatives in θ (m,) for those in γ."""
+        return self._chain(point, slopes, np.zeros((len(slopes), len(slopes))))[0]
+
     def log_scale_derivatives(
         self, point: Point, sums: Sums, of_log_det: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

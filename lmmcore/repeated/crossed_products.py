@@ -244,6 +244,15 @@ class CrossedResidualProducts:
             out += 2.0 * (of_pairs.T @ derivative.pairs[key].ravel())
         return out
 
+    @property
+    def widths(self) -> list[int]:
+        """Columns of each grouping factor."""
+        return [z.shape[1] for z in self.whole.z]
+
+    def rows(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return all rows [Z X y] (n, K), and the level of each row in each grouping factor."""
+        return np.column_stack([*self.whole.z, self.whole.xy]), list(self.whole.levels)
+
     def moved(self, u: np.ndarray, effects: list[np.ndarray], kept: np.ndarray) -> np.ndarray:
         """Return [X y]'V⁻¹ ∂_aR V⁻¹[X y] (m, p + 1, p + 1); see `ResidualProducts.moved`."""
         rest = self.whole.xy[:, np.append(kept, len(self.cp.basis.order))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from .crossed_products import CrossedResidualProducts
 from .kenward_roger import sums_of_groups
 from .likelihood import JointLikelihood
 from .products import ResidualProducts
+from .row_covariance import RowCovariance
 from .structure import Structure
 
 FEW = 5000  # rows up to which all starts are tried
@@ -58,6 +60,11 @@ class FittedResidual:
     products: ResidualProducts | CrossedResidualProducts
     u: np.ndarray
     hessian: np.ndarray
+
+    @cached_property
+    def covariance_of(self) -> RowCovariance:
+        """R of any rows."""
+        return RowCovariance(self.structure, self.u)
 
     def sums_of_groups(self, fit: Fit, natural: Any) -> tuple[Any, ...]:
         """Return what Kenward and Roger's formulas need of the groups."""

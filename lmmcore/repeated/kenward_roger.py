@@ -23,6 +23,7 @@ from ..inference.second_order import second_order
 from .structure import Structure
 
 STEP = 1e-4  # of second differences
+LARGEST = 1500  # rows that may depend on each other
 LINEAR = 1e-7  # singular value, relative to the largest, of a direction outside a linear space
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
@@ -35,17 +36,12 @@ def sums_of_groups(fit: Fit, natural: Natural) -> Parts:
     Raises
     ------
     OptionError
-        Several grouping factors of the random effects.
+        Variances that depend on the fitted values; crossed grouping factors with very many rows.
     """
     if fit.residual.structure.of_fitted:
         raise OptionError(
             "Kenward-Roger with variances that depend on the fitted values: R depends on the fixed effects, "
             "and the formulas do not hold. Use ddf='satterthwaite'"
-        )
-    if fit.is_crossed:
-        raise OptionError(
-            "Kenward-Roger of a model with a residual structure and several grouping factors is not offered; "
-            "expected one grouping factor. Use ddf='satterthwaite'"
         )
     p, m_phi = fit.spec.k_fe, natural.slopes.shape[1]
     m = m_phi + len(fit.residual.u) + 1
@@ -79,42 +75,87 @@ def _groups(fit: Fit, natural: Natural, straight: bool) -> Iterator[Parts]:
     residual = fit.residual
     engine: Any = fit.likelihood.engine
     structure, u, products = residual.structure, residual.u, residual.products
-    whole, units = products.rows()
+    whole, levels = products.rows()
     kept = fit.equations.crossproducts.basis.kept
     k = sum(products.widths)
     to_metric = fit.state.inverse[: len(kept), : len(kept)].T
-    patterns: Any = np.zeros((0, k, k))
-    g = np.zeros((k, k))
-    if k:
-        cp: Any = fit.equations.crossproducts
-        unit = engine.unit(cp.blocks[0])
-        root = unit @ engine.factor(tuple(1 for _ in engine.terms), fit.point.factors)
-        g, patterns = root @ root.T, unit @ _patterns(engine, k) @ unit.T
-        patterns = np.tensordot(natural.slopes.T, patterns, 1)
+    ends = np.cumsum(products.widths).tolist()
+    factors = [slice(end - width, end) for end, width in zip(ends, products.widths)]
+    cp: Any = fit.equations.crossproducts
+    maps = (
+        engine.system.column_maps
+        if fit.is_crossed
+        else [engine.unit(b) for b in cp.blocks[: len(levels)]]
+    )
+    for at, unit in zip(factors, maps):
+        whole[:, at] = whole[:, at] @ unit
+    terms = _terms(fit, factors)
     log_sd = structure.log_sd(u)
     deltas = np.zeros((0, len(whole))) if log_sd is None else structure.log_sd_slopes(u)
     natural_second = None if straight else _christoffel(structure, u)
     made = _Matrices(structure, u, None if straight else natural_second)
-    for rows in units:
+    for rows in _units([*levels, structure.positions.groups]):
         r, of_u, second = made.of(rows, log_sd, deltas)
-        z = whole[rows, :k]
-        v = r + z @ g @ z.T
-        of_phi = z @ patterns @ z.T
+        v, of_gamma = r.copy(), [np.zeros((0, len(rows), len(rows)))]
+        for f, at, g in terms:
+            same = levels[f][rows][:, None] == levels[f][rows]
+            z = whole[rows, at]
+            v += (z @ g @ z.T) * same
+            of_gamma.append((z @ _patterns(len(g)) @ z.T) * same)
+        of_phi = np.tensordot(natural.slopes.T, np.concatenate(of_gamma), 1)
         x = whole[np.ix_(rows, k + kept)] @ to_metric
         yield x, v, np.concatenate([of_phi, of_u, v[None]]), second
 
 
-def _patterns(engine: Any, k: int) -> np.ndarray:
-    """Return E_c (n_coordinates, k, k) of one group."""
-    out, first = [], 0
-    for term in engine.terms:
-        for i in range(term.k):
-            for j in range(i + 1):
-                e = np.zeros((k, k))
-                e[first + i, first + j] = e[first + j, first + i] = 1.0
-                out.append(e)
+def _terms(fit: Fit, factors: list[slice]) -> list[tuple[int, slice, np.ndarray]]:
+    """Return grouping factor, columns of Z and G of each term, in the engine's columns."""
+    out, engine = [], fit.likelihood.engine
+    place: Any = getattr(getattr(engine, "system", None), "place", None)
+    first = 0
+    for t, (term, root) in enumerate(zip(engine.terms, fit.point.factors)):
+        f, at = place[t] if place is not None else (0, first)
+        start = factors[f].start + at
+        out.append((f, slice(start, start + term.k), root @ root.T))
         first += term.k
-    return np.array(out)
+    return out
+
+
+def _patterns(k: int) -> np.ndarray:
+    """Return E_c (k (k + 1) / 2, k, k) of the entries of a symmetric matrix."""
+    rows, cols = np.tril_indices(k)
+    out = np.zeros((len(rows), k, k))
+    out[np.arange(len(rows)), rows, cols] = out[np.arange(len(rows)), cols, rows] = 1.0
+    return out
+
+
+def _units(codes: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the rows of each part of the data that shares no level and no group with another part.
+
+    Raises
+    ------
+    OptionError
+        A part of very many rows: crossed factors.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, row, column, first = len(codes[0]), list[np.ndarray](), list[np.ndarray](), len(codes[0])
+    for own in codes:
+        row.append(np.arange(n))
+        column.append(first + own)
+        first += int(own.max()) + 1
+    edges = np.concatenate(row), np.concatenate(column)
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(first, first))
+    label = connected_components(graph, directed=False)[1][:n]
+    order = np.argsort(label, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    largest = max(map(len, parts))
+    if largest > LARGEST:
+        raise OptionError(
+            f"Kenward-Roger of a model with a residual structure and crossed grouping factors: {largest:,} "
+            f"rows depend on each other; expected up to {LARGEST:,}. Use ddf='satterthwaite'"
+        )
+    return parts
 
 
 class _Matrices:

@@ -9,6 +9,7 @@ from typing import Any
 from ..chosen_inference import with_inference
 from ..crossproducts.crossed import CrossedProducts, crossed_products
 from ..design.build import as_frame, from_formula
+from ..design.design import Design
 from ..design.factors import factors_of_terms
 from ..design.held_scale import held_scale
 from ..errors import OptionError
@@ -56,6 +57,11 @@ class RepeatedLM:
         raise AttributeError(
             f"a model with a residual structure has no {name!r}; it has fit and {', '.join(SHARED)}"
         )
+
+    def _rebuilt(self, design: Design) -> RepeatedLM:
+        """Return the same model for another design."""
+        structure = self.residual_structure
+        return RepeatedLM(self.mixed._rebuilt(design), structure.term, structure.variance_term)
 
     def predict(self, params: Any, exog: Any = None) -> Any:
         """Return Xβ (m,) for the rows of the model, or for new rows; see `MixedLM.predict`."""

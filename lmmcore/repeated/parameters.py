@@ -11,61 +11,76 @@ from ..errors import OptionError
 from ..fitting.fit import Fit, once
 from ..inference.second_order import second_order
 from ..likelihood.users_columns import InUsersColumns
+from .scales import scale_of
 from .separable import Separable
 
 STEP = 1e-5  # of differences, relative
+Z = 1.959963984540054  # of intervals of level 0.95
 
 
 @once
 def covariance_parameters(fit: Fit) -> pd.DataFrame:
     """The parameters of the random effects and of the residuals, with standard errors.
 
-    The columns are term, parameter, estimate (of the response's scale) and std_err. "sigma" is the standard
-    deviation of a residual, in a structure with several that of the first level or visit, or where the
-    variance function is one. Standard errors come from the observed information of all
-    covariance parameters together, by the delta method. They are NaN on the boundary.
+    The columns are term, parameter, estimate (of the response's scale), std_err, lower and upper. "sigma" is
+    the standard deviation of a residual, in a structure with several that of the first level or visit, or
+    where the variance function is one. Standard errors come from the observed information of all covariance
+    parameters together, by the delta method. The limits of level 0.95 are symmetric on the scale of
+    logarithms (SDs, ranges), of Fisher's z (correlations) or of logits (nuggets). All are NaN on the
+    boundary.
     """
     likelihood, residual, point = fit.likelihood, fit.residual, fit.point
     order = second_order(fit)
-    m_theta = len(point.theta)
     move = order.log_scale @ order.jacobian
     both = np.vstack([np.eye(len(move)), move])
     cov = both @ order.cov_theta @ both.T
     cov[-1, -1] += likelihood.log_scale_variance
     whole = np.concatenate([point.theta, residual.u, [np.log(fit.scale)]])
 
-    def values(x: np.ndarray) -> dict[tuple[str, str], float]:
-        sigma, out = float(np.exp(0.5 * x[-1])), dict[tuple[str, str], float]()
-        for t, (term, structure, at) in enumerate(
-            zip(likelihood.terms, likelihood.structures, likelihood.slices)
-        ):
-            own = x[:m_theta][at]
-            if not isinstance(structure, InUsersColumns):
-                root = structure.factor(own, term.k)
-                own = structure.parameters(term.to_user(root @ root.T))
-            names = list(fit.layout.terms[t].shown)
-            for name, value in structure.describe(own, names, sigma).items():
-                out[fit.layout.terms[t].title, name] = float(value)
-        for name, value in residual.structure.describe(x[m_theta:-1]).items():
-            out["residual", name] = float(value)
-        if not fit.holds_scale:
-            out["residual", "sigma"] = sigma
-        return out
-
-    found = values(whole)
+    found = described(fit, whole)
     jacobian = np.zeros((len(found), len(whole)))
     for i in range(len(whole)):
         h = np.zeros(len(whole))
         h[i] = STEP * max(abs(whole[i]), 0.1)
-        up, down = values(whole + h), values(whole - h)
+        up, down = described(fit, whole + h), described(fit, whole - h)
         jacobian[:, i] = [(up[key] - down[key]) / (2.0 * h[i]) for key in found]
     variances = np.einsum("ij,jk,ik->i", jacobian, cov, jacobian)
     if fit.certificate.boundary or not fit.certificate.identified:
         variances = np.full(len(found), np.nan)
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.where(variances >= 0.0, variances, np.nan))
-    rows: list[Any] = [(*key, value, s) for (key, value), s in zip(found.items(), se)]
-    return pd.DataFrame(rows, columns=["term", "parameter", "estimate", "std_err"])
+    rows: list[Any] = []
+    for (term, name), value, own in zip(found, found.values(), se.tolist()):
+        scale = scale_of(name)
+        with np.errstate(all="ignore"):
+            middle, reach = scale.to(value), Z * own * scale.slope(value)
+            limits = float(scale.back(middle - reach)), float(scale.back(middle + reach))
+        rows.append((term, name, value, own, *limits))
+    return pd.DataFrame(
+        rows, columns=["term", "parameter", "estimate", "std_err", "lower", "upper"]
+    )
+
+
+def described(fit: Fit, x: np.ndarray) -> dict[tuple[str, str], float]:
+    """Return the covariance parameters by term and name at x = (θ, u, log σ²)."""
+    likelihood, residual = fit.likelihood, fit.residual
+    m_theta = likelihood.n_parameters
+    sigma, out = float(np.exp(0.5 * x[-1])), dict[tuple[str, str], float]()
+    for t, (term, structure, at) in enumerate(
+        zip(likelihood.terms, likelihood.structures, likelihood.slices)
+    ):
+        own = x[:m_theta][at]
+        if not isinstance(structure, InUsersColumns):
+            root = structure.factor(own, term.k)
+            own = structure.parameters(term.to_user(root @ root.T))
+        names = list(fit.layout.terms[t].shown)
+        for name, value in structure.describe(own, names, sigma).items():
+            out[fit.layout.terms[t].title, name] = float(value)
+    for name, value in residual.structure.describe(x[m_theta:-1]).items():
+        out["residual", name] = float(value)
+    if not fit.holds_scale:
+        out["residual", "sigma"] = sigma
+    return out
 
 
 def residual_covariance(fit: Fit, group: Any = None) -> pd.DataFrame:

@@ -126,21 +126,16 @@ class ResidualProducts:
             self.parts.append(Part(pattern, w, levels, self._pairs(levels), family))
 
     def rows(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return all rows [Z X y], and which of them each independent group has."""
-        structure = self.structure
-        n = len(structure.positions.groups)
+        """Return all rows [Z X y] (n, K), and the level of each row in each grouping factor."""
+        n = len(self.structure.positions.groups)
         whole = np.empty((n, self.parts[0].w.shape[2]))
-        units = np.empty(n, dtype=np.intp)
-        at = 0
+        levels = [np.empty(n, dtype=np.intp) for _ in self.widths]
         for part in self.parts:
             rows = part.pattern.rows
             whole[rows] = part.w
-            own = part.levels[0] if part.levels else at + np.arange(len(rows))
-            units[rows] = own[:, None]
-            at += len(rows)
-        order = np.argsort(units, kind="stable")
-        starts = np.flatnonzero(np.diff(units[order], prepend=-1))[1:]
-        return whole, np.split(order, starts)
+            for of_row, own in zip(levels, part.levels):
+                of_row[rows] = own[:, None]
+        return whole, levels
 
     def _pairs(self, levels: list[np.ndarray]) -> dict[tuple[int, int], np.ndarray]:
         if not isinstance(self.cp, CrossedProducts):

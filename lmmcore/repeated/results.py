@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +22,10 @@ from ..means.means import means, slopes
 from ..spellings import refuse_attribute
 from ..storage import write_pickle
 from . import rows
+from .influence import get_influence
 from .parameters import covariance_parameters, residual_correlation, residual_covariance
+from .profiles import profile
+from .resampling import bootstrap, refit
 from .summary import summary
 
 of_fit, of_self = method_of("fit"), method_of()
@@ -39,8 +43,40 @@ def pvalues(fit: Fit) -> pd.Series:
     return pd.Series(np.atleast_1d(found.pvalue), index=fit.spec.exog_names)
 
 
-def conf_int(fit: Fit, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None) -> pd.DataFrame:
-    """Return confidence limits of the fixed effects of level 1 − alpha (p, 2)."""
+def conf_int(
+    results: Any,
+    alpha: float = 0.05,
+    *,
+    method: str = "wald",
+    nrep: int = 1000,
+    rng: Any = None,
+    interval: str = "percentile",
+    ddf: Any = None,
+    vcov: Any = None,
+) -> pd.DataFrame:
+    """Return confidence limits of level 1 − alpha (m, 2).
+
+    Parameters
+    ----------
+    method : {"wald", "profile", "boot"}
+        "wald": of the fixed effects, with `ddf` and `vcov`. "profile" and "boot" (the parametric bootstrap):
+        of all parameters; see `profile` and `bootstrap`.
+    nrep, rng, interval : optional
+        Of "boot".
+
+    Raises
+    ------
+    OptionError
+        Another method.
+    """
+    if method == "profile":
+        frame = profile(results, level=1.0 - alpha).frame()
+        return frame[["lower", "upper"]].set_axis([0, 1], axis=1)
+    if method == "boot":
+        return results.bootstrap(nrep, rng=rng).conf_int(alpha, interval)
+    if method != "wald":
+        raise OptionError(f"method={method!r}; expected 'wald', 'profile' or 'boot'")
+    fit = results.fit
     found = tests.t_test(fit, np.eye(fit.spec.k_fe), ddf=ddf, vcov=vcov)
     return pd.DataFrame(found.conf_int(alpha), index=fit.spec.exog_names)
 
@@ -78,6 +114,13 @@ class RepeatedResults:
     def __init__(self, model: Any, fit: Fit) -> None:
         self.__dict__.update(model=model, fit=fit)
 
+    def _refit(self, model: Any, method: Any) -> RepeatedResults:
+        """Return the same fit of a model with other data."""
+        structure = replace(model.residual_structure, start=self.fit.residual.u)
+        model.residual_structure = structure
+        found: RepeatedResults = model.fit(reml=self.reml, method=method)
+        return found
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")
 
@@ -114,7 +157,8 @@ class RepeatedResults:
     bse_fe = Value(parameters.bse_fe, "fit")
     tvalues = Value(tvalues, "fit")
     pvalues = Value(pvalues, "fit")
-    conf_int = of_inference(conf_int)
+    conf_int = of_rows_and_inference(conf_int)
+    profile = of_self(profile)
     t_test = of_inference(tests.t_test)
     wald_test = of_inference(tests.wald_test)
     f_test = of_inference(tests.f_test)
@@ -128,6 +172,7 @@ class RepeatedResults:
     random_effects = cached_property(random_effects)
     fittedvalues = cached_property(rows.fittedvalues)
     resid = cached_property(rows.resid)
+    get_influence = of_self(get_influence)
     residuals = of_self(rows.residuals)
     predict = of_self(rows.predict)
     simulate = of_self(rows.simulate)
@@ -135,7 +180,10 @@ class RepeatedResults:
     term_map = of_self(term_map)
     reference_grid = of_self(reference_grid)
 
-    # Tables, files
+    # Refits, tables, files
 
-    summary = of_inference(summary)
+    refit = of_self(refit)
+    bootstrap = of_self(bootstrap)
+
+    summary = of_rows_and_inference(summary)
     save = of_self(save)

@@ -12,7 +12,7 @@ from .. import prediction
 from ..errors import OptionError
 from .kriging import predicted_residuals
 
-KINDS = ("conditional", "marginal", "pearson", "normalized")
+KINDS = ("conditional", "response", "marginal", "pearson", "normalized")
 
 
 def residuals(results: Any, kind: str = "conditional") -> Any:
@@ -21,9 +21,9 @@ def residuals(results: Any, kind: str = "conditional") -> Any:
     Parameters
     ----------
     kind : str
-        "conditional": y − Xβ̂ − Zb̂. "marginal": y − Xβ̂. "pearson": conditional ones divided by their standard
-        deviation, of the variance function and the weights. "normalized": these multiplied by the inverse
-        Cholesky factor of their correlation matrix, so that they are uncorrelated if the
+        "conditional" or "response": y − Xβ̂ − Zb̂. "marginal": y − Xβ̂. "pearson": conditional ones divided by
+        their standard deviation, of the variance function and the weights. "normalized": these multiplied by
+        the inverse Cholesky factor of their correlation matrix, so that they are uncorrelated if the
         structure is right (Pinheiro and Bates 2000, Mixed-Effects Models in S and S-PLUS, section 5.3.4).
 
     Raises

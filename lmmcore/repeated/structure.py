@@ -194,6 +194,7 @@ def _of_known(design: Design, term: KnownBlocks) -> Structure:
     n = len(term.variances)
     kept = np.arange(n) if design.rows is None else design.rows
     values, groups, bound = positions_of_blocks(term.blocks, kept, n)
+    groups = _copies(design, groups, [])[0]
     labels = range(n) if design.row_labels is None else design.row_labels
     first = np.unique(groups, return_index=True)[1]
     of_groups = [f"of row {labels[i]}" for i in first.tolist()]
@@ -239,7 +240,7 @@ def _positions(
         )
     else:
         codes, labels = np.zeros(n, dtype=np.int32), ["of all rows"]
-    codes = np.asarray(codes, dtype=np.intp)
+    codes, labels = _copies(design, np.asarray(codes, dtype=np.intp), labels)
     if not term.coordinates:
         order = np.argsort(codes, kind="stable")
         first = np.searchsorted(codes[order], np.arange(codes.max() + 1))
@@ -263,6 +264,17 @@ def _positions(
             "variable, or numbers"
         )
     return Positions(values, term.coordinates, levels_of, codes, labels, rows), levels
+
+
+def _copies(design: Design, codes: np.ndarray, labels: list[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Return groups of residuals of which each copy of a resampled group is one, and their labels."""
+    rows = design.rows if design.rows is not None else design.in_table
+    if rows is None or len(np.unique(rows)) == len(rows):
+        return codes, labels
+    copy = pd.Series(rows).groupby(rows).cumcount().to_numpy()
+    pairs, own = np.unique(codes * (int(copy.max()) + 1) + copy, return_inverse=True)
+    found = [labels[c] for c in (pairs // (int(copy.max()) + 1)).tolist()] if labels else []
+    return own.astype(np.intp), found
 
 
 def _coordinate(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..errors import OptionError
 from ..inference.choice import choice_of
 from ..inference.contrasts import t_p_values, t_quantile
 from ..inference.wald import level
@@ -45,16 +46,28 @@ class RepeatedSummary:
         return f"{self.fixed.to_html(na_rep='')}{self.covariance.to_html(index=False, na_rep='')}"
 
 
-def summary(fit: Any, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None) -> RepeatedSummary:
+def summary(
+    results: Any, alpha: float = 0.05, *, intervals: str = "wald", ddf: Any = None, vcov: Any = None
+) -> RepeatedSummary:
     """Return the summary of a fit.
 
     Parameters
     ----------
     alpha : float
         One minus the level of the intervals.
+    intervals : {"wald", "profile"}
+        Of the covariance parameters: from their standard errors (level 0.95), or from profile likelihoods.
     ddf, vcov : optional
         As for `t_test`.
+
+    Raises
+    ------
+    OptionError
+        Other intervals.
     """
+    if intervals not in ("wald", "profile"):
+        raise OptionError(f"intervals={intervals!r}; expected 'wald' or 'profile'")
+    fit = results.fit
     choice, spec = choice_of(fit, ddf, vcov), fit.spec
     p = spec.k_fe
     se, df = choice.rows(fit, np.eye(p)) if p else (np.zeros(0), np.zeros(0))
@@ -78,4 +91,13 @@ def summary(fit: Any, alpha: float = 0.05, *, ddf: Any = None, vcov: Any = None)
         ("Parameters", f"{p} fixed effects, {k} covariance parameters"),
         ("Degrees of freedom", choice.title),
     ]
-    return RepeatedSummary(head, fixed, covariance_parameters(fit), str(fit.certificate))
+    covariance = covariance_parameters(fit)
+    if intervals == "profile":
+        names = [
+            name if term == "residual" else f"{name} {term}"
+            for term, name in zip(covariance.term, covariance.parameter)
+        ]
+        limits = results.profile(names, 1.0 - alpha).frame()
+        own = {"lower": limits.lower.to_numpy(), "upper": limits.upper.to_numpy()}
+        covariance = covariance.assign(**own)
+    return RepeatedSummary(head, fixed, covariance, str(fit.certificate))

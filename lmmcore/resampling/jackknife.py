@@ -42,14 +42,12 @@ def _values(replicates: Replicates, columns: pd.Index) -> np.ndarray:
     names = [g.name for g in design.groupings]
     f = 0 if replicates.level is None else names.index(replicates.level)
     rows = []
-    formula = getattr(results.model, "formula", None)
     for level in range(design.groupings[f].n_levels):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", LmmcoreWarning)
                 smaller = without_level(design, f, level)
-                model = type(results.model)._from_design(smaller, formula, results.model.use_sqrt)
-                again = results._refit(model, replicates.method)
+                again = results._refit(results.model._rebuilt(smaller), replicates.method)
                 rows.append(statistic_of(again, replicates.fun, replicates.width))
         except LmmcoreError:
             rows.append(np.full(replicates.width, np.nan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Replicates:
         """What refits many responses at once; None where results, or another optimizer, are asked for."""
         if self.kind == "groups" or self.fun is not None or self.method is not None:
             return None
-        if not self.results.fit.is_plain:
+        if not self.results.fit.is_plain or _has_structure(self.results):
             return None
         if "refits" not in self.kept:
             self.kept["refits"] = Refits(self.results.fit)
@@ -131,19 +131,25 @@ class Replicates:
         results, model = self.results, self.results.model
         if self.kind != "groups":
             y = self._draw(rng)
+            if _has_structure(results):
+                return results._refit(model._rebuilt(replace(model.design, endog=y)), self.method)
             return refit_to(results, y, reader_of(model).read(y[:, None]), 0, self.method)
         if "groups" not in self.kept:
             self.prepare()
-        formula = getattr(model, "formula", None)
-        design = self.kept["groups"](rng)
-        return results._refit(
-            type(model)._from_design(design, formula, model.use_sqrt), self.method
-        )
+        return results._refit(model._rebuilt(self.kept["groups"](rng)), self.method)
+
+
+def _has_structure(results: Any) -> bool:
+    """Return whether the residuals have a structure."""
+    return hasattr(results.model, "residual_structure")
 
 
 def drawing_responses(results: Any) -> Callable[[Generator], np.ndarray]:
     """Return a function that draws a response, without the offset, from the fitted model."""
     model, fit = results.model, results.fit
+    if _has_structure(results):
+        own = 0.0 if model.design.offset is None else model.design.offset
+        return lambda rng: np.asarray(results.simulate(1, rng=rng)[:, 0] - own)
     distribution = model.get_distribution(fit.params_object, fit.scale)
     offset = model.design.offset
 

@@ -89,6 +89,26 @@ def test_sas(known):
         assert abs(df[j] - own) < 0.6  # printed as an integer
 
 
+@pytest.mark.parametrize("known", [f for f in SAS if f.get("lsmeans")], ids=lambda f: f["id"])
+def test_lsmeans(known):
+    fit = fitted(known["formula"], frame("fev"), known["residual"])
+    full = known["id"].startswith("un_full")
+    ddf = {"kr": "kenward-roger-sas", "kr1": "kenward-roger-sas-linear"}.get(
+        known["id"].split("_")[0]
+    )
+    by = "AVISIT" if full else None
+    table = fit.means("ARMCD", by=by, ddf=ddf or "satterthwaite").frame()
+    index = ["AVISIT", "ARMCD"] if full else ["ARMCD"]
+    table = table.reset_index().astype(dict.fromkeys(index, str)).set_index(index)
+    for *levels, estimate, se, df, lower, upper in known["lsmeans"]:
+        row = table.loc[tuple(levels) if full else levels[0]]
+        assert row["mean"] == pytest.approx(estimate, abs=2e-3)
+        assert row["se"] == pytest.approx(se, rel=1e-3)
+        assert abs(row["df"] - df) < 0.6  # printed as an integer
+        assert row["lower"] == pytest.approx(lower, abs=3e-3)
+        assert row["upper"] == pytest.approx(upper, abs=3e-3)
+
+
 @pytest.mark.parametrize("known", OPPOSITES, ids=lambda f: f"{f['type']}-{f['method']}")
 def test_opposites_naming(known):
     data = frame("opposites").assign(

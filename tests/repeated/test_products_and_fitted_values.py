@@ -53,7 +53,7 @@ def test_fitted_values_are_a_fixed_point(growth, case):
     assert again.llf == pytest.approx(found.llf, abs=1e-6)
     np.testing.assert_allclose(again.fittedvalues, found.fittedvalues, rtol=1e-5)
     np.testing.assert_allclose(
-        again.covariance_parameters.estimate, found.covariance_parameters.estimate, rtol=1e-4
+        again.covariance_parameters.estimate, found.covariance_parameters.estimate, rtol=2e-3
     )
     with pytest.raises(OptionError, match="depends on the fixed effects"):
         found.t_test(np.eye(len(found.fe_params)), ddf="kenward-roger")

@@ -11,6 +11,7 @@ from reference_models import frame, repeated_reference
 import lmmcore
 from lmmcore.errors import OptionError
 from lmmcore.inference import kenward_roger as kr
+from lmmcore.repeated import kenward_roger as of_groups
 
 NAMES = {
     "AR1": "ar1", "CS": "cs", "TOEP": "toep", "ARH1": "ar1h", "CSH": "csh", "TOEPH": "toeph",
@@ -97,17 +98,57 @@ def test_beside_dense_algebra(seed, weighted, by_arm):
         assert found == pytest.approx(known, rel=2e-4, abs=2e-5 * np.abs(known).max()), method.title
 
 
-def test_refusals():
-    rng = np.random.default_rng(0)
+def several(seed=0):
+    rng = np.random.default_rng(seed)
     data = pd.DataFrame({"g": np.repeat(np.arange(24), 4), "t": np.tile(np.arange(4), 24)})
-    data["s"] = data.g // 4
-    data["y"] = (
-        rng.standard_normal(24)[data.g] + rng.standard_normal(6)[data.s] + rng.standard_normal(96)
-    )
-    nested = lmmcore.mixedlm("y ~ t + (1 | s / g)", data, residual="ar1(t | g)").fit()
-    assert np.isfinite(nested.t_test("t").df_denom)
-    with pytest.raises(OptionError, match="several grouping factors"):
-        nested.t_test("t", ddf="kenward-roger")
+    data["s"], data["item"] = data.g // 4, rng.integers(0, 5, 96)
+    data["y"] = rng.standard_normal(24)[data.g] + rng.standard_normal(6)[data.s]
+    data["y"] += rng.standard_normal(5)[data["item"]] + rng.standard_normal(96)
+    return data
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ t + (1 | s / g)", "y ~ t + (1 | g) + (1 | item)", "y ~ t + (1 | item)"]
+)
+def test_several_and_crossed_factors(formula):
+    data = several()
+    fit = lmmcore.mixedlm(formula, data, residual="ar1(t | g)").fit()
+    table = fit.covariance_parameters
+    rho = float(table.set_index("parameter").estimate["rho"])
+    design, sizes = fit.model.design, [len(r) for r in fit.fit.relative]
+    t, g = data.t.to_numpy(), data.g.to_numpy()
+    lag = np.abs(t[:, None] - t[None, :])
+
+    def covariance(psi):
+        v, at = psi[-1] * np.power(psi[-2] + 0j, lag) * (g[:, None] == g[None, :]), 0
+        for own, k in zip(design.terms, sizes):
+            rows, cols = np.tril_indices(k)
+            matrix = np.zeros((k, k), dtype=complex)
+            matrix[rows, cols] = matrix[cols, rows] = psi[at : at + len(rows)]
+            at += len(rows)
+            z = np.column_stack([np.ones(len(t)), t])[:, :k]
+            codes = design.groupings[own.factor].codes
+            v = v + (z @ matrix @ z.T) * (codes[:, None] == codes[None, :])
+        return v
+
+    entries = [(fit.scale * r)[np.tril_indices(len(r))] for r in fit.fit.relative]
+    psi = np.concatenate([*entries, [rho, fit.scale]])
+    x, y = fit.model.exog, np.asarray(fit.model.endog)
+    for method, (observed, bent) in {
+        kr.KENWARD_ROGER: (False, False), kr.KENWARD_ROGER_SAS_LINEAR: (True, False),
+    }.items():  # fmt: skip
+        known = kenward_roger_of(x, y, covariance, psi, observed, bent)
+        found = method.covariance(fit.fit)
+        np.testing.assert_allclose(found, known, rtol=5e-4, atol=1e-5 * np.abs(known).max())
+
+
+def test_refusals(monkeypatch):
+    data = several()
+    crossed = lmmcore.mixedlm("y ~ t + (1 | item)", data, residual="ar1(t | g)").fit()
+    monkeypatch.setattr(of_groups, "LARGEST", 50)
+    with pytest.raises(OptionError, match="96 rows depend on each other"):
+        crossed.t_test("t", ddf="kenward-roger")
+    monkeypatch.undo()
     marginal = lmmcore.gls("y ~ t", data, "ar1(t | g)").fit(reml=False)
     with pytest.raises(OptionError, match="reml=True"):
         marginal.t_test("t", ddf="kenward-roger")

@@ -213,13 +213,11 @@ def test_bad_input(data, question):
 
 
 def test_methods_that_are_not_offered_say_so(fit):
-    for name in ("profile", "bootstrap", "get_influence", "ranova", "refit"):
+    for name in ("ranova", "rlrt", "fit_regularized"):
         with pytest.raises(AttributeError, match=name):
             getattr(fit, name)
     with pytest.raises(AttributeError, match="loglike"):
         getattr(fit.model, "loglike")  # noqa: B009
-    with pytest.raises(OptionError, match="residual structure"):
-        fit.t_test("x", vcov="cr2")
     with pytest.raises(OptionError, match="group=99"):
         fit.residual_covariance(99)
     with pytest.raises(OptionError, match="kind='deviance'"):
