@@ -55,6 +55,9 @@ def check_optimizer(optimizer: Any, max_examples: int = 15) -> None:
         hold(cases, FORM, max_examples)
         history(optimizer)
         hold(cases, MEANING, max_examples)
+        for problem in FIXED:  # some rules say nothing where few iterations suffice
+            for rule in MEANING:
+                rule(Case(optimizer, problem))
         for once in (converged, interrupt, options, not_finite):
             once(optimizer)
         copies(optimizer, _tell)
