@@ -83,3 +83,24 @@ class Crossed:
     def time_model_and_fit(self, residual: str) -> None:
         given = None if residual == "none" else residual
         lmmcore.mixedlm("y ~ x + (1 | s) + (1 | d)", self.data, residual=given).fit()
+
+
+class Irregular:
+    """Continuous AR(1) at times of their own in 1,000 or 10,000 groups of 10 rows."""
+
+    params = (1000, 10_000)
+    param_names = ("groups",)
+
+    def setup(self, groups: int) -> None:
+        rng = np.random.default_rng(0)
+        time = np.sort(rng.uniform(0, 10, (groups, 10)), axis=1)
+        e = rng.standard_normal((groups, 10))
+        for j in range(1, 10):
+            a = 0.5 ** (time[:, j] - time[:, j - 1])
+            e[:, j] = a * e[:, j - 1] + np.sqrt(1 - a * a) * e[:, j]
+        g = np.repeat(np.arange(groups), 10)
+        self.data = pd.DataFrame({"g": g, "t": time.ravel(), "x": rng.standard_normal(len(g))})
+        self.data["y"] = self.data.x + rng.standard_normal(groups)[g] + e.ravel()
+
+    def time_model_and_fit(self, groups: int) -> None:
+        lmmcore.mixedlm("y ~ x + (1 | g)", self.data, residual="car1(t | g)").fit()

@@ -45,6 +45,9 @@ class BoundResidual(Protocol):
     n_parameters : int
     starts : list of arrays (n_parameters,)
         Parameters from which a search may begin, the best guess first.
+    vectorized : bool, optional
+        Whether `matrix` also takes values (g, t, d) of several groups and returns (g, t, t). Groups whose
+        rows all have different coordinates are then computed together.
     """
 
     @property

@@ -46,27 +46,28 @@ class GuardedResidual:
                     f"starts has {shown(start)}; expected {self.n_parameters} finite numbers"
                 )
         self.starts = [np.array(start, dtype=float) for start in starts]
+        self.vectorized = bool(getattr(self.bound, "vectorized", False))
         self._derivatives_hold = False
 
     def matrix(self, u: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return R (t, t); for real u symmetric and finite."""
+        """Return R (t, t), or (g, t, t) for values (g, t, d); for real u symmetric and finite."""
         try:
             found = np.asarray(self.bound.matrix(u.copy(), values.copy()))
         except LmmcoreError:
             raise
         except Exception as exc:
             raise PluginError(self._failed("matrix", exc)) from exc
-        t = len(values)
-        if found.shape != (t, t) or found.dtype.kind not in "fc":
-            raise self._broken(
-                f"matrix returned {shown(found)}; expected numbers of shape ({t}, {t})"
-            )
+        shape = (*values.shape[:-1], values.shape[-2])
+        if found.shape != shape or found.dtype.kind not in "fc":
+            raise self._broken(f"matrix returned {shown(found)}; expected numbers of shape {shape}")
         if not np.iscomplexobj(u):
             if np.iscomplexobj(found):
                 raise self._broken(
                     "matrix returned complex numbers for real parameters; expected real ones"
                 )
-            if np.abs(found - found.T).max() > 1e-8 * max(np.abs(found).max(), 1e-300):
+            if np.abs(found - found.swapaxes(-1, -2)).max() > 1e-8 * max(
+                np.abs(found).max(), 1e-300
+            ):
                 raise self._broken(
                     "matrix returned a matrix that is not symmetric; expected a symmetric one"
                 )

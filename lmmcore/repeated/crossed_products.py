@@ -157,7 +157,7 @@ class CrossedResidualProducts:
     def _entries(self, u: np.ndarray) -> tuple[np.ndarray, float] | None:
         """Return the entries of R⁻¹ (e,) and log|R|; None where R is singular."""
         structure, coupled = self.structure, self.coupled
-        found = determinant_of(structure, u)
+        found = determinant_of(structure, u, structure.patterns)
         if found is None:
             return None
         log_det, roots = found

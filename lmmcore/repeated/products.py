@@ -73,7 +73,7 @@ class Family:
         if structure.correlation is None or structure.variance is not None:
             return None
         groups, t, k = w.shape
-        if groups * t <= FEW or t < 3:
+        if groups * t <= FEW or t < 3 or pattern.values.ndim == 3:
             return None
         rng = np.random.default_rng(0)
         drawn = []
@@ -118,7 +118,7 @@ class ResidualProducts:
         self.widths = [z.shape[1] for z in rows.z]
         whole = np.column_stack([*rows.z, rows.xy])
         self.parts = []
-        for pattern in structure.patterns:
+        for pattern in structure.batches:
             first = pattern.rows[:, 0]
             levels = [own[first] for own in rows.levels]
             w = whole[pattern.rows]
@@ -149,7 +149,7 @@ class ResidualProducts:
 
     def at(self, u: np.ndarray) -> CrossProducts | CrossedProducts | None:
         """Return the cross-products for parameters u; None where R is singular."""
-        found = determinant_of(self.structure, u)
+        found = determinant_of(self.structure, u, self.structure.batches)
         if found is None:
             return None
         log_det, roots = found
@@ -168,6 +168,9 @@ class ResidualProducts:
 
     def _blocks(self, part: Part, root: np.ndarray, log_sd: np.ndarray | None) -> np.ndarray:
         """Return W'R⁻¹W of each group of a pattern (groups, K, K)."""
+        if root.ndim == 3:
+            white = np.linalg.solve(root, self._scaled(part, log_sd))
+            return white.swapaxes(1, 2) @ white
         c = self._by_family(part, root)
         if c is not None and part.family is not None:
             found: np.ndarray = np.tensordot(c, part.family.products, 1)
@@ -192,6 +195,15 @@ class ResidualProducts:
             inverse = np.linalg.inv(matrix)
             omega = self._omega(part, derivative)
             slopes = structure.slopes(u, part.pattern)
+            if matrix.ndim == 3:
+                w = self._scaled(part, log_sd)
+                right = w @ omega
+                solved = inverse @ right
+                weight = inverse - solved @ (inverse @ w).swapaxes(1, 2)
+                out[:m] += np.einsum("agij,gij->a", slopes, weight)
+                if of_rows is not None:
+                    of_rows[part.pattern.rows] = np.sum(w * solved, axis=2)
+                continue
             count = len(part.w)
             if part.family is not None and part.family.coefficients(inverse) is not None:
                 moved = -inverse @ slopes @ inverse  # ∂R⁻¹
@@ -301,21 +313,24 @@ def _add(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
         np.add.at(out, at, values)
 
 
-def determinant_of(structure: Structure, u: np.ndarray) -> tuple[float, list[np.ndarray]] | None:
-    """Return log|R| and the Cholesky factor of each pattern's matrix; None where R is singular.
+def determinant_of(
+    structure: Structure, u: np.ndarray, patterns: list[Pattern]
+) -> tuple[float, list[np.ndarray]] | None:
+    """Return log|R| and the Cholesky factor of each pattern's matrices; None where R is singular.
 
     Where a residual is almost determined by others, or has almost no variance, its row is divided by
     almost nothing, and the digits of the others are lost.
     """
     log_det, roots = 0.0, []
-    for pattern in structure.patterns:
+    for pattern in patterns:
         root = _root(structure.matrix(u, pattern))
         if root is None:
             return None
-        diagonal = np.diag(root)
-        if diagonal.min() < SINGULAR * diagonal.max():
+        diagonal = np.diagonal(root, axis1=-2, axis2=-1)
+        if np.any(diagonal.min(axis=-1) < SINGULAR * diagonal.max(axis=-1)):
             return None
-        log_det += 2.0 * len(pattern.rows) * float(np.log(diagonal).sum())
+        times = len(pattern.rows) if root.ndim == 2 else 1
+        log_det += 2.0 * times * float(np.log(diagonal).sum())
         roots.append(root)
     log_sd = structure.log_sd(u)
     if log_sd is not None:

@@ -42,6 +42,11 @@ class Separable:
         return sum(f.n_parameters for f in self.factors)
 
     @property
+    def vectorized(self) -> bool:
+        """Whether all factors are."""
+        return all(getattr(f, "vectorized", False) for f in self.factors)
+
+    @property
     def starts(self) -> list[np.ndarray]:
         most = max(len(f.starts) for f in self.factors)
         return [
@@ -50,11 +55,11 @@ class Separable:
         ]
 
     def matrix(self, u: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return R (t, t)."""
-        out, at = np.ones((len(values), len(values))), 0
+        """Return R (…, t, t) for values (…, t, d)."""
+        out, at = np.ones((*values.shape[:-1], values.shape[-2])), 0
         for factor, columns in zip(self.factors, self.columns):
             m = factor.n_parameters
-            out = out * factor.matrix(u[at : at + m], values[:, columns])
+            out = out * factor.matrix(u[at : at + m], values[..., columns])
             at += m
         return out
 

@@ -33,12 +33,17 @@ class Strata:
         return len(self.labels) * self.bound.n_parameters + len(self.labels) - 1
 
     @property
+    def vectorized(self) -> bool:
+        """Whether `matrix` takes values of several groups at once."""
+        return bool(getattr(self.bound, "vectorized", False))
+
+    @property
     def starts(self) -> list[np.ndarray]:
         more = np.zeros(len(self.labels) - 1)
         return [np.concatenate([*[s] * len(self.labels), more]) for s in self.bound.starts]
 
     def matrix(self, u: np.ndarray, values: np.ndarray, stratum: int) -> np.ndarray:
-        """Return R (t, t) of rows of a group of one stratum, relative to σ²."""
+        """Return R (…, t, t) of rows (…, t, d) of groups of one stratum, relative to σ²."""
         m = self.bound.n_parameters
         found = self.bound.matrix(u[stratum * m : (stratum + 1) * m], values)
         if stratum:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,16 @@ from .terms import FITTED, ResidualProduct, ResidualTerm, VarianceProduct, Varia
 from .variances import BoundVariance, bind_variances
 
 STEP = 1e-30  # of complex steps
+FEW_GROUPS = 8  # groups of a pattern up to which it may be computed together with others
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Groups whose rows have the same coordinates.
+    """Groups whose rows have the same coordinates, or groups of one size with coordinates of their own.
 
     Attributes
     ----------
-    values : array (t, d)
+    values : array (t, d), or (groups, t, d)
     rows : int array (groups, t)
         The rows of each group, in the order of `values`.
     stratum : int
@@ -95,16 +96,35 @@ class Structure:
         more = np.zeros(0 if self.variance is None else self.variance.n_parameters)
         return [np.concatenate([s, more]) for s in own]
 
+    @cached_property
+    def batches(self) -> list[Pattern]:
+        """The patterns, those of few groups together where the structure computes several at once."""
+        if self.correlation is None or not self.correlation.vectorized:
+            return self.patterns
+        out, rare = list[Pattern](), dict[tuple[int, int], list[Pattern]]()
+        for p in self.patterns:
+            few = len(p.rows) <= FEW_GROUPS
+            (rare.setdefault((p.stratum, len(p.values)), []) if few else out).append(p)
+        for (stratum, _), found in rare.items():
+            if len(found) < FEW_GROUPS:
+                out += found
+                continue
+            values = np.concatenate(
+                [np.broadcast_to(p.values, (len(p.rows), *p.values.shape)) for p in found]
+            )
+            out.append(Pattern(values, np.concatenate([p.rows for p in found]), stratum))
+        return out
+
     def matrix(self, u: np.ndarray, pattern: Pattern) -> np.ndarray:
-        """Return C (t, t) of a pattern, without the variance function."""
+        """Return C (t, t) of a pattern, or (groups, t, t), without the variance function."""
         if self.correlation is None:
             return np.eye(len(pattern.values))
         return self.correlation.matrix(u[: self.n_correlation], pattern.values, pattern.stratum)
 
     def slopes(self, u: np.ndarray, pattern: Pattern) -> np.ndarray:
-        """Return ∂C/∂u (n_correlation, t, t), exact to rounding (complex steps)."""
-        t, m = len(pattern.values), self.n_correlation
-        out = np.empty((m, t, t))
+        """Return ∂C/∂u (n_correlation, …, t, t), exact to rounding (complex steps)."""
+        values, m = pattern.values, self.n_correlation
+        out = np.empty((m, *values.shape[:-1], values.shape[-2]))
         for a in range(m):
             moved = u[:m].astype(complex)
             moved[a] += 1j * STEP

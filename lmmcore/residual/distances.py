@@ -30,6 +30,7 @@ class OfDistance:
     function: Callable[[np.ndarray], np.ndarray]
     scale: float
     nugget: bool
+    vectorized = True
 
     @property
     def n_parameters(self) -> int:
@@ -41,14 +42,15 @@ class OfDistance:
         return [np.append(s, -1.5) for s in own] if self.nugget else own
 
     def matrix(self, u: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return C (t, t)."""
-        difference = values[:, None, :] - values[None, :, :]
-        distance = np.sqrt(np.sum(difference**2, axis=2))
+        """Return C (…, t, t) for values (…, t, d)."""
+        difference = values[..., :, None, :] - values[..., None, :, :]
+        distance = np.sqrt(np.sum(difference**2, axis=-1))
         found = self.function(distance / (self.scale * np.exp(u[0])))
         if self.nugget:
             share = 1.0 / (1.0 + np.exp(-u[1]))
             found = (1.0 - share) * found
-        found[np.arange(len(values)), np.arange(len(values))] = 1.0
+        diagonal = np.arange(values.shape[-2])
+        found[..., diagonal, diagonal] = 1.0
         return found
 
     def describe(self, u: np.ndarray) -> dict[str, float]:
@@ -140,14 +142,16 @@ class OfTime:
 
     scale: float
     n_parameters: int = 1
+    vectorized = True
 
     @property
     def starts(self) -> list[np.ndarray]:
         return [np.array([x]) for x in (0.0, 1.5, -1.0)]
 
     def matrix(self, u: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return C (t, t)."""
-        distance = np.abs(values[:, 0][:, None] - values[:, 0][None, :]) / self.scale
+        """Return C (…, t, t) for values (…, t, 1)."""
+        time = values[..., 0]
+        distance = np.abs(time[..., :, None] - time[..., None, :]) / self.scale
         return np.exp(-distance * np.exp(-u[0]))
 
     def describe(self, u: np.ndarray) -> dict[str, float]:

@@ -36,15 +36,16 @@ class OfVisits:
     words: Callable[[np.ndarray], dict[str, float]]
     first: float
     starts: list[np.ndarray]
+    vectorized = True
 
     @property
     def n_parameters(self) -> int:
         return len(self.starts[0])
 
     def matrix(self, u: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return R of the visits of a group (t, t)."""
-        at = np.asarray(values[:, 0] - self.first, dtype=np.intp)
-        return self.whole(u)[np.ix_(at, at)]
+        """Return R of the visits of groups (…, t, t) for values (…, t, 1)."""
+        at = np.asarray(values[..., 0] - self.first, dtype=np.intp)
+        return self.whole(u)[at[..., :, None], at[..., None, :]]
 
     def describe(self, u: np.ndarray) -> dict[str, float]:
         """Return the parameters by name."""

@@ -1,5 +1,7 @@
 """Value, gradient and Hessian of models with residual structures beside dense algebra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 import lmmcore
 from lmmcore.influence.deletions import Rows
 from lmmcore.likelihood.crossed import system
+from lmmcore.repeated import structure as structures
 from lmmcore.repeated.crossed_products import CrossedResidualProducts
 from lmmcore.repeated.fit import products_of
 from lmmcore.repeated.likelihood import JointLikelihood
@@ -162,3 +165,21 @@ def test_the_two_ways_to_form_products(variance):
     np.testing.assert_allclose(
         nested.moved(u, effects, kept), by_rows.moved(u, effects, kept), rtol=1e-9, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("variance", [None, "exp(p)"])
+@pytest.mark.parametrize(
+    "residual",
+    ["car1(time | g)", "gau(time + z | g, nugget=True)", "exp(time) * cs(o) | g", "un(visit | g)"],
+)
+def test_groups_with_times_of_their_own_are_computed_together(monkeypatch, residual, variance):
+    monkeypatch.setattr(structures, "FEW_GROUPS", 2)
+    joint, structure, model, _ = joint_of(6, "y ~ x + (1 + x | g)", residual, variance, True, True)
+    assert any(p.values.ndim == 3 for p in structure.batches)
+    one_by_one = replace(structure)
+    one_by_one.__dict__["batches"] = structure.patterns
+    again = JointLikelihood(model.equations, products_of(model, one_by_one), True)
+    psi = np.concatenate([np.linspace(0.4, 0.9, joint.m_theta), structure.starts[0] + 0.1])
+    one, two = joint.value_and_gradient(psi), again.value_and_gradient(psi)
+    assert one[0] == pytest.approx(two[0], rel=1e-12)
+    np.testing.assert_allclose(one[1], two[1], rtol=1e-9, atol=1e-9)
