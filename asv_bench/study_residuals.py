@@ -1,8 +1,8 @@
 """Do fits with residual structures end at the best optimum? Run: python asv_bench/study_residuals.py [models]
 
-Models are drawn: structure, variance function, random effects, missing visits. Each fit is compared with four
-searches of L-BFGS-B from drawn starts. A fit that is worse by more than 1e-4 and says nothing is a false
-convergence. Prints the models, and how many there are of each kind.
+Models are drawn: structure, variance function, random effects (crossed ones too), missing visits. Each fit is
+compared with four searches of L-BFGS-B from drawn starts. A fit that is worse by more than 1e-4 and says
+nothing is a false convergence. Prints the models, and how many there are of each kind.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from lmmcore.repeated.likelihood import JointLikelihood
 RESIDUALS = (
     "ar1(t | g)", "ar1h(visit | g)", "cs(1 | g)", "csh(visit | g)", "toep(visit | g)", "toeph(visit | g)",
     "anteh(visit | g)", "un(visit | g)", "car1(time | g)", "arma(t | g, p=1, q=1)", "exp(time | g)",
-    "gau(time | g, nugget=True)", "matern(time | g)", "sph(time | g)", None,
+    "gau(time | g, nugget=True)", "matern(time | g)", "sph(time | g)", "toep(visit | g, bands=2)",
+    "un(visit | g, bands=2)", "diag(visit | g)", "un(side) * ar1(half) | g", None,
 )  # fmt: skip
-VARIANCES = (None, None, "by(sex)", "power(p)")
-FORMULAS = ("y ~ x + (1 | g)", "y ~ x + (1 + x | g)", "y ~ x", "y ~ x + (1 | school / g)")
+VARIANCES = (None, None, "by(sex)", "power(p)", "by(sex) * power(p)")
+FORMULAS = (
+    "y ~ x + (1 | g)", "y ~ x + (1 + x | g)", "y ~ x", "y ~ x + (1 | school / g)",
+    "y ~ x + (1 | g) + (1 | item)", "y ~ x + (1 | item)",
+)  # fmt: skip
 
 
 def drawn(seed: int) -> tuple[lmmcore.RepeatedLM, bool, np.random.Generator, str]:
@@ -42,11 +46,18 @@ def drawn(seed: int) -> tuple[lmmcore.RepeatedLM, bool, np.random.Generator, str
     data = pd.DataFrame({"g": g, "t": t, "visit": pd.Categorical(t, categories=range(visits))})
     data["time"], data["x"] = t + rng.uniform(0, 0.4, n), rng.standard_normal(n)
     data["p"], data["school"] = rng.uniform(1, 3, n), g // 4
+    data["item"], data["side"], data["half"] = (
+        rng.integers(0, 6, n),
+        np.where(t % 2, "u", "v"),
+        t // 2,
+    )
     data["sex"] = np.where(rng.random(n) < 0.5, "a", "b")
     b = rng.standard_normal((groups, 2)) * rng.choice([0.0, 1.0, 0.5])
-    data["y"] = data.x + b[g, 0] + b[g, 1] * data.x + e * np.where(data.sex == "a", 1.0, 1.5)
-    residual, variance = RESIDUALS[seed % len(RESIDUALS)], VARIANCES[rng.integers(4)]
-    formula = FORMULAS[rng.integers(4)]
+    item = rng.standard_normal(6) * rng.choice([0.0, 1.0])
+    data["y"] = data.x + b[g, 0] + b[g, 1] * data.x + item[data["item"]]
+    data["y"] += e * np.where(data.sex == "a", 1.0, 1.5)
+    residual, variance = RESIDUALS[seed % len(RESIDUALS)], VARIANCES[rng.integers(5)]
+    formula = FORMULAS[rng.integers(6)]
     if residual is None and variance is None:
         variance = "by(sex)"
     words = f"{seed}: {formula}, {residual}, {variance}, {n} rows"

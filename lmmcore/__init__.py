@@ -60,3 +60,8 @@ __all__ = [
     "set_threads",
     "variance_function",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return what users find here, without the modules behind it."""
+    return [*__all__, "__version__", "api", "extension", "penalties", "testing"]

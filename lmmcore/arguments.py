@@ -5,13 +5,16 @@ NumPy's own errors name neither the argument nor what was expected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .design.columns import unmasked
 from .errors import DataTypeError, DataValueError, OptionError, refuse_sparse
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def numbers(given: Any, name: str, expected: str) -> np.ndarray:
@@ -170,3 +173,18 @@ def _kind(given: Any) -> str:
         return "None"
     name = type(given).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def shown_without(*hidden: str) -> Callable[[F], F]:
+    """Return a decorator that leaves parameters out of what ``help`` shows of a function.
+
+    They are those that collect misspelled names for a better error, or say where a formula is evaluated.
+    """
+
+    def decorated(function: F) -> F:
+        signature = inspect.signature(function)
+        kept = [p for p in signature.parameters.values() if p.name not in hidden]
+        function.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+        return function
+
+    return decorated

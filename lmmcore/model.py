@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from . import estimation
-from .arguments import check_components
+from .arguments import check_components, shown_without
 from .crossproducts.crossed import CrossedProducts
 from .crossproducts.crossproducts import CrossProducts
 from .crossproducts.form import form_many, form_products, formed_at_once
@@ -23,6 +23,7 @@ from .design.components import VCSpec
 from .design.design import Design, with_covariance
 from .design.held_scale import held_scale
 from .design.spec import ModelSpec
+from .display.at_a_glance import model_html, model_text
 from .errors import (
     DataValueError,
     NotFiniteError,
@@ -116,6 +117,7 @@ class MixedLM:
     1743.6283
     """
 
+    @shown_without("unknown")
     def __init__(
         self,
         endog: Any,
@@ -147,6 +149,7 @@ class MixedLM:
         self._setup(design, use_sqrt, None)
 
     @classmethod
+    @shown_without("unknown", "_depth")
     def from_formula(
         cls,
         formula: str | None = None,
@@ -170,36 +173,14 @@ class MixedLM:
 
         Parameters
         ----------
-        formula : str
-            ``"y ~ x + (1 + x | g)"``, or ``"y ~ x"`` with `groups`. Any number of random terms with any
-            grouping factors, crossed or nested: ``(x | a) + (1 | b)``, ``(1 | a/b)`` (which is
-            ``(1 | a) + (1 | a:b)``), ``(x || g)`` (independent coefficients), ``offset(z)``.
-        data : DataFrame or mapping of columns
-            Also anything with ``to_pandas()`` or ``df()``.
-        re_formula : str, optional
-            Columns of the random coefficients, such as ``"1 + x"``.
-        vc_formula : mapping, optional
-            ``{name: formula}`` of variance components inside groups, such as
-            ``{"class": "0 + C(class)"}``.
-        subset : array_like, optional
-            Rows to use, as for ``data.loc``.
-        use_sparse : bool
-            Accepted for compatibility: storage is chosen by lmmcore.
-        missing : {"none", "drop", "raise"}
-            "none" (the default) and "drop" leave out rows in which a variable of the model is missing;
-            "raise" raises an error. (In statsmodels, "none" is an error.) `rows_used` has the others.
-        groups : str or array_like, optional
-            Name of a column, or labels. A Series, also as `weights`, must have the index of `data`.
-        weights : str or array_like, optional
-            Prior weights.
-        covariance : str, CovarianceStructure or mapping, optional
-            Structure of the random coefficients, by name (``"cs"``) or as an object; a mapping names the
-            grouping factor, ``{"g": "cs"}``. In a formula, ``cs(1 + x | g)`` means the same.
-        like : MixedLM, optional
-            A model with one row for each row of `data`. The new model is the same, except that its
-            fixed-effects columns are evaluated in `data`. All are kept. No other argument is used.
-        sigma : float or "known", optional
-            As for `MixedLM`.
+        formula, data, re_formula, vc_formula, subset, use_sparse, missing, groups, weights : optional
+            As for `lmmcore.mixedlm`, which has residual structures too.
+        covariance, use_sqrt, sigma, like : optional
+            As for `lmmcore.mixedlm`.
+
+        Returns
+        -------
+        MixedLM
         """
         refuse_arguments("mixedlm", unknown, FORMULA_ARGUMENTS)
         if like is not None:
@@ -229,6 +210,9 @@ class MixedLM:
         model = cls.__new__(cls)
         model._setup(design, use_sqrt, formula)
         return model
+
+    __repr__ = model_text
+    _repr_html_ = model_html
 
     def _rebuilt(self, design: Design) -> MixedLM:
         """Return the same model for another design."""

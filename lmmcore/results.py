@@ -10,6 +10,7 @@ from . import random_effects as effects
 from .chosen_inference import of_inference, of_rows_and_inference
 from .delegation import Value, method_of
 from .diagnostics import diagnostics
+from .display.at_a_glance import results_html, results_text
 from .display.summary import summary
 from .display.varcorr import varcorr
 from .elimination.drop1 import drop1
@@ -61,6 +62,9 @@ class MixedLMResults:
 
     def __init__(self, model: Any, fit: Fit, full_output: bool = False) -> None:
         self.__dict__.update(model=model, fit=fit, full_output=full_output)
+
+    __repr__ = results_text
+    _repr_html_ = results_html
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")

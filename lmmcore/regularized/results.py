@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from .. import prediction, storage
 from .. import random_effects as effects
 from ..delegation import Value, method_of
+from ..display.at_a_glance import results_html, results_text
 from ..display.summary import summary
 from ..display.varcorr import varcorr
 from ..errors import OptionError
@@ -62,6 +63,9 @@ class RegularizedResults:
 
     def __init__(self, model: Any, fit: PenalizedFit, full_output: bool = False) -> None:
         self.__dict__.update(model=model, fit=fit, full_output=full_output)
+
+    __repr__ = results_text
+    _repr_html_ = results_html
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")

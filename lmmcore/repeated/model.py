@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..arguments import shown_without
 from ..chosen_inference import with_inference
 from ..crossproducts.crossed import CrossedProducts, crossed_products
 from ..design.build import as_frame, from_formula
 from ..design.design import Design
 from ..design.factors import factors_of_terms
 from ..design.held_scale import held_scale
+from ..display.at_a_glance import model_html, model_text
 from ..errors import OptionError
 from ..fitting.options import chosen_optimizers
 from ..model import MixedLM
@@ -57,6 +59,9 @@ class RepeatedLM:
         raise AttributeError(
             f"a model with a residual structure has no {name!r}; it has fit and {', '.join(SHARED)}"
         )
+
+    __repr__ = model_text
+    _repr_html_ = model_html
 
     def _rebuilt(self, design: Design) -> RepeatedLM:
         """Return the same model for another design."""
@@ -125,6 +130,7 @@ class RepeatedLM:
         return RepeatedResults(self, with_inference(self, found, ddf, vcov))
 
 
+@shown_without("_depth")
 def gls(
     formula: str,
     data: Any,

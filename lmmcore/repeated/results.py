@@ -12,6 +12,7 @@ import pandas as pd
 from .. import random_effects as effects
 from ..chosen_inference import of_inference, of_rows_and_inference
 from ..delegation import Value, method_of
+from ..display.at_a_glance import results_html, results_text
 from ..display.varcorr import varcorr
 from ..errors import OptionError
 from ..fitting.fit import Fit
@@ -120,6 +121,9 @@ class RepeatedResults:
         model.residual_structure = structure
         found: RepeatedResults = model.fit(reml=self.reml, method=method)
         return found
+
+    __repr__ = results_text
+    _repr_html_ = results_html
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"results are frozen; {name!r} cannot be set. Copy what you need")

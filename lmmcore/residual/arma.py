@@ -77,7 +77,10 @@ def autocorrelations(phi: np.ndarray, theta: np.ndarray, k: int) -> np.ndarray:
         for i in range(1, p + 1):
             left[h, abs(h - i)] -= phi[i - 1]
     gamma = np.zeros(max(k, n), dtype=kind)
-    gamma[:n] = np.linalg.solve(left, right)
+    try:
+        gamma[:n] = np.linalg.solve(left, right)
+    except np.linalg.LinAlgError:  # a unit root, to the last digit: there is no such process
+        return np.full(k, np.nan, dtype=kind)
     for h in range(n, k):
         gamma[h] = sum(phi[i - 1] * gamma[h - i] for i in range(1, p + 1))
     out: np.ndarray = gamma[:k] / gamma[0]

@@ -104,13 +104,19 @@ class Visits:
         names = positions.levels or tuple(f"{first + i:g}" for i in range(k))
         more = np.zeros(k - 1 if self.own_variances else 0)
         starts = [
-            np.concatenate([np.full(m, guess), more])
-            for guess in (self.guess, -0.5 * self.guess, 3.0 * self.guess)[: 3 if m else 1]
+            np.concatenate([np.full(m, guess), more]) for guess in (self._guesses if m else (0.0,))
         ]
         return OfVisits(
             partial(self._whole, correlation, m, k), partial(self._words, words, m, k, names), first,
             starts,
         )  # fmt: skip
+
+    @property
+    def _guesses(self) -> tuple[float, ...]:
+        """Parameters of the correlation to start from: moderate, negative, high."""
+        if self.guess:
+            return self.guess, -0.5 * self.guess, 3.0 * self.guess
+        return 0.0, -4.0, 2.0
 
     def _whole(self, correlation: Correlation, m: int, k: int, u: np.ndarray) -> np.ndarray:
         found = correlation(u[:m], k)

@@ -84,3 +84,11 @@ def test_a_broken_plugin_is_named(broken):
     if broken != "describe":
         with pytest.raises(RuleBroken):
             check_residual(Structure(broken), max_examples=20)
+
+
+def test_arma_at_a_unit_root_is_out_of_range():
+    """The recursion has no stationary solution there; a search that gets so far turns back."""
+    from lmmcore.residual.arma import autocorrelations
+
+    found = autocorrelations(np.array([1.0]), np.zeros(0), 4)
+    assert np.isnan(found).all()
