@@ -15,6 +15,7 @@ from .comparison import anova
 from .covariance.linear import KnownMatrix
 from .crossproducts.crossproducts import CrossProducts
 from .design.components import VCSpec
+from .display.side_by_side import table
 from .errors import LmmcoreError, LmmcoreWarning
 from .fitting.certificate import Convergence
 from .inference.robust import cluster_robust
@@ -58,6 +59,7 @@ __all__ = [
     "plugins",
     "residual_structure",
     "set_threads",
+    "table",
     "variance_function",
 ]
 

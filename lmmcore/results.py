@@ -36,6 +36,7 @@ from .residuals import residuals, simulate
 from .row_for_row import FixedEffects
 from .spellings import refuse_attribute
 from .statsmodels import rows
+from .tidy import augment, glance, tidy
 from .variance_explained import conditional_aic, icc, partial_r_squared, r_squared
 
 of_fit, of_self = method_of("fit"), method_of()
@@ -172,6 +173,9 @@ class MixedLMResults:
     bootstrap = of_self(bootstrap)
     permutation_test = of_self(permutation_test)
     save = of_self(storage.save)
+    tidy = of_self(tidy)
+    glance = of_self(glance)
+    augment = of_self(augment)
     summary = of_inference(summary)
     hess_diag = Value(parameters.hess_diag, "fit")
     profile_re = of_fit(profile_re)

@@ -22,6 +22,7 @@ from ..means.for_packages import design_matrix, reference_grid, term_map
 from ..means.means import means, slopes
 from ..spellings import refuse_attribute
 from ..storage import write_pickle
+from ..tidy import augment, glance, tidy
 from . import rows
 from .influence import get_influence
 from .parameters import covariance_parameters, residual_correlation, residual_covariance
@@ -189,5 +190,8 @@ class RepeatedResults:
     refit = of_self(refit)
     bootstrap = of_self(bootstrap)
 
+    tidy = of_self(tidy)
+    glance = of_self(glance)
+    augment = of_self(augment)
     summary = of_rows_and_inference(summary)
     save = of_self(save)

@@ -63,6 +63,7 @@ def test_pages_with_code():
         "docs/optimizers.md",
         "docs/penalties.md",
         "docs/residuals.md",
+        "docs/tables.md",
         "docs/write_a_plugin.md",
     ]
     for page in PAGES:
