@@ -149,10 +149,7 @@ def test_side_by_side():
     assert "SD Days \\| Subject" in found.as_markdown()
     assert found.as_latex().count("\\\\") == len(found.frame) + 1
     assert "$|$" in found.as_latex()
-    assert pd.read_html(__import__("io").StringIO(found.as_html()))[0].shape == (
-        len(found.frame),
-        3,
-    )
+    assert found.as_html().count("<tr>") == len(found.frame) + 1
     for arguments, words in (({}, "without results"), ({"names": ["a"]}, "1 entries for 2")):
         with pytest.raises(OptionError, match=words):
             lmmcore.table(*(fits if arguments else ()), **arguments)
