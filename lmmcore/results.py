@@ -28,6 +28,7 @@ from .influence.scores import scores
 from .intervals import conf_int
 from .means.for_packages import design_matrix, reference_grid, term_map
 from .means.means import means, slopes
+from .plots.accessor import Plots
 from .prediction_errors import random_effects_se
 from .refitting import refit
 from .resampling.bootstrap import bootstrap
@@ -173,6 +174,7 @@ class MixedLMResults:
     bootstrap = of_self(bootstrap)
     permutation_test = of_self(permutation_test)
     save = of_self(storage.save)
+    plot = cached_property(Plots)
     tidy = of_self(tidy)
     glance = of_self(glance)
     augment = of_self(augment)

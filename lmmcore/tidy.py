@@ -143,7 +143,7 @@ def _values(results: Any, alpha: float) -> pd.DataFrame:
             "effects='ran_vals' of a model without bars; expected random effects as bars, such as (1 | g)"
         )
     parts = []
-    for name, means, sds in _random_effects(results):
+    for name, means, sds in random_effects_of_factors(results):
         q, k = means.shape
         terms = np.array(["Intercept" if c == name else c for c in means.columns], dtype=object)
         parts.append(
@@ -162,7 +162,7 @@ def _values(results: Any, alpha: float) -> pd.DataFrame:
     return out.assign(**limits)
 
 
-def _random_effects(results: Any) -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
+def random_effects_of_factors(results: Any) -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
     """Yield each grouping factor, its BLUPs (q, k) and their conditional standard deviations (q, k)."""
     from .random_effects import crossed_effects_of, independent_effects
 

@@ -73,6 +73,12 @@ class Profiles:
         rows = [(p.estimate, p.lower, p.upper) for p in self.curves.values()]
         return pd.DataFrame(rows, index=list(self.curves), columns=["estimate", "lower", "upper"])
 
+    def plot(self, which: Any = None, *, density: bool = False, ax: Any = None) -> Any:
+        """Draw the curves; see `lmmcore.plots.estimates.profile`."""
+        from ..plots.estimates import profile as drawn
+
+        return drawn(self, which, density=density, ax=ax)
+
     def __str__(self) -> str:
         return f"{self.frame().to_string()}\nProfile likelihood (ML), {100 * self.level:g} %"
 

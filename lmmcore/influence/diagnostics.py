@@ -67,6 +67,12 @@ class Influence:
         """Cook's distances."""
         return self.measures["cooks_distance"]
 
+    def plot(self, measure: str = "cooks_distance", *, ax: Any = None) -> Any:
+        """Draw a measure for each deletion; see `lmmcore.plots.estimates.influence`."""
+        from ..plots.estimates import influence as drawn
+
+        return drawn(self, measure, ax=ax)
+
     def __str__(self) -> str:
         top = self.measures.sort_values("cooks_distance", ascending=False).head(10)
         lost = f"\nNot fitted without: {', '.join(map(str, self.failed))}" if self.failed else ""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..errors import OptionError
-from ..regularized.plots import axes
+from ..plots.theme import axes
 
 INK, BAND = "#222222", "#0072B2"
 HEIGHT = 0.3  # inches of a row

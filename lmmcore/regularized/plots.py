@@ -6,30 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LmmcoreError, OptionError
+from ..errors import OptionError
+from ..plots.theme import PlotError, axes
 
-
-class PlotError(LmmcoreError, ImportError):
-    """A plot needs matplotlib, which is not installed."""
-
-
-def axes(ax: Any) -> Any:
-    """Return the axes to draw on.
-
-    Raises
-    ------
-    PlotError
-        matplotlib is not installed.
-    """
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError as exc:
-        raise PlotError(
-            "plots need matplotlib, which is not installed; pip install 'lmmcore[plot]'"
-        ) from exc
-    return pyplot.subplots(figsize=(7.0, 4.5), layout="constrained")[1]
+__all__ = ["PlotError", "axes"]
 
 
 def _against_alpha(ax: Any, alphas: np.ndarray) -> None:

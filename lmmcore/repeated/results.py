@@ -20,6 +20,7 @@ from ..inference import facts, parameters, tests
 from ..inference.anova import anova
 from ..means.for_packages import design_matrix, reference_grid, term_map
 from ..means.means import means, slopes
+from ..plots.accessor import Plots
 from ..spellings import refuse_attribute
 from ..storage import write_pickle
 from ..tidy import augment, glance, tidy
@@ -190,6 +191,7 @@ class RepeatedResults:
     refit = of_self(refit)
     bootstrap = of_self(bootstrap)
 
+    plot = cached_property(Plots)
     tidy = of_self(tidy)
     glance = of_self(glance)
     augment = of_self(augment)

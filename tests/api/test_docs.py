@@ -62,6 +62,7 @@ def test_pages_with_code():
         "docs/meta_analysis.md",
         "docs/optimizers.md",
         "docs/penalties.md",
+        "docs/pictures.md",
         "docs/residuals.md",
         "docs/tables.md",
         "docs/write_a_plugin.md",
