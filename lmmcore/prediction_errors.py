@@ -219,6 +219,11 @@ def interval_frame(
             df[used] = np.inf
         else:
             variances[used] = se[back] ** 2
+    if interval == "prediction" and fit.holds_scale and weights is None:
+        raise OptionError(
+            "interval='prediction' of a model that holds σ²: the variance of a new observation is not known; "
+            "expected weights= of the new rows (1/v), or interval='confidence'"
+        )
     if interval == "prediction":
         variances = variances + fit.scale / _weights(weights, m)
     se_all = np.sqrt(variances)

@@ -26,6 +26,8 @@ def held_scale(sigma: Any, weights: Any) -> float | None:
         if weights is None:
             raise OptionError(f'sigma="known" without weights=; expected {FORMS}')
         return 1.0
+    if isinstance(sigma, bool):
+        raise OptionError(f"sigma={sigma!r}; expected {FORMS}")
     value = number(sigma, "sigma", FORMS)
     if not 0.0 < value < float("inf"):
         raise OptionError(f"sigma={sigma!r}; expected {FORMS}")

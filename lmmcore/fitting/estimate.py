@@ -49,6 +49,7 @@ def estimate(
     options: Mapping[str, Any] | None = None,
     callback: Callable[[int, float], None] | None = None,
     first: np.ndarray | None = None,
+    has_residual: bool = False,
 ) -> Estimate:
     """Minimize the criterion.
 
@@ -65,10 +66,13 @@ def estimate(
         θ to start from, and nowhere else; by default from the data, and further starts where it is doubtful.
     first : array, optional
         θ in place of the first start from the data.
+    has_residual : bool
+        Whether it is known that the fixed effects do not reproduce the response.
     """
     began = time.perf_counter()
     likelihood.forget()
-    _refuse_no_residual(likelihood)
+    if not has_residual:
+        refuse_no_residual(likelihood)
     saturated, no_residual = start is None and is_saturated(likelihood), False
     theta = start if start is not None else first
     theta = start_values(likelihood) if theta is None else np.array(theta, dtype=float)
@@ -209,7 +213,7 @@ def _lower(found: Candidate, best: Candidate) -> bool:
     return found.point.value < best.point.value - rounding(best.point.value)
 
 
-def _refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
+def refuse_no_residual(likelihood: ProfiledLikelihood) -> None:
     """A response without residual variation has an unbounded likelihood."""
     engine = likelihood.engine
     # The response in the basis is a residual of least squares, scaled to a mean square of about one

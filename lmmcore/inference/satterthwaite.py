@@ -49,12 +49,16 @@ def _single(found: SecondOrder, log_scale_variance: float, rows: np.ndarray) -> 
     f = np.sum(own**2, axis=1)  # in units of σ²
     g = np.einsum("qi,mij,qj->qm", own, found.slopes, own)
     spread = np.einsum("qi,ij,qj->q", g, found.cov_theta, g) + f**2 * log_scale_variance
-    df: np.ndarray = 2.0 * f**2 / spread
+    with np.errstate(divide="ignore"):  # nothing is estimated where variances are held or zero
+        df: np.ndarray = 2.0 * f**2 / spread
     return df
 
 
 def joint(df: np.ndarray) -> float:
     """Return the denominator df of an F test from the df of uncorrelated combinations (q,)."""
+    if not np.isfinite(df).all():
+        df = df[np.isfinite(df)]  # a combination whose variance is known adds nothing to E − q
+        return joint(df) if len(df) else float("inf")
     if np.ptp(df) <= EQUAL * df.max():
         return float(df.mean())
     if df.min() <= 2.0:

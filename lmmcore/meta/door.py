@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..arguments import numbers
 from ..design.build import as_frame, from_formula
 from ..errors import DataValueError, NameNotFoundError, OptionError, suggest
 from ..inference.wald import level as checked_level
@@ -129,7 +130,7 @@ def _table(effects: Any, variances: Any, data: Any) -> tuple[pd.DataFrame, Known
             raise OptionError(
                 f"effects={effects!r} names a column, and there is no data; expected data="
             )
-        frame = pd.DataFrame({EFFECT: np.asarray(effects, dtype=float)})
+        frame = pd.DataFrame({EFFECT: numbers(effects, "effects", "numbers")})
     else:
         frame = as_frame(data).copy()
         if isinstance(effects, str):
@@ -139,7 +140,7 @@ def _table(effects: Any, variances: Any, data: Any) -> tuple[pd.DataFrame, Known
                     f"effects={effects!r} is no column of data{suggest(effects, names)}"
                 )
             effects = frame[effects]
-        values = np.asarray(effects, dtype=float)
+        values = numbers(effects, "effects", "numbers")
         if len(values) != len(frame):
             raise DataValueError(
                 f"effects has {len(values)} numbers; expected {len(frame)}, as data has rows"

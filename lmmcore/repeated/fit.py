@@ -15,7 +15,7 @@ from ..extension.protocols import Optimizer
 from ..fitting.candidate import DECREMENT, rounding
 from ..fitting.certificate import Convergence
 from ..fitting.equations import Equations
-from ..fitting.estimate import Estimate, estimate
+from ..fitting.estimate import Estimate, estimate, refuse_no_residual
 from ..fitting.fit import Fit
 from ..fitting.options import optimizers_of
 from ..fitting.run import warn_of
@@ -85,6 +85,7 @@ def fit_repeated(
     began = time.perf_counter()
     products = products_of(model, structure)
     joint = JointLikelihood(model.equations, products, reml)
+    refuse_no_residual(model.equations.likelihood(reml, None, model.equations.plain_engine))
     name, optimizer = optimizers[0]
     search = _Search(joint, optimizer, options, callback)
     for u in structure.starts:
@@ -192,7 +193,7 @@ class _Search:
             if self.joint.m_theta:
                 own = estimate(
                     inner.likelihood, optimizers_of(None), layout.names, layout.groups, None, {}, None,
-                    theta,
+                    theta, has_residual=True,
                 )  # fmt: skip
                 better = own.point.value < self.value - rounding(self.value)
                 self.psi, self.value = np.concatenate([own.point.theta, u]), own.point.value

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..arguments import numbers
 from ..design.groups import code_groups
 from ..errors import DataValueError, DesignError, NameNotFoundError, OptionError, suggest
 
@@ -56,7 +57,7 @@ class Known:
         if self.groups is not None or isinstance(self.v, Mapping):
             found = self._by_group(table, n)
         else:
-            v = np.asarray(self.v, dtype=float)
+            v = np.asarray(numbers(self.v, f"residual={self}: V", "numbers"), dtype=float)
             if v.ndim == 1:
                 return _variances(v, labels, str(self)), []
             if v.shape != (n, n):
@@ -115,7 +116,8 @@ class Known:
         order = np.argsort(grouping.codes, kind="stable")
         ends = np.cumsum(np.bincount(grouping.codes, minlength=len(keys)))[:-1]
         for key, rows, given in zip(keys, np.split(order, ends), matrices):
-            block = np.atleast_2d(np.asarray(given, dtype=float))
+            what = f"residual={self}: the matrix of group {key!r}"
+            block = np.atleast_2d(numbers(given, what, "numbers"))
             if block.shape != (len(rows), len(rows)):
                 raise DataValueError(
                     f"residual={self}: the matrix of group {key!r} has shape {block.shape}; expected "
@@ -213,7 +215,7 @@ def positions_of_blocks(
 
 
 def _variances(given: Any, labels: list[Any], what: str) -> np.ndarray:
-    v = np.asarray(given, dtype=float)
+    v = np.asarray(numbers(given, f"residual={what}: the variances", "numbers"), dtype=float)
     if len(v) != len(labels):
         raise DataValueError(
             f"residual={what}: {len(v)} variances; expected {len(labels)}, one for each row of data"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lmmcore
-from lmmcore.errors import DataValueError, OptionError
+from lmmcore.errors import DataTypeError, DataValueError, OptionError
 from lmmcore.likelihood.crossed import system
 
 FORMULAS = ("y ~ x + (1 + x | g)", "y ~ x + (1 | g) + (1 | h)", "y ~ x + (1 | g)")
@@ -276,3 +276,19 @@ def test_random_effects_that_reproduce_every_row_are_identified():
     ).fit()
     assert found.converged
     assert found.convergence.identified
+
+
+def test_what_is_no_number_is_refused_in_words():
+    data = drawn(0)
+    with pytest.raises(OptionError, match="sigma=True"):
+        lmmcore.mixedlm("y ~ x + (1 | g)", data, weights=1 / data.v, sigma=True)
+    with pytest.raises(DataTypeError, match="V is text"):
+        lmmcore.meta(data.y, ["a"] * len(data))
+
+
+def test_prediction_intervals_of_a_held_variance_need_the_new_variances():
+    data = drawn(1)
+    model = lmmcore.mixedlm("y ~ x + (1 | g)", data, weights=1 / data.v, sigma="known")
+    results = model.fit()
+    with pytest.raises(OptionError, match="weights="):
+        results.predict(data[:3], interval="prediction")
