@@ -648,6 +648,25 @@ def files(fit, dense, tmp_path):
     assert not _longest(found, set(), 180)
 
 
+def frames(fit, dense):
+    if dense.kind != "plain":
+        return
+    rows = fit.tidy("fixed")
+    close(rows["estimate"], dense.beta)
+    assert fit.glance()["nobs"].iloc[0] == len(dense.y)
+    shown = fit.augment()
+    close(shown[".fitted"] + shown[".resid"], dense.y)
+
+
+def pictures(fit, dense):
+    if dense.kind != "plain":
+        return
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    drawn = fit.plot.residuals()
+    close(np.sort(drawn.lines[0].get_xdata()), np.sort(np.asarray(fit.fittedvalues)))
+
+
 TABLE = {
     certificate: ["convergence", "reml", "freepat", "gap", "residual", "df", "rounds"],
     criterion: ["criterion", "llf", "aic", "bic"],
@@ -687,11 +706,17 @@ TABLE = {
     ],
     storage: ["remove_data"],
     files: ["save", "load"],
+    frames: ["tidy", "glance", "augment"],
+    pictures: ["plot"],
 }  # fmt: skip
 
 
 ONLY = {
     "plain": {
+        "tidy",
+        "glance",
+        "augment",
+        "plot",
         "random_effects_se",
         "get_influence",
         "scores",
